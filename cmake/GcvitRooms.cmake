@@ -1,0 +1,25 @@
+# One CMake target a room: gcvit_room(ops USES tensor) makes the object library gcvit_ops from
+# src/ops/*.cc. The USES list is the row of the rooms' table in docs/architecture.md;
+# scripts/check_includes holds every #include against it.
+
+add_library(gcvit_compile_options INTERFACE)
+target_compile_features(gcvit_compile_options INTERFACE cxx_std_20)
+target_compile_options(gcvit_compile_options INTERFACE -Wall -Wextra -Wpedantic -Wconversion -ffp-contract=off)
+target_include_directories(gcvit_compile_options INTERFACE
+  ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include ${CMAKE_BINARY_DIR}/generated)
+if(GCVIT_SANITIZE)
+  target_compile_options(gcvit_compile_options INTERFACE
+    -fsanitize=${GCVIT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
+  target_link_options(gcvit_compile_options INTERFACE -fsanitize=${GCVIT_SANITIZE})
+endif()
+
+function(gcvit_room name)
+  cmake_parse_arguments(ROOM "" "" "USES;LIBRARIES" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cc)
+  add_library(gcvit_${name} STATIC ${sources})
+  target_link_libraries(gcvit_${name} PUBLIC gcvit_compile_options ${ROOM_LIBRARIES})
+  foreach(used IN LISTS ROOM_USES)
+    target_link_libraries(gcvit_${name} PUBLIC gcvit_${used})
+  endforeach()
+  set_target_properties(gcvit_${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+endfunction()

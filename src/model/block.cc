@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/block.h"
+
+namespace gcvit::model {
+
+Block::Block(const Attributes& attributes)
+    : norm1_(make_layer_norm(attributes.channels)),
+      attn_(attributes.channels, attributes.heads, attributes.window, attributes.query),
+      norm2_(make_layer_norm(attributes.channels)),
+      mlp_(attributes.channels, attributes.hidden),
+      drop_path_(attributes.drop_path) {
+  if (attributes.layer_scale) {
+    gamma1_ = Parameter(ops::Role::kLayerScale, {attributes.channels});
+    gamma2_ = Parameter(ops::Role::kLayerScale, {attributes.channels});
+  }
+}
+
+ops::Value Block::forward(ops::Backend& backend, const ops::Value& x, const ops::Value& global_query) const {
+  const Parameter* gamma1 = gamma1_ ? &*gamma1_ : nullptr;
+  const Parameter* gamma2 = gamma2_ ? &*gamma2_ : nullptr;
+  const ops::Value attended = attn_.forward(backend, x, norm1_, gamma1, drop_path_, global_query);
+  return mlp_.forward(backend, attended, norm2_, gamma2, drop_path_);
+}
+
+void Block::visit(const std::string& prefix, const Visitor& visitor) {
+  model::visit(join(prefix, "norm1"), norm1_, visitor);
+  attn_.visit(join(prefix, "attn"), visitor);
+  if (gamma1_) visitor(join(prefix, "gamma1"), *gamma1_);
+  model::visit(join(prefix, "norm2"), norm2_, visitor);
+  mlp_.visit(join(prefix, "mlp"), visitor);
+  if (gamma2_) visitor(join(prefix, "gamma2"), *gamma2_);
+}
+
+}  // namespace gcvit::model

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/global_query_generator.h"
+
+#include <algorithm>
+
+namespace gcvit::model {
+
+GlobalQueryGenerator::GlobalQueryGenerator(std::int32_t channels, std::int32_t squeezed, std::int32_t reductions,
+                                           ops::PoolPadding padding) {
+  const bool keep_size = reductions == 0;
+  for (std::int32_t k = 0; k < std::max(reductions, 1); ++k) {
+    to_q_global_.emplace_back(channels, squeezed, keep_size, padding);
+  }
+}
+
+ops::Value GlobalQueryGenerator::forward(ops::Backend& backend, const ops::Value& x) const {
+  ops::Value query = x;
+  for (const FeatureExtraction& extraction : to_q_global_) query = extraction.forward(backend, query);
+  return query;
+}
+
+void GlobalQueryGenerator::visit(const std::string& prefix, const Visitor& visitor) {
+  for (std::size_t k = 0; k < to_q_global_.size(); ++k) {
+    to_q_global_[k].visit(join(prefix, "to_q_global." + std::to_string(k)), visitor);
+  }
+}
+
+}  // namespace gcvit::model

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/reduce_size.h"
+
+namespace gcvit::model {
+
+ReduceSize::ReduceSize(std::int32_t in_channels, std::int32_t out_channels, std::int32_t squeezed)
+    : norm1_(make_layer_norm(in_channels)),
+      conv_(in_channels, squeezed),
+      reduction_(make_conv3x3(in_channels, out_channels)),
+      norm2_(make_layer_norm(out_channels)) {}
+
+ops::Value ReduceSize::forward(ops::Backend& backend, const ops::Value& x) const {
+  ops::Value y = backend.layer_norm(x, norm1_);
+  y = conv_.forward(backend, y);
+  y = backend.convolution3x3_stride2(y, reduction_);
+  return backend.layer_norm(y, norm2_);
+}
+
+void ReduceSize::visit(const std::string& prefix, const Visitor& visitor) {
+  model::visit(join(prefix, "norm1"), norm1_, visitor);
+  conv_.visit(join(prefix, "conv"), visitor);
+  model::visit(join(prefix, "reduction"), reduction_, visitor);
+  model::visit(join(prefix, "norm2"), norm2_, visitor);
+}
+
+}  // namespace gcvit::model

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "ops/backend.h"
+#include "tensor/thread_pool.h"
+
+namespace gcvit::native {
+
+/// Computes on this CPU in f32. An image's numbers depend on nothing but the image, the parameters and the SIMD target:
+/// not on the batch around it nor on the number of threads. After the first run at a batch size a run allocates
+/// nothing. One run at a time.
+class NativeBackend final : public ops::Backend {
+ public:
+  /// `pool` must outlive the backend.
+  explicit NativeBackend(ThreadPool& pool);
+  ~NativeBackend() override;
+
+  /// Begins a run: values made from here on hold `batch` images. Throws `Error` unless batch is positive.
+  void start(std::int32_t batch);
+  /// A value of `batch` images from NHWC floats, batch * shape.size() of them (else throws `Error`); copied.
+  ops::Value input(const ops::Shape& shape, std::span<const float> values);
+  /// The NHWC floats of a value, all images; valid while the value lives.
+  std::span<const float> read(const ops::Value& value) const;
+
+  using TapListener = std::function<void(std::string_view name, const ops::Value& value)>;
+  /// Called during forward for each named value of the model; an empty function listens to none.
+  void set_tap_listener(TapListener listener);
+
+  ops::Value convolution3x3_stride2(const ops::Value& x, const ops::Conv3x3& convolution) override;
+  ops::Value depthwise_convolution3x3(const ops::Value& x, const ops::Conv3x3& convolution,
+                                      ops::Activation activation) override;
+  ops::Value linear(const ops::Value& x, const ops::Linear& linear, const ops::Epilogue& epilogue) override;
+  ops::Value layer_norm(const ops::Value& x, const ops::LayerNorm& norm) override;
+  ops::Value max_pool3x3_stride2(const ops::Value& x, ops::PoolPadding padding) override;
+  ops::Value global_average_pool(const ops::Value& x) override;
+  ops::Value scale_channels(const ops::Value& x, const ops::Value& scale) override;
+  ops::Value window_attention(const ops::Value& qkv, const ops::Value* global_query, const ops::Parameter& bias_table,
+                              std::int32_t heads, ops::Window window) override;
+  ops::Value attention_half(const ops::Value& x, const ops::AttentionHalf& half) override;
+  ops::Value mlp_half(const ops::Value& x, const ops::MlpHalf& half) override;
+  void tap(std::string_view name, const ops::Value& value) override;
+  void retain(std::int32_t id) override;
+  void release(std::int32_t id) noexcept override;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace gcvit::native

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ops/shape.h"
+
+#include "tensor/error.h"
+
+namespace gcvit::ops {
+namespace {
+
+void expect_channels(std::string_view operation, const Parameter& weight, std::int64_t expected, std::int64_t found) {
+  if (expected != found) {
+    fail("[ops] {} \"{}\" {}: expected {} input channels, found {}", operation, weight.name, gcvit::to_string(weight.dims),
+         expected, found);
+  }
+}
+
+void expect_even_map(std::string_view operation, const Shape& x) {
+  if (x.height % 2 != 0 || x.width % 2 != 0 || x.height == 0 || x.width == 0) {
+    fail("[ops] {}: expected a map with even height and width, found {}", operation, to_string(x));
+  }
+}
+
+Shape with_channels(const Shape& x, std::int64_t channels) {
+  return {x.height, x.width, static_cast<std::int32_t>(channels)};
+}
+
+}  // namespace
+
+Shape convolution3x3_stride2_shape(const Shape& x, const Conv3x3& convolution) {
+  const Parameter& weight = convolution.weight;
+  expect_channels("convolution3x3_stride2", weight, weight.dims.at(1), x.channels);
+  expect_even_map("convolution3x3_stride2", x);
+  return {x.height / 2, x.width / 2, static_cast<std::int32_t>(weight.dims[0])};
+}
+
+Shape depthwise_convolution3x3_shape(const Shape& x, const Conv3x3& convolution) {
+  expect_channels("depthwise_convolution3x3", convolution.weight, convolution.weight.dims.at(0), x.channels);
+  return x;
+}
+
+Shape linear_shape(const Shape& x, const Linear& linear, const Epilogue& epilogue) {
+  expect_channels("linear", linear.weight, linear.weight.dims.at(1), x.channels);
+  const Shape shape = with_channels(x, linear.weight.dims[0]);
+  if (epilogue.residual != nullptr && epilogue.residual->input.shape() != shape) {
+    fail("[ops] linear \"{}\": expected a residual of {}, found {}", linear.weight.name, to_string(shape),
+         to_string(epilogue.residual->input.shape()));
+  }
+  return shape;
+}
+
+Shape layer_norm_shape(const Shape& x, const LayerNorm& norm) {
+  expect_channels("layer_norm", norm.weight, norm.weight.dims.at(0), x.channels);
+  return x;
+}
+
+Shape max_pool3x3_stride2_shape(const Shape& x) {
+  expect_even_map("max_pool3x3_stride2", x);
+  return {x.height / 2, x.width / 2, x.channels};
+}
+
+Shape global_average_pool_shape(const Shape& x) { return {1, 1, x.channels}; }
+
+Shape scale_channels_shape(const Shape& x, const Shape& scale) {
+  if (scale != Shape{1, 1, x.channels}) {
+    fail("[ops] scale_channels: expected a scale of 1x1x{}, found {}", x.channels, to_string(scale));
+  }
+  return x;
+}
+
+Shape window_attention_shape(const Shape& qkv, const Shape* global_query, const Parameter& bias_table,
+                             std::int32_t heads, Window window) {
+  const std::int32_t parts = global_query == nullptr ? 3 : 2;
+  if (heads <= 0 || qkv.channels % (parts * heads) != 0) {
+    fail("[ops] window_attention \"{}\": expected channels in {} parts of {} heads, found {}", bias_table.name, parts,
+         heads, qkv.channels);
+  }
+  if (window.height <= 0 || window.width <= 0 || qkv.height % window.height != 0 || qkv.width % window.width != 0) {
+    fail("[ops] window_attention \"{}\": a map of {}x{} is not made of whole {}x{} windows", bias_table.name,
+         qkv.height, qkv.width, window.height, window.width);
+  }
+  const Dims table{std::int64_t{2 * window.height - 1} * (2 * window.width - 1), heads};
+  if (bias_table.dims != table) {
+    fail("[ops] window_attention \"{}\": expected a bias table of {}, found {}", bias_table.name,
+         gcvit::to_string(table), gcvit::to_string(bias_table.dims));
+  }
+  const Shape query{window.height, window.width, qkv.channels / parts};
+  if (global_query != nullptr && *global_query != query) {
+    fail("[ops] window_attention \"{}\": expected a global query of {}, found {}", bias_table.name, to_string(query),
+         to_string(*global_query));
+  }
+  return with_channels(qkv, qkv.channels / parts);
+}
+
+Shape attention_half_shape(const Shape& x, const AttentionHalf& half) {
+  const Shape qkv = linear_shape(layer_norm_shape(x, half.norm), half.qkv, {});
+  const Shape* query = half.global_query == nullptr ? nullptr : &half.global_query->shape();
+  const Shape attended = window_attention_shape(qkv, query, half.bias_table, half.heads, half.window);
+  if (linear_shape(attended, half.proj, {}) != x) {
+    fail("[ops] attention_half \"{}\": expected an output of {}", half.proj.weight.name, to_string(x));
+  }
+  return x;
+}
+
+Shape mlp_half_shape(const Shape& x, const MlpHalf& half) {
+  const Shape hidden = linear_shape(layer_norm_shape(x, half.norm), half.fc1, {});
+  if (linear_shape(hidden, half.fc2, {}) != x) {
+    fail("[ops] mlp_half \"{}\": expected an output of {}", half.fc2.weight.name, to_string(x));
+  }
+  return x;
+}
+
+}  // namespace gcvit::ops
