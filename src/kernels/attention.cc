@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/attention.h"
+
+#include <algorithm>
+#include <cmath>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/attention.cc"
+#include "kernels/highway.h"
+
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "kernels/gemm-inl.h"
+#include "kernels/math-inl.h"
+#include "kernels/partial-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace gcvit::kernels::HWY_NAMESPACE {
+
+std::int64_t round_up(std::int64_t value, std::int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+
+/// Where the parts of the scratch lie. Widths are whole panels; a row of scores has a vector to spare, as the bias is
+/// written in whole vectors.
+struct Scratch {
+  Scratch(std::int32_t tokens, std::int32_t head_dim) {
+    const std::int64_t panel = kPanelVectors * static_cast<std::int64_t>(hn::Lanes(FloatTag()));
+    score_stride = round_up(tokens, panel) + round_up(static_cast<std::int64_t>(hn::Lanes(FloatTag())), 16);
+    out_stride = round_up(head_dim, panel);
+    keys = 0;
+    values = keys + round_up(tokens, panel) * head_dim;
+    scores = values + out_stride * tokens;
+    outs = scores + kTileRows * score_stride;
+    size = round_up(outs + kTileRows * out_stride, 16);
+  }
+  std::int64_t score_stride, out_stride, keys, values, scores, outs, size;
+};
+
+std::int64_t attention_scratch_size_impl(std::int32_t tokens, std::int32_t head_dim) {
+  return Scratch(tokens, head_dim).size;
+}
+
+/// keys [tokens][head_dim] -> panels [head_dim][panel], times scale, zeros beyond the last token.
+void pack_keys(const float* const* k, std::int32_t tokens, std::int32_t head_dim, float scale, float* panels) {
+  const auto panel = static_cast<std::int32_t>(kPanelVectors * hn::Lanes(FloatTag()));
+  for (std::int32_t first = 0; first < tokens; first += panel) {
+    float* to = panels + std::int64_t{first} * head_dim;
+    const std::int32_t count = std::min(panel, tokens - first);
+    std::int32_t done = 0;
+#if HWY_TARGET != HWY_SCALAR
+    // Four keys by four channels at a time, transposed in registers.
+    const hn::CappedTag<float, 4> d4;
+    const hn::RepartitionToWide<decltype(d4)> d2;
+    const auto factor = hn::Set(d4, scale);
+    const std::int32_t whole_channels = head_dim / 4 * 4;
+    for (; done + 4 <= count; done += 4) {
+      const float* const* rows = k + first + done;
+      for (std::int32_t c = 0; c < whole_channels; c += 4) {
+        const auto r0 = hn::LoadU(d4, rows[0] + c);
+        const auto r1 = hn::LoadU(d4, rows[1] + c);
+        const auto r2 = hn::LoadU(d4, rows[2] + c);
+        const auto r3 = hn::LoadU(d4, rows[3] + c);
+        const auto low01 = hn::BitCast(d2, hn::InterleaveLower(d4, r0, r1));
+        const auto low23 = hn::BitCast(d2, hn::InterleaveLower(d4, r2, r3));
+        const auto high01 = hn::BitCast(d2, hn::InterleaveUpper(d4, r0, r1));
+        const auto high23 = hn::BitCast(d2, hn::InterleaveUpper(d4, r2, r3));
+        float* at = to + std::int64_t{c} * panel + done;
+        hn::StoreU(hn::Mul(factor, hn::BitCast(d4, hn::InterleaveLower(d2, low01, low23))), d4, at);
+        hn::StoreU(hn::Mul(factor, hn::BitCast(d4, hn::InterleaveUpper(d2, low01, low23))), d4, at + panel);
+        hn::StoreU(hn::Mul(factor, hn::BitCast(d4, hn::InterleaveLower(d2, high01, high23))), d4, at + 2 * panel);
+        hn::StoreU(hn::Mul(factor, hn::BitCast(d4, hn::InterleaveUpper(d2, high01, high23))), d4, at + 3 * panel);
+      }
+      for (std::int32_t c = whole_channels; c < head_dim; ++c) {
+        for (std::int32_t t = 0; t < 4; ++t) to[std::int64_t{c} * panel + done + t] = rows[t][c] * scale;
+      }
+    }
+#endif
+    for (std::int32_t c = 0; c < head_dim; ++c) {
+      float* at = to + std::int64_t{c} * panel;
+      for (std::int32_t t = done; t < count; ++t) at[t] = k[first + t][c] * scale;
+      std::fill(at + count, at + panel, 0.0f);
+    }
+  }
+}
+
+/// values [tokens][head_dim] -> panels [tokens][panel], zeros beyond the last channel.
+void pack_values(const float* const* v, std::int32_t tokens, std::int32_t head_dim, float* panels) {
+  const FloatTag d;
+  const auto panel = static_cast<std::int32_t>(kPanelVectors * hn::Lanes(d));
+  for (std::int32_t first = 0; first < head_dim; first += panel) {
+    const std::int32_t count = std::min(panel, head_dim - first);
+    for (std::int32_t t = 0; t < tokens; ++t, panels += panel) {
+      if (count < panel) std::fill_n(panels, panel, 0.0f);
+      for_each_vector(d, count, [&](std::int64_t c, auto part) HWY_ATTR {
+        part.store(d, part.load(d, v[t] + first + c), panels + c);
+      });
+    }
+  }
+}
+
+/// Writes the bias of query `token` to every key into `row`, plus what a last vector carries beyond it.
+void fill_bias(const PackedBias& bias, const float* table, std::int32_t token, float* row) {
+  const FloatTag d;
+  const auto lanes = static_cast<std::int32_t>(hn::Lanes(d));
+  const std::int32_t width = bias.window_width;
+  const std::int32_t y = token / width;
+  const std::int32_t x = token % width;
+  const std::int32_t stride = 2 * width - 1;
+  for (std::int32_t v = 0; v < bias.window_height; ++v) {
+    const float* from = table + (y - v + bias.window_height - 1) * stride + (width - 1 - x);
+    for (std::int32_t u = 0; u < width; u += lanes) hn::StoreU(hn::LoadU(d, from + u), d, row + v * width + u);
+  }
+}
+
+/// row = exp(row - its maximum); returns the sum.
+float softmax_numerators(float* row, std::int32_t count) {
+  const FloatTag d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  // Beyond the last key the row takes part as minus infinity.
+  const std::int64_t padded = round_up(count, lanes);
+  std::fill(row + count, row + padded, -HUGE_VALF);
+  FloatVec largest = hn::LoadU(d, row);
+  for (std::int64_t i = lanes; i < padded; i += lanes) largest = hn::Max(largest, hn::LoadU(d, row + i));
+  largest = hn::MaxOfLanes(d, largest);
+  FloatVec sum = hn::Zero(d);
+  std::int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    const FloatVec numerator = exponential(d, hn::Sub(hn::LoadU(d, row + i), largest));
+    hn::StoreU(numerator, d, row + i);
+    sum = hn::Add(sum, numerator);
+  }
+  if (i < count) {
+    const auto mask = hn::FirstN(d, static_cast<std::size_t>(count - i));
+    const FloatVec numerator =
+        hn::IfThenElseZero(mask, exponential(d, hn::Sub(hn::LoadU(d, row + i), largest)));
+    hn::StoreU(numerator, d, row + i);
+    sum = hn::Add(sum, numerator);
+  }
+  return hn::GetLane(hn::SumOfLanes(d, sum));
+}
+
+void attention_impl(const AttentionHead& head) {
+  const FloatTag d;
+  const auto lanes = static_cast<std::int32_t>(hn::Lanes(d));
+  const std::int32_t width = kPanelVectors * lanes;
+  const PackedBias& bias = *head.bias;
+  const std::int32_t tokens = bias.window_height * bias.window_width;
+  const std::int32_t head_dim = head.head_dim;
+  const Scratch at(tokens, head_dim);
+  float* keys = head.scratch + at.keys;
+  float* values = head.scratch + at.values;
+  pack_keys(head.k, tokens, head_dim, head.scale, keys);
+  pack_values(head.v, tokens, head_dim, values);
+  const float* table = bias.tables.data() + head.head * bias.head_stride;
+
+  float* scores[kTileRows];
+  float* outs[kTileRows];
+  for (int r = 0; r < kTileRows; ++r) {
+    scores[r] = head.scratch + at.scores + r * at.score_stride;
+    outs[r] = head.scratch + at.outs + r * at.out_stride;
+  }
+  const auto block_for = [lanes](std::int32_t rows, std::int32_t columns) HWY_ATTR {
+    return columns <= lanes ? gemm_block_for<1>(rows) : gemm_block_for<kPanelVectors>(rows);
+  };
+  for_each_row_block(tokens, [&](std::int32_t first, std::int32_t rows) HWY_ATTR {
+    for (std::int32_t r = 0; r < rows; ++r) fill_bias(bias, table, first + r, scores[r]);
+    for (std::int32_t column = 0; column < tokens; column += width) {
+      const Panel panel{.b = keys + std::int64_t{column} * head_dim,
+                        .b_stride = width,
+                        .c_offset = column,
+                        .bias = nullptr,
+                        .gamma = nullptr,
+                        .accumulate = true};
+      block_for(rows, tokens - column)(head.q + first, 0, 1, head_dim, panel, scores, nullptr);
+    }
+    float reciprocals[kTileRows];
+    for (std::int32_t r = 0; r < rows; ++r) reciprocals[r] = 1.0f / softmax_numerators(scores[r], tokens);
+    for (std::int32_t column = 0; column < head_dim; column += width) {
+      const Panel panel{.b = values + std::int64_t{column} * tokens,
+                        .b_stride = width,
+                        .c_offset = column,
+                        .bias = nullptr,
+                        .gamma = nullptr};
+      block_for(rows, head_dim - column)(scores, 0, 1, tokens, panel, outs, nullptr);
+    }
+    for (std::int32_t r = 0; r < rows; ++r) {
+      const FloatVec reciprocal = hn::Set(d, reciprocals[r]);
+      for_each_vector(d, head_dim, [&](std::int64_t c, auto part) HWY_ATTR {
+        part.store(d, hn::Mul(part.load(d, outs[r] + c), reciprocal), head.out[first + r] + c);
+      });
+    }
+  });
+}
+
+}  // namespace gcvit::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace gcvit::kernels {
+
+HWY_EXPORT(attention_scratch_size_impl);
+HWY_EXPORT(attention_impl);
+
+std::int64_t attention_scratch_size(std::int32_t tokens, std::int32_t head_dim) {
+  return HWY_DYNAMIC_DISPATCH(attention_scratch_size_impl)(tokens, head_dim);
+}
+
+void attention(const AttentionHead& head) { HWY_DYNAMIC_DISPATCH(attention_impl)(head); }
+
+PackedBias pack_bias(const float* table, std::int32_t window_height, std::int32_t window_width, std::int32_t heads) {
+  const std::int64_t rows = 2 * window_height - 1;
+  const std::int64_t columns = 2 * window_width - 1;
+  // The kernel reads whole vectors: a vector's room behind each table.
+  const std::int64_t stride = rows * columns + static_cast<std::int64_t>(kAlignment / sizeof(float));
+  PackedBias packed{window_height, window_width, stride, AlignedBuffer(stride * heads)};
+  std::fill_n(packed.tables.data(), packed.tables.size(), 0.0f);
+  for (std::int64_t head = 0; head < heads; ++head) {
+    for (std::int64_t y = 0; y < rows; ++y) {
+      for (std::int64_t x = 0; x < columns; ++x) {
+        packed.tables.data()[head * stride + y * columns + (columns - 1 - x)] = table[(y * columns + x) * heads + head];
+      }
+    }
+  }
+  return packed;
+}
+
+}  // namespace gcvit::kernels
+#endif  // HWY_ONCE

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// softmax(scale * q k^T + bias) v for one head of one window.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/aligned_buffer.h"
+
+namespace gcvit::kernels {
+
+/// Relative position bias, made ready for the kernel: for each head its table [(2h-1)][(2w-1)] with every row
+/// reversed, so that the biases of one query to one row of keys lie side by side in key order.
+struct PackedBias {
+  std::int32_t window_height = 0;
+  std::int32_t window_width = 0;
+  std::int64_t head_stride = 0;
+  AlignedBuffer tables;
+};
+
+/// Packs `table` [(2h-1)(2w-1)][heads].
+PackedBias pack_bias(const float* table, std::int32_t window_height, std::int32_t window_width, std::int32_t heads);
+
+struct AttentionHead {
+  const float* const* q;  ///< [tokens] rows of head_dim floats
+  const float* const* k;  ///< [tokens]
+  const float* const* v;  ///< [tokens]
+  float* const* out;      ///< [tokens]; no row may lie in q, k or v
+  const PackedBias* bias;
+  std::int32_t head;
+  std::int32_t head_dim;
+  float scale;     ///< 1 / sqrt(head_dim)
+  float* scratch;  ///< attention_scratch_size() floats, 64-byte aligned
+};
+
+/// Floats of scratch that one head needs; a multiple of 16.
+std::int64_t attention_scratch_size(std::int32_t tokens, std::int32_t head_dim);
+
+void attention(const AttentionHead& head);
+
+}  // namespace gcvit::kernels

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// The microkernel of the dense product, for inclusion per target: a few rows times one panel, sums in registers.
+#include "kernels/highway.h"
+
+#if defined(GCVIT_KERNELS_GEMM_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef GCVIT_KERNELS_GEMM_INL_H_
+#undef GCVIT_KERNELS_GEMM_INL_H_
+#else
+#define GCVIT_KERNELS_GEMM_INL_H_
+#endif
+
+#include <hwy/highway.h>
+
+#include <cstdint>
+
+#include "kernels/gemm.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace gcvit::kernels::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using FloatTag = hn::ScalableTag<float>;
+using FloatVec = hn::Vec<FloatTag>;
+
+/// Vectors a panel is wide.
+inline constexpr int kPanelVectors = 2;
+/// Rows whose sums fit the registers beside a panel row and a broadcast: 32 registers on AVX-512 and Arm, else 16.
+#if HWY_TARGET == HWY_AVX3 || HWY_ARCH_ARM
+inline constexpr int kTileRows = 12;
+#else
+inline constexpr int kTileRows = 6;
+#endif
+
+/// One panel of B and where its results go.
+struct Panel {
+  const float* b;           ///< [taps * k][b_stride]
+  std::int64_t b_stride;    ///< floats between rows of B
+  std::int64_t c_offset;    ///< of this panel's first column in the rows of c and residual
+  const float* bias;        ///< this panel's; null starts from zero
+  const float* gamma;       ///< this panel's, or null
+  bool accumulate = false;  ///< start from what c holds
+};
+
+/// C[0..kRows) = bias + sum over taps and k of a * b, then gamma and residual. `a` points at this block's first row in
+/// tap 0; the next tap's pointers lie `a_tap_stride` further. `kVectors` of the panel's vectors are computed.
+template <int kRows, int kVectors>
+HWY_NOINLINE void gemm_block(const float* const* a, std::int64_t a_tap_stride, std::int32_t taps, std::int32_t k,
+                             const Panel& panel, float* const* c, const float* const* residual) {
+  const FloatTag d;
+  const std::size_t lanes = hn::Lanes(d);
+  FloatVec sums[kRows][kVectors];
+#pragma GCC unroll 12
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) {
+      const std::size_t at = static_cast<std::size_t>(v) * lanes;
+      sums[r][v] = panel.accumulate        ? hn::LoadU(d, c[r] + panel.c_offset + at)
+                   : panel.bias != nullptr ? hn::LoadU(d, panel.bias + at)
+                                           : hn::Zero(d);
+    }
+  }
+  const float* b = panel.b;
+  const std::int64_t b_stride = panel.b_stride;
+  for (std::int32_t tap = 0; tap < taps; ++tap, a += a_tap_stride) {
+    const float* rows[kRows];
+#pragma GCC unroll 12
+    for (int r = 0; r < kRows; ++r) rows[r] = a[r];
+    for (std::int32_t i = 0; i < k; ++i, b += b_stride) {
+      FloatVec columns[kVectors];
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) columns[v] = hn::LoadU(d, b + static_cast<std::size_t>(v) * lanes);
+#pragma GCC unroll 12
+      for (int r = 0; r < kRows; ++r) {
+        const FloatVec value = hn::Set(d, rows[r][i]);
+#pragma GCC unroll 2
+        for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::MulAdd(value, columns[v], sums[r][v]);
+      }
+    }
+  }
+#pragma GCC unroll 12
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) {
+      const std::size_t at = static_cast<std::size_t>(v) * lanes;
+      FloatVec sum = sums[r][v];
+      if (residual != nullptr) {
+        const FloatVec input = hn::LoadU(d, residual[r] + panel.c_offset + at);
+        sum = panel.gamma != nullptr ? hn::MulAdd(hn::LoadU(d, panel.gamma + at), sum, input) : hn::Add(sum, input);
+      }
+      hn::StoreU(sum, d, c[r] + panel.c_offset + at);
+    }
+  }
+}
+
+using GemmBlock = void (*)(const float* const*, std::int64_t, std::int32_t, std::int32_t, const Panel&, float* const*,
+                           const float* const*);
+
+/// The block function for 1..kTileRows rows and `kVectors` vectors.
+template <int kVectors>
+HWY_INLINE GemmBlock gemm_block_for(std::int32_t rows) {
+  static constexpr GemmBlock kBlocks[] = {
+      gemm_block<1, kVectors>,  gemm_block<2, kVectors>,  gemm_block<3, kVectors>,
+      gemm_block<4, kVectors>,  gemm_block<5, kVectors>,  gemm_block<6, kVectors>,
+#if HWY_TARGET == HWY_AVX3 || HWY_ARCH_ARM
+      gemm_block<7, kVectors>,  gemm_block<8, kVectors>,  gemm_block<9, kVectors>,
+      gemm_block<10, kVectors>, gemm_block<11, kVectors>, gemm_block<12, kVectors>,
+#endif
+  };
+  return kBlocks[rows - 1];
+}
+
+/// Cuts `count` rows into blocks of at most kTileRows whose sizes differ by one at most, so that none is thin, and
+/// calls body(first row, rows) for each.
+template <typename Body>
+HWY_INLINE void for_each_row_block(std::int32_t count, const Body& body) {
+  const std::int32_t blocks = (count + kTileRows - 1) / kTileRows;
+  for (std::int32_t block = 0, first = 0; block < blocks; ++block) {
+    const std::int32_t rows = count / blocks + (block < count % blocks ? 1 : 0);
+    body(first, rows);
+    first += rows;
+  }
+}
+
+}  // namespace gcvit::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target include guard

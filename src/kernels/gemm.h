@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// The dense product C = epilogue(A B + bias) that linear layers and convolutions share.
+//
+// A is given by row pointers, one set a tap: a linear layer has one tap; a 3x3 convolution has nine (or three of three
+// pixels each), whose pointers reach into the map itself, so nothing is gathered. B is packed once into column panels.
+// Every element of C is bias + a sum over (tap, k) in order, whatever rows and columns are computed together.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/aligned_buffer.h"
+
+namespace gcvit::kernels {
+
+/// Columns of a packed panel for the target in use: two vectors.
+std::int32_t panel_width();
+
+/// Weights in the form that the product reads: panels of panel_width() columns, each [taps * k][panel_width()], the
+/// last one filled up with zeros; the bias likewise.
+struct PackedWeights {
+  std::int32_t columns = 0;  ///< output channels
+  std::int32_t taps = 1;
+  std::int32_t k = 0;  ///< input channels of a tap
+  AlignedBuffer panels;
+  AlignedBuffer bias;  ///< zeros when the layer has none
+
+  std::int64_t panel_stride() const { return std::int64_t{taps} * k * panel_width(); }
+};
+
+/// Packs `weights` [columns][taps * k]; `bias` [columns] or null.
+PackedWeights pack_weights(const float* weights, const float* bias, std::int32_t columns, std::int32_t taps,
+                           std::int32_t k);
+
+enum class GemmActivation : std::uint8_t { kNone, kGelu, kSigmoid };
+
+struct GemmRows {
+  const float* const* a;  ///< [taps][count]: where each row's k floats of each tap begin
+  float* const* c;        ///< [count]: where each row's columns begin
+  const float* const* residual = nullptr;  ///< [count], added at the end; may be the rows of c
+  std::int32_t count = 0;
+  std::int32_t first_column = 0;  ///< the layer's column that c[.][0] and residual[.][0] hold
+};
+
+struct GemmEpilogue {
+  GemmActivation activation = GemmActivation::kNone;
+  const float* gamma = nullptr;  ///< [columns]: c = residual + gamma * (A B + bias)
+};
+
+/// Computes panels [first_panel, last_panel) of C for the given rows; other columns of C stay as they are.
+void gemm(const PackedWeights& weights, const GemmRows& rows, const GemmEpilogue& epilogue, std::int32_t first_panel,
+          std::int32_t last_panel);
+
+/// Number of panels of a layer with that many columns.
+inline std::int32_t panel_count(std::int32_t columns) { return (columns + panel_width() - 1) / panel_width(); }
+
+}  // namespace gcvit::kernels

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+// The two halves of a block. Where there are enough windows or rows for every thread, a tile walks through a whole half
+// on one core without leaving its cache; where there are few (the last levels at small batches) the same pieces run as
+// stages over rows, heads and columns with a barrier between. The schedule changes no bit.
+#include <cmath>
+
+#include "kernels/rows.h"
+#include "native/state.h"
+#include "ops/shape.h"
+
+namespace gcvit::native {
+
+using ops::Shape;
+using ops::Value;
+
+namespace {
+
+/// Addresses of a map's windows.
+struct WindowGrid {
+  WindowGrid(const Shape& map, ops::Window window_size)
+      : shape(map), window(window_size), columns(map.width / window_size.width),
+        per_image(columns * (map.height / window_size.height)) {}
+
+  /// The first float of token `token` of window `index` (counted over all images) in a map of `channels` channels.
+  std::int64_t offset(std::int64_t index, std::int32_t token, std::int64_t channels) const {
+    const std::int64_t image = index / per_image;
+    const std::int64_t within = index % per_image;
+    const std::int64_t y = within / columns * window.height + token / window.width;
+    const std::int64_t x = within % columns * window.width + token % window.width;
+    return (image * shape.positions() + y * shape.width + x) * channels;
+  }
+
+  Shape shape;
+  ops::Window window;
+  std::int64_t columns;
+  std::int64_t per_image;
+};
+
+/// How heads are computed together: groups whose columns are whole panels, one head each where that fits, else all.
+struct HeadGroups {
+  HeadGroups(std::int32_t heads, std::int32_t head_dim)
+      : heads_per_group(head_dim % kernels::panel_width() == 0 ? 1 : heads), count(heads / heads_per_group) {}
+  std::int32_t heads_per_group;
+  std::int32_t count;
+};
+
+/// One attention half, ready to be computed window by window and head group by head group.
+struct AttentionWalk {
+  WindowGrid grid;
+  HeadGroups groups;
+  std::int32_t tokens;
+  std::int32_t channels;
+  std::int32_t heads;
+  std::int32_t head_dim;
+  const kernels::PackedWeights* qkv;
+  const kernels::PackedBias* bias;
+  const float* global_query;  ///< [images][tokens][channels], or null: queries come from qkv
+
+  std::int32_t parts() const { return global_query == nullptr ? 3 : 2; }
+  std::int32_t group_columns() const { return groups.heads_per_group * head_dim; }
+
+  std::int64_t group_floats() const {
+    return Scratch::rounded(std::int64_t{parts()} * tokens * group_columns()) +
+           kernels::attention_scratch_size(tokens, head_dim);
+  }
+  std::int64_t group_pointers() const { return std::int64_t{5} * tokens; }
+
+  /// Computes the heads of `group` in window `window`: `normalized` holds the window's tokens, `attended` takes the
+  /// heads' outputs at their columns.
+  void run(std::int64_t window, std::int32_t group, const float* const* normalized, float* const* attended,
+           Scratch& scratch) const {
+    const std::int32_t columns = group_columns();
+    float* projected = scratch.floats(std::int64_t{parts()} * tokens * columns);
+    float* head_scratch = scratch.floats(kernels::attention_scratch_size(tokens, head_dim));
+    const float** q = scratch.pointers(tokens);
+    const float** k = scratch.pointers(tokens);
+    const float** v = scratch.pointers(tokens);
+    float** out = scratch.mutable_pointers(tokens);
+    float** rows = scratch.mutable_pointers(tokens);
+
+    // A token's parts (q, k, v) of this group lie side by side.
+    const std::int64_t token_stride = std::int64_t{parts()} * columns;
+    const std::int32_t width = kernels::panel_width();
+    if (groups.count == 1) {
+      for (std::int32_t t = 0; t < tokens; ++t) rows[t] = projected + t * token_stride;
+      kernels::gemm(*qkv, {.a = normalized, .c = rows, .count = tokens}, {}, 0, kernels::panel_count(qkv->columns));
+    } else {
+      for (std::int32_t part = 0; part < parts(); ++part) {
+        for (std::int32_t t = 0; t < tokens; ++t) rows[t] = projected + t * token_stride + part * columns;
+        const std::int32_t first = part * channels + group * columns;
+        kernels::gemm(*qkv, {.a = normalized, .c = rows, .count = tokens, .first_column = first}, {}, first / width,
+                      (first + columns) / width);
+      }
+    }
+    const float* keys = projected + (parts() - 2) * columns;
+    const float* queries = global_query == nullptr
+                               ? projected
+                               : global_query + window / grid.per_image * tokens * channels + group * columns;
+    const std::int64_t query_stride = global_query == nullptr ? token_stride : channels;
+    for (std::int32_t h = 0; h < groups.heads_per_group; ++h) {
+      const std::int32_t head = group * groups.heads_per_group + h;
+      for (std::int32_t t = 0; t < tokens; ++t) {
+        q[t] = queries + t * query_stride + h * head_dim;
+        k[t] = keys + t * token_stride + h * head_dim;
+        v[t] = k[t] + columns;
+        out[t] = attended[t] + head * head_dim;
+      }
+      kernels::attention({.q = q,
+                          .k = k,
+                          .v = v,
+                          .out = out,
+                          .bias = bias,
+                          .head = head,
+                          .head_dim = head_dim,
+                          .scale = 1.0f / std::sqrt(static_cast<float>(head_dim)),
+                          .scratch = head_scratch});
+    }
+  }
+};
+
+}  // namespace
+
+Value NativeBackend::window_attention(const Value& qkv, const Value* global_query, const ops::Parameter& bias_table,
+                                      std::int32_t heads, ops::Window window) {
+  const Shape* query_shape = global_query == nullptr ? nullptr : &global_query->shape();
+  const Shape shape = ops::window_attention_shape(qkv.shape(), query_shape, bias_table, heads, window);
+  const Value y = state_->make_value(*this, shape);
+  const WindowGrid grid(shape, window);
+  const kernels::PackedBias& bias = state_->parameters.bias_table(bias_table, window);
+  const float* from = state_->data(qkv);
+  const float* queries = global_query == nullptr ? nullptr : state_->data(*global_query);
+  float* to = state_->values.data(y.id());
+  const std::int32_t tokens = window.tokens();
+  const std::int32_t head_dim = shape.channels / heads;
+  const std::int64_t key_part = global_query == nullptr ? shape.channels : 0;
+  state_->parallel_for(
+      state_->batch * grid.per_image * heads, kernels::attention_scratch_size(tokens, head_dim), 4 * tokens,
+      [&](std::int64_t task, Scratch& scratch) {
+        const std::int64_t index = task / heads;
+        const auto head = static_cast<std::int32_t>(task % heads);
+        const float** q = scratch.pointers(tokens);
+        const float** k = scratch.pointers(tokens);
+        const float** v = scratch.pointers(tokens);
+        float** out = scratch.mutable_pointers(tokens);
+        for (std::int32_t t = 0; t < tokens; ++t) {
+          const float* token = from + grid.offset(index, t, qkv.shape().channels) + std::int64_t{head} * head_dim;
+          q[t] = queries == nullptr ? token
+                                    : queries + (index / grid.per_image * tokens + t) * shape.channels + head * head_dim;
+          k[t] = token + key_part;
+          v[t] = k[t] + shape.channels;
+          out[t] = to + grid.offset(index, t, shape.channels) + std::int64_t{head} * head_dim;
+        }
+        kernels::attention({.q = q,
+                            .k = k,
+                            .v = v,
+                            .out = out,
+                            .bias = &bias,
+                            .head = head,
+                            .head_dim = head_dim,
+                            .scale = 1.0f / std::sqrt(static_cast<float>(head_dim)),
+                            .scratch = scratch.floats(kernels::attention_scratch_size(tokens, head_dim))});
+      });
+  return y;
+}
+
+Value NativeBackend::attention_half(const Value& x, const ops::AttentionHalf& half) {
+  const Shape shape = ops::attention_half_shape(x.shape(), half);
+  const std::int32_t tokens = half.window.tokens();
+  const std::int32_t head_dim = shape.channels / half.heads;
+  const AttentionWalk walk{.grid = WindowGrid(shape, half.window),
+                           .groups = HeadGroups(half.heads, head_dim),
+                           .tokens = tokens,
+                           .channels = shape.channels,
+                           .heads = half.heads,
+                           .head_dim = head_dim,
+                           .qkv = &state_->parameters.linear(half.qkv),
+                           .bias = &state_->parameters.bias_table(half.bias_table, half.window),
+                           .global_query = half.global_query == nullptr ? nullptr : state_->data(*half.global_query)};
+  const std::int64_t windows = state_->batch * walk.grid.per_image;
+  const int threads = state_->pool.size();
+  const ops::Residual residual{x, half.gamma, half.drop_path};
+  const std::int64_t channels = shape.channels;
+
+  if (windows % threads != 0 && windows < 4 * threads) {
+    const Value normalized = layer_norm(x, half.norm);
+    const Value attended = state_->make_value(*this, shape);
+    const float* from = state_->data(normalized);
+    float* to = state_->values.data(attended.id());
+    state_->parallel_for(windows * walk.groups.count, walk.group_floats(), walk.group_pointers() + 2 * tokens,
+                         [&](std::int64_t task, Scratch& scratch) {
+                           const std::int64_t window = task / walk.groups.count;
+                           const float** a = scratch.pointers(tokens);
+                           float** out = scratch.mutable_pointers(tokens);
+                           for (std::int32_t t = 0; t < tokens; ++t) {
+                             const std::int64_t offset = walk.grid.offset(window, t, channels);
+                             a[t] = from + offset;
+                             out[t] = to + offset;
+                           }
+                           walk.run(window, static_cast<std::int32_t>(task % walk.groups.count), a, out, scratch);
+                         });
+    return linear(attended, half.proj, {.residual = &residual});
+  }
+
+  const Value y = state_->make_value(*this, shape);
+  const kernels::PackedWeights& proj = state_->parameters.linear(half.proj);
+  const float* norm_weight = values_of(half.norm.weight);
+  const float* norm_bias = values_of(half.norm.bias);
+  const float* gamma = half.gamma == nullptr ? nullptr : values_of(*half.gamma);
+  const float* from = state_->data(x);
+  float* to = state_->values.data(y.id());
+  const std::int64_t window_floats = Scratch::rounded(tokens * channels);
+  state_->parallel_for(
+      windows, 2 * window_floats + walk.group_floats(),
+      4 * tokens + walk.group_pointers(), [&](std::int64_t window, Scratch& scratch) {
+        float* normalized = scratch.floats(window_floats);
+        float* attended = scratch.floats(window_floats);
+        const float** x_rows = scratch.pointers(tokens);
+        float** y_rows = scratch.mutable_pointers(tokens);
+        float** normalized_rows = scratch.mutable_pointers(tokens);
+        float** attended_rows = scratch.mutable_pointers(tokens);
+        for (std::int32_t t = 0; t < tokens; ++t) {
+          const std::int64_t offset = walk.grid.offset(window, t, channels);
+          x_rows[t] = from + offset;
+          y_rows[t] = to + offset;
+          normalized_rows[t] = normalized + t * channels;
+          attended_rows[t] = attended + t * channels;
+        }
+        kernels::layer_norm(x_rows, tokens, shape.channels, norm_weight, norm_bias, ops::kLayerNormEpsilon,
+                            normalized_rows);
+        for (std::int32_t group = 0; group < walk.groups.count; ++group) {
+          const Scratch::Mark mark = scratch.mark();
+          walk.run(window, group, normalized_rows, attended_rows, scratch);
+          scratch.release(mark);
+        }
+        kernels::gemm(proj, {.a = attended_rows, .c = y_rows, .residual = x_rows, .count = tokens}, {.gamma = gamma}, 0,
+                      kernels::panel_count(shape.channels));
+      });
+  return y;
+}
+
+Value NativeBackend::mlp_half(const Value& x, const ops::MlpHalf& half) {
+  const Shape shape = ops::mlp_half_shape(x.shape(), half);
+  const Value y = state_->make_value(*this, shape);
+  const kernels::PackedWeights& fc1 = state_->parameters.linear(half.fc1);
+  const kernels::PackedWeights& fc2 = state_->parameters.linear(half.fc2);
+  const float* norm_weight = values_of(half.norm.weight);
+  const float* norm_bias = values_of(half.norm.bias);
+  const float* gamma = half.gamma == nullptr ? nullptr : values_of(*half.gamma);
+  const float* from = state_->data(x);
+  float* to = state_->values.data(y.id());
+  const std::int64_t channels = shape.channels;
+  const std::int64_t hidden = fc1.columns;
+  const RowTiles tiles(state_->batch * shape.positions(), kTileRows, state_->pool.size());
+  state_->parallel_for(
+      tiles.size(), Scratch::rounded(tiles.most_rows() * channels) + Scratch::rounded(tiles.most_rows() * hidden),
+      4 * tiles.most_rows(), [&](std::int64_t tile, Scratch& scratch) {
+        const auto rows = static_cast<std::int32_t>(tiles.rows(tile));
+        float* normalized = scratch.floats(rows * channels);
+        float* activated = scratch.floats(rows * hidden);
+        const float** x_rows = scratch.pointers(rows);
+        float** y_rows = scratch.mutable_pointers(rows);
+        float** normalized_rows = scratch.mutable_pointers(rows);
+        float** activated_rows = scratch.mutable_pointers(rows);
+        for (std::int32_t r = 0; r < rows; ++r) {
+          const std::int64_t offset = (tiles.first(tile) + r) * channels;
+          x_rows[r] = from + offset;
+          y_rows[r] = to + offset;
+          normalized_rows[r] = normalized + r * channels;
+          activated_rows[r] = activated + r * hidden;
+        }
+        kernels::layer_norm(x_rows, rows, shape.channels, norm_weight, norm_bias, ops::kLayerNormEpsilon,
+                            normalized_rows);
+        kernels::gemm(fc1, {.a = normalized_rows, .c = activated_rows, .count = rows},
+                      {.activation = kernels::GemmActivation::kGelu}, 0, kernels::panel_count(fc1.columns));
+        kernels::gemm(fc2, {.a = activated_rows, .c = y_rows, .residual = x_rows, .count = rows}, {.gamma = gamma}, 0,
+                      kernels::panel_count(fc2.columns));
+      });
+  return y;
+}
+
+}  // namespace gcvit::native

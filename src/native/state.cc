@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "native/state.h"
+
+#include <algorithm>
+
+#include "tensor/error.h"
+
+namespace gcvit::native {
+
+std::int32_t ValueStore::create(std::int64_t size) {
+  // The smallest free buffer that is large enough; else the first free slot gets a new one.
+  Slot* chosen = nullptr;
+  Slot* any_free = nullptr;
+  for (Slot& slot : slots_) {
+    if (slot.handles != 0) continue;
+    any_free = &slot;
+    if (slot.buffer.size() >= size && (chosen == nullptr || slot.buffer.size() < chosen->buffer.size())) {
+      chosen = &slot;
+    }
+  }
+  if (chosen == nullptr) {
+    if (any_free == nullptr) any_free = &slots_.emplace_back();
+    any_free->buffer = kernels::AlignedBuffer(std::max<std::int64_t>(size, 1));
+    chosen = any_free;
+  }
+  chosen->handles = 1;
+  return static_cast<std::int32_t>(chosen - slots_.data());
+}
+
+void ValueStore::release(std::int32_t id) noexcept { --slots_[static_cast<std::size_t>(id)].handles; }
+
+void Scratch::reserve(std::int64_t floats, std::int64_t pointers) {
+  if (floats_.size() < floats) floats_ = kernels::AlignedBuffer(floats);
+  if (static_cast<std::int64_t>(pointers_.size()) < pointers) pointers_.resize(static_cast<std::size_t>(pointers));
+}
+
+float* Scratch::floats(std::int64_t count) {
+  float* piece = floats_.data() + used_floats_;
+  used_floats_ += rounded(count);
+  if (used_floats_ > floats_.size()) fail("[native] scratch: expected at most {} floats", floats_.size());
+  return piece;
+}
+
+const float** Scratch::pointers(std::int64_t count) {
+  const float** piece = pointers_.data() + used_pointers_;
+  used_pointers_ += count;
+  if (used_pointers_ > static_cast<std::int64_t>(pointers_.size())) {
+    fail("[native] scratch: expected at most {} pointers", pointers_.size());
+  }
+  return piece;
+}
+
+const float* values_of(const ops::Parameter& parameter) {
+  if (parameter.tensor.empty()) fail("[native] parameter \"{}\" has no values: load or initialise it", parameter.name);
+  if (parameter.tensor.size() != element_count(parameter.dims)) {
+    fail("[native] parameter \"{}\": expected {}, found {}", parameter.name, to_string(parameter.dims),
+         to_string(parameter.tensor.dims()));
+  }
+  return parameter.tensor.values().data();
+}
+
+PackedParameters::Entry& PackedParameters::entry(const ops::Parameter& parameter, bool& stale) {
+  const auto id = static_cast<std::size_t>(parameter.id);
+  if (parameter.id < 0) fail("[native] parameter \"{}\" has no id: it belongs to no model", parameter.name);
+  if (id >= entries_.size()) entries_.resize(id + 1);
+  Entry& entry = entries_[id];
+  stale = entry.version != parameter.version;
+  entry.version = parameter.version;
+  return entry;
+}
+
+const kernels::PackedWeights& PackedParameters::linear(const ops::Linear& linear) {
+  bool stale = false;
+  Entry& packed = entry(linear.weight, stale);
+  bool bias_stale = false;
+  if (linear.bias) entry(*linear.bias, bias_stale);
+  if (stale || bias_stale) {
+    packed.weights = kernels::pack_weights(values_of(linear.weight), linear.bias ? values_of(*linear.bias) : nullptr,
+                                           static_cast<std::int32_t>(linear.weight.dims[0]), 1,
+                                           static_cast<std::int32_t>(linear.weight.dims[1]));
+  }
+  return packed.weights;
+}
+
+const kernels::PackedWeights& PackedParameters::convolution(const ops::Conv3x3& convolution) {
+  bool stale = false;
+  Entry& packed = entry(convolution.weight, stale);
+  bool bias_stale = false;
+  if (convolution.bias) entry(*convolution.bias, bias_stale);
+  if (stale || bias_stale) {
+    const float* weights = values_of(convolution.weight);
+    const std::int64_t out = convolution.weight.dims[0];
+    const std::int64_t in = convolution.weight.dims[1];
+    // [out][in][9] -> [out][9][in]
+    std::vector<float> by_pixel(static_cast<std::size_t>(out * in * 9));
+    for (std::int64_t o = 0; o < out; ++o) {
+      for (std::int64_t i = 0; i < in; ++i) {
+        for (std::int64_t pixel = 0; pixel < 9; ++pixel) {
+          by_pixel[static_cast<std::size_t>((o * 9 + pixel) * in + i)] = weights[(o * in + i) * 9 + pixel];
+        }
+      }
+    }
+    packed.weights =
+        kernels::pack_weights(by_pixel.data(), convolution.bias ? values_of(*convolution.bias) : nullptr,
+                              static_cast<std::int32_t>(out), 3, static_cast<std::int32_t>(3 * in));
+  }
+  return packed.weights;
+}
+
+const float* PackedParameters::depthwise(const ops::Parameter& weight) {
+  bool stale = false;
+  Entry& packed = entry(weight, stale);
+  if (stale) {
+    const float* values = values_of(weight);
+    const std::int64_t channels = weight.dims[0];
+    packed.depthwise = kernels::AlignedBuffer(9 * channels);
+    for (std::int64_t c = 0; c < channels; ++c) {
+      for (std::int64_t tap = 0; tap < 9; ++tap) packed.depthwise.data()[tap * channels + c] = values[c * 9 + tap];
+    }
+  }
+  return packed.depthwise.data();
+}
+
+const kernels::PackedBias& PackedParameters::bias_table(const ops::Parameter& table, ops::Window window) {
+  bool stale = false;
+  Entry& packed = entry(table, stale);
+  if (stale) {
+    packed.bias = kernels::pack_bias(values_of(table), window.height, window.width,
+                                     static_cast<std::int32_t>(table.dims[1]));
+  }
+  return packed.bias;
+}
+
+RowTiles::RowTiles(std::int64_t count, std::int64_t limit, int threads)
+    : count_(count), tiles_((count + limit - 1) / limit) {
+  if (tiles_ < 8 * threads) tiles_ = (tiles_ + threads - 1) / threads * threads;
+  tiles_ = std::clamp<std::int64_t>(tiles_, 1, std::max<std::int64_t>(count, 1));
+}
+
+}  // namespace gcvit::native

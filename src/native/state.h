@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the native backend keeps between operations: values and their buffers, packed weights, each worker's scratch.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <vector>
+
+#include "kernels/aligned_buffer.h"
+#include "kernels/attention.h"
+#include "kernels/gemm.h"
+#include "native/native_backend.h"
+#include "ops/backend.h"
+#include "tensor/thread_pool.h"
+
+namespace gcvit::native {
+
+/// The buffers of all values. A freed buffer is kept and handed out again to the next value it is large enough for, so
+/// a run that repeats the last one allocates nothing.
+class ValueStore {
+ public:
+  /// A new value with one handle and a buffer of `size` floats, not initialised.
+  std::int32_t create(std::int64_t size);
+  void retain(std::int32_t id) { ++slots_[static_cast<std::size_t>(id)].handles; }
+  void release(std::int32_t id) noexcept;
+  float* data(std::int32_t id) { return slots_[static_cast<std::size_t>(id)].buffer.data(); }
+
+ private:
+  struct Slot {
+    kernels::AlignedBuffer buffer;
+    std::int32_t handles = 0;
+  };
+  std::vector<Slot> slots_;  ///< a slot without handles keeps its buffer for reuse
+};
+
+/// Memory that one worker uses inside one operation.
+class Scratch {
+ public:
+  /// Makes room for that many floats and row pointers; keeps what there is when it is enough.
+  void reserve(std::int64_t floats, std::int64_t pointers);
+  /// The first piece is handed out anew.
+  void reset() { used_floats_ = used_pointers_ = 0; }
+  /// What has been handed out since `mark` is free again after `release(mark)`.
+  struct Mark {
+    std::int64_t floats, pointers;
+  };
+  Mark mark() const { return {used_floats_, used_pointers_}; }
+  void release(Mark mark) {
+    used_floats_ = mark.floats;
+    used_pointers_ = mark.pointers;
+  }
+  /// The next `count` floats, on a 64-byte boundary.
+  float* floats(std::int64_t count);
+  const float** pointers(std::int64_t count);
+  float** mutable_pointers(std::int64_t count) { return const_cast<float**>(pointers(count)); }
+
+  /// Floats that `floats(count)` takes.
+  static std::int64_t rounded(std::int64_t count) { return (count + 15) / 16 * 16; }
+
+ private:
+  kernels::AlignedBuffer floats_;
+  std::vector<const float*> pointers_;
+  std::int64_t used_floats_ = 0;
+  std::int64_t used_pointers_ = 0;
+};
+
+/// Parameters in the form the kernels want, packed on first use and again when a parameter's version changes.
+class PackedParameters {
+ public:
+  const kernels::PackedWeights& linear(const ops::Linear& linear);
+  /// A 3x3 convolution as three taps (rows of the kernel) of three pixels each.
+  const kernels::PackedWeights& convolution(const ops::Conv3x3& convolution);
+  /// [9][channels].
+  const float* depthwise(const ops::Parameter& weight);
+  const kernels::PackedBias& bias_table(const ops::Parameter& table, ops::Window window);
+
+ private:
+  struct Entry {
+    std::optional<std::uint64_t> version;
+    kernels::PackedWeights weights;
+    kernels::PackedBias bias;
+    kernels::AlignedBuffer depthwise;
+  };
+  /// The entry of a parameter, and whether it must be packed (anew); marks it as packed at the present version.
+  Entry& entry(const ops::Parameter& parameter, bool& stale);
+  std::deque<Entry> entries_;  ///< by parameter id; references stay valid as it grows
+};
+
+/// The f32 elements of a parameter that must have been loaded.
+const float* values_of(const ops::Parameter& parameter);
+
+struct NativeBackend::State {
+  explicit State(ThreadPool& thread_pool)
+      : pool(thread_pool), scratches(static_cast<std::size_t>(thread_pool.size())) {}
+
+  ThreadPool& pool;
+  ValueStore values;
+  PackedParameters parameters;
+  std::vector<Scratch> scratches;
+  std::int32_t batch = 0;
+  TapListener tap_listener;
+
+  ops::Value make_value(NativeBackend& backend, const ops::Shape& shape);
+  const float* data(const ops::Value& value) { return values.data(value.id()); }
+
+  /// Runs body(index, scratch) for each index on the pool, each worker with its own emptied scratch of that room.
+  template <typename Body>
+  void parallel_for(std::int64_t count, std::int64_t floats, std::int64_t pointers, const Body& body) {
+    for (Scratch& scratch : scratches) scratch.reserve(floats, pointers);
+    pool.parallel_for(count, [&](std::int64_t index, int worker) {
+      Scratch& scratch = scratches[static_cast<std::size_t>(worker)];
+      scratch.reset();
+      body(index, scratch);
+    });
+  }
+};
+
+/// Cuts `count` rows into tiles of at most `limit`, their sizes differing by one at most; when they are few, their
+/// number is a multiple of the threads. Which tiles there are changes the schedule, never a result.
+class RowTiles {
+ public:
+  RowTiles(std::int64_t count, std::int64_t limit, int threads);
+  std::int64_t size() const { return tiles_; }
+  std::int64_t first(std::int64_t tile) const { return tile * (count_ / tiles_) + std::min(tile, count_ % tiles_); }
+  std::int64_t rows(std::int64_t tile) const { return count_ / tiles_ + (tile < count_ % tiles_ ? 1 : 0); }
+  std::int64_t most_rows() const { return (count_ + tiles_ - 1) / tiles_; }
+
+ private:
+  std::int64_t count_;
+  std::int64_t tiles_;
+};
+
+/// Cuts a layer's column panels into chunks where its row tiles alone don't occupy the threads.
+class PanelChunks {
+ public:
+  PanelChunks(std::int32_t panels, std::int64_t row_tiles, int threads);
+  std::int64_t size() const { return chunks_; }
+  std::int32_t first(std::int32_t chunk) const {
+    return static_cast<std::int32_t>(std::int64_t{panels_} * chunk / chunks_);
+  }
+  std::int32_t last(std::int32_t chunk) const { return first(chunk + 1); }
+
+ private:
+  std::int32_t panels_;
+  std::int32_t chunks_;
+};
+
+/// Rows of a tile: an image of the last level at 224 (49 positions) is one, and what a tile of the widest published
+/// tiny models keeps stays within 512 KB of L2.
+inline constexpr std::int64_t kTileRows = 50;
+
+}  // namespace gcvit::native
