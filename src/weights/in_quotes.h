@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace gcvit::weights {
+
+/// Text from a file as an error sentence may show it: in quotes, control characters as \xNN, the middle of a long one
+/// left out.
+std::string in_quotes(std::string_view text);
+
+}  // namespace gcvit::weights

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a file to a model and back: reader -> raw named tensors -> canonical names -> config -> parameters.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/gcvit.h"
+#include "weights/infer_config.h"
+#include "weights/model_file.h"
+#include "weights/raw_file.h"
+
+namespace gcvit::weights {
+
+struct LoadOptions {
+  /// For files whose tensors don't tell it; must agree with the tensors where they do.
+  std::optional<ImageSize> image_size;
+  /// Load with a head of this many classes: when the file's head has another size, or there is none, a new one is
+  /// initialised and the report says so. Without it the head comes from the file.
+  std::optional<std::int32_t> classes;
+  /// Of the new head's random values.
+  std::uint64_t seed = 0;
+};
+
+struct Mismatch {
+  std::string name;
+  Dims expected;
+  Dims found;
+};
+
+struct LoadReport {
+  std::vector<std::string> missing;     ///< canonical names the file lacks
+  std::vector<std::string> unexpected;  ///< names in the file that no parameter has; they are left alone
+  std::vector<Mismatch> mismatched;
+  bool new_head = false;  ///< the head was initialised, not loaded; it stands under missing or mismatched
+};
+
+struct LoadedModel {
+  ModelInfo info;
+  std::unique_ptr<model::GCViT> model;
+  LoadReport report;
+};
+
+/// Loads a model with all parameters as f32; f32 ones view the mapped file. Throws `Error` when the file can't be
+/// read, is no GCViT, lacks tensors or has them in other shapes (but for a new head that was asked for), or holds a
+/// value that is not finite.
+LoadedModel load_model(const std::string& path, const LoadOptions& options = {});
+
+/// The same from a file already read; `file` names it in errors.
+LoadedModel load_model(RawFile raw, const std::string& file, const LoadOptions& options = {});
+
+/// Writes the self-describing file. `dtype`: kF32, kF16 or kBF16. Throws `Error` when a parameter has no values or
+/// one doesn't fit the dtype.
+void save_model(const std::string& path, const model::GCViT& model, const ModelInfo& info, DType dtype = DType::kF32);
+
+}  // namespace gcvit::weights

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace gcvit::weights {
+
+/// A file's bytes, mapped read-only. Tensors that view it hold it by `shared_ptr`. A file that is replaced by rename
+/// keeps its old bytes here; one that is cut short in place while mapped must not be read any more.
+class MappedFile {
+ public:
+  /// Throws `Error` ("[area] path: ...") when the path is missing, a directory, empty or not readable.
+  static std::shared_ptr<const MappedFile> open(const std::string& path, std::string_view area);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  std::span<const std::byte> bytes() const { return bytes_; }
+
+ private:
+  explicit MappedFile(std::span<const std::byte> bytes) : bytes_(bytes) {}
+  std::span<const std::byte> bytes_;
+};
+
+}  // namespace gcvit::weights

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// The self-describing model file: what a .safetensors file of ours says about its model in its metadata, each value
+// JSON text: gcvit.format ("1"), gcvit.config, gcvit.classes, gcvit.preprocess, gcvit.source, gcvit.calibration.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/config.h"
+
+namespace gcvit::weights {
+
+/// The newest format this program reads, and the one it writes.
+inline constexpr int kModelFormat = 1;
+
+/// A file's format, its layout of names, and how its config was found.
+struct ModelSource {
+  std::string format;                 ///< "safetensors"
+  std::string layout;                 ///< "canonical", "nvlabs", "timm"
+  std::vector<std::string> inferred;  ///< why the config is what it is; empty when the metadata has it
+};
+
+/// The file that a model was converted from (gcvit.source).
+struct ModelOrigin {
+  std::string format;
+  std::string layout;
+  std::string sha256;  ///< empty when unknown
+};
+
+/// All about a model but its weights.
+struct ModelInfo {
+  model::GCViTConfig config;
+  std::vector<std::string> classes;  ///< names in order; empty when the file has none
+  std::string preprocess_json;       ///< JSON object; empty when the file has none
+  ModelSource source;
+  std::optional<ModelOrigin> origin;
+  std::optional<double> temperature;  ///< fitted: probabilities are softmax(logits / temperature)
+};
+
+/// True when the metadata is a model file's of ours, of any version.
+bool is_model_file(const std::map<std::string, std::string>& metadata);
+
+/// Reads the metadata (all but `source`). Throws `Error` naming the key: a newer format, missing keys, JSON of another
+/// type, values out of range, an invalid config, or a number of class names that isn't config.classes.
+ModelInfo parse_model_info(const std::map<std::string, std::string>& metadata, const std::string& file);
+
+/// The metadata that `parse_model_info` reads back as the same.
+std::map<std::string, std::string> serialise_model_info(const ModelInfo& info);
+
+/// The JSON text of gcvit.config.
+std::string serialise_config(const model::GCViTConfig& config);
+
+}  // namespace gcvit::weights

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// How frameworks name GCViT's tensors, and the way to canonical names (NVlabs', the names model::GCViT gives its
+// parameters) and back. Only rules stand here; the list of tensors is the model's.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "weights/raw_file.h"
+
+namespace gcvit::weights {
+
+enum class Layout : std::uint8_t {
+  kCanonical,  ///< our own files: NVlabs' names, without index buffers
+  kNvlabs,     ///< NVlabs' state_dict
+  kTimm,       ///< timm's state_dict
+};
+
+/// "canonical", "nvlabs", "timm".
+std::string_view name_of(Layout layout);
+
+/// The layout that most names belong to; nullopt when none looks like GCViT. NVlabs' names give kNvlabs: only a
+/// file's metadata can say that it is canonical.
+std::optional<Layout> detect_layout(const std::vector<NamedTensor>& tensors);
+
+/// The canonical name of a tensor that `layout` calls `name`; nullopt when the layout has no such name.
+std::optional<std::string> canonical_name(Layout layout, std::string_view name);
+
+/// What `layout` calls the tensor with this canonical name.
+std::string layout_name(Layout layout, std::string_view canonical);
+
+/// True for buffers that carry no weights (relative_position_index): readers skip them.
+bool is_index_buffer(std::string_view name);
+
+/// Removes the wrappers `module.`, `_orig_mod.` and `model.` as long as all names have one of them in front.
+void strip_wrapper_prefixes(std::vector<NamedTensor>& tensors);
+
+/// Tensors under canonical names, and what had none.
+struct Canonical {
+  std::vector<NamedTensor> tensors;
+  std::vector<std::string> unexpected;  ///< names the layout doesn't know, as the file has them
+};
+
+/// Renames, reshapes where a layout stores another rank (timm's squeeze-and-excitation layers are 1x1 convolutions) and
+/// drops index buffers.
+Canonical to_canonical(Layout layout, std::vector<NamedTensor> tensors);
+
+/// The way back: a canonical tensor under `layout`'s name and shape.
+NamedTensor to_layout(Layout layout, const NamedTensor& canonical);
+
+}  // namespace gcvit::weights

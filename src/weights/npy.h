@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// NumPy's .npy (versions 1 to 3) and .npz (a stored ZIP of them): little-endian float32 in C order.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "tensor/atomic_file.h"
+#include "weights/raw_file.h"
+
+namespace gcvit::weights {
+
+/// A .npy file as an f32 tensor that views the mapped file, so that a large one is read page by page as it is used.
+/// Throws `Error` naming what was found when the file is no .npy, cut short, too long, of another dtype or byte order,
+/// or in Fortran order.
+Tensor read_npy(const std::string& path);
+
+/// The same from memory; `file` names it in errors, `owner` keeps `bytes` alive for the tensor.
+Tensor parse_npy(std::span<const std::byte> bytes, std::shared_ptr<const void> owner, const std::string& file);
+
+/// Writes a .npy row by row, in bounded memory: [rows so far] + `row_dims`. Visible only after `finish()`.
+class NpyWriter {
+ public:
+  NpyWriter(const std::string& path, Dims row_dims);
+  /// Appends `values`, whole rows.
+  void append(std::span<const float> values);
+  void finish();
+
+ private:
+  std::string path_;
+  Dims row_dims_;
+  std::int64_t row_size_;
+  std::int64_t rows_ = 0;
+  AtomicFile file_;
+};
+
+/// Writes one f32 tensor as .npy.
+void write_npy(const std::string& path, const Tensor& tensor);
+
+/// Writes f32 tensors as .npz, members "NAME.npy", stored, whole or not at all; the same tensors give the same bytes.
+void write_npz(const std::string& path, std::span<const NamedTensor> tensors);
+
+}  // namespace gcvit::weights

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "weights/raw_file.h"
+
+#include <string_view>
+
+#include "tensor/error.h"
+#include "weights/mapped_file.h"
+#include "weights/safetensors.h"
+
+namespace gcvit::weights {
+namespace {
+
+/// What a file that can't be read looks like, by its first bytes.
+std::string_view describe(std::string_view head) {
+  using namespace std::string_view_literals;
+  struct Magic {
+    std::string_view bytes;
+    std::string_view description;
+  };
+  static constexpr Magic kMagics[] = {
+      {"PK\x03\x04"sv, "a ZIP archive (as .pth, .keras and .npz are)"}, {"\x89HDF\r\n\x1a\n"sv, "an HDF5 file"},
+      {"\x93NUMPY"sv, "a .npy array"},           {"\x80\x02"sv, "a pickle (as old .pth files are)"},
+      {"GGUF"sv, "a GGUF file"},                 {"\xff\xd8\xff"sv, "a JPEG image"},
+      {"\x89PNG"sv, "a PNG image"},
+  };
+  for (const Magic& magic : kMagics) {
+    if (head.starts_with(magic.bytes)) return magic.description;
+  }
+  return "something else";
+}
+
+}  // namespace
+
+RawFile read_raw_file(const std::string& path) {
+  const std::shared_ptr<const MappedFile> file = MappedFile::open(path, "weights");
+  const std::span<const std::byte> bytes = file->bytes();
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  // A safetensors header starts with { behind its length; a broken one is known by the file's ending.
+  const bool safetensors = (text.size() > 8 && text[8] == '{') || path.ends_with(".safetensors");
+  if (!safetensors) fail("[weights] {}: expected a .safetensors file, found {}", path, describe(text.substr(0, 16)));
+  return parse_safetensors(bytes, file, path);
+}
+
+}  // namespace gcvit::weights

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every reader of a weight file returns and every writer takes: named tensors as the file has them. Layouts,
+// configurations and models come later (names.h, infer_config.h, load.h).
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "tensor/tensor.h"
+
+namespace gcvit::weights {
+
+struct NamedTensor {
+  std::string name;
+  Tensor tensor;
+};
+
+struct RawFile {
+  std::string format;  ///< "safetensors"
+  std::vector<NamedTensor> tensors;
+  std::map<std::string, std::string> metadata;
+};
+
+/// Reads a weight file of any format that has a reader, told apart by its first bytes. Tensors view the mapped file
+/// where the format allows it. Throws `Error` when the file is missing, a directory, empty, of no known format or
+/// broken.
+RawFile read_raw_file(const std::string& path);
+
+}  // namespace gcvit::weights
