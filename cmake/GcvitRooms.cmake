@@ -1,6 +1,7 @@
-# One CMake target a room: gcvit_room(ops USES tensor) makes the object library gcvit_ops from
+# One CMake target a room: gcvit_room(ops USES tensor) makes the static library gcvit_ops from
 # src/ops/*.cc. The USES list is the row of the rooms' table in docs/architecture.md;
 # scripts/check_includes holds every #include against it.
+# gcvit_library_of_rooms(gcvit_library) then makes one shared library of all rooms that exist.
 
 add_library(gcvit_compile_options INTERFACE)
 target_compile_features(gcvit_compile_options INTERFACE cxx_std_20)
@@ -26,5 +27,20 @@ function(gcvit_room name)
   foreach(used IN LISTS ROOM_USES)
     target_link_libraries(gcvit_${name} PUBLIC gcvit_${used})
   endforeach()
-  set_target_properties(gcvit_${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  set_target_properties(gcvit_${name} PROPERTIES
+    POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+  set_property(GLOBAL APPEND PROPERTY GCVIT_ROOM_OBJECTS $<TARGET_OBJECTS:gcvit_${name}>)
+  set_property(GLOBAL APPEND PROPERTY GCVIT_ROOM_LIBRARIES ${ROOM_LIBRARIES})
+endfunction()
+
+function(gcvit_library_of_rooms target)
+  get_property(objects GLOBAL PROPERTY GCVIT_ROOM_OBJECTS)
+  get_property(libraries GLOBAL PROPERTY GCVIT_ROOM_LIBRARIES)
+  add_library(${target} SHARED ${objects})
+  target_link_libraries(${target} PRIVATE gcvit_compile_options ${libraries})
+  target_include_directories(${target} INTERFACE $<INSTALL_INTERFACE:include>)
+  target_compile_features(${target} INTERFACE cxx_std_20)
+  set_target_properties(${target} PROPERTIES
+    OUTPUT_NAME gcvit EXPORT_NAME gcvit LINKER_LANGUAGE CXX
+    VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
 endfunction()

@@ -1,0 +1,35 @@
+# What `cmake --install` puts where, and the packages that `cpack` makes of it: the program with the bundled model
+# beside it, and the library with its headers and CMake package (find_package(gcvit), target gcvit::gcvit).
+# The program finds the model, and its libraries if it needs any, by its own place: a tree may be moved.
+include(CMakePackageConfigHelpers)
+
+if(TARGET gcvit)
+  install(TARGETS gcvit RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/models/ DESTINATION ${CMAKE_INSTALL_DATADIR}/gcvit/models
+  FILES_MATCHING PATTERN *.safetensors PATTERN *.md)
+install(FILES README.md LICENSE NOTICE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN *.md)
+
+install(TARGETS gcvit_library EXPORT gcvit LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/include/ ${CMAKE_BINARY_DIR}/generated/
+  DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN *.h)
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/gcvit)
+install(EXPORT gcvit NAMESPACE gcvit:: FILE gcvit-config.cmake DESTINATION ${package_dir})
+write_basic_package_version_file(${CMAKE_BINARY_DIR}/gcvit-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_BINARY_DIR}/gcvit-config-version.cmake DESTINATION ${package_dir})
+
+set(CPACK_PACKAGE_NAME gcvit)
+set(CPACK_PACKAGE_VENDOR "the gcvit.cpp authors")
+set(CPACK_PACKAGE_CONTACT "the gcvit.cpp authors <noreply@example.org>")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "Image classification with GCViT")
+set(CPACK_PACKAGE_DESCRIPTION "The gcvit program and library: classify photos with global context vision transformers.
+A small model that tells five kinds of flowers apart comes with it.")
+set(CPACK_RESOURCE_FILE_LICENSE ${CMAKE_SOURCE_DIR}/LICENSE)
+set(CPACK_GENERATOR DEB TGZ)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_PACKAGE_FILE_NAME gcvit-${PROJECT_VERSION}-linux-${CMAKE_SYSTEM_PROCESSOR})
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SECTION science)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+include(CPack)
