@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace gcvit::image {
+
+/// No side of an image may be longer: what a JPEG can say, and what keeps a filter's table small.
+inline constexpr std::int32_t kMaxSide = 65535;
+
+/// 8-bit RGB: `pixels` holds height x width x 3 bytes, rows from the top, nothing between them.
+struct Image {
+  std::int32_t width = 0;
+  std::int32_t height = 0;
+  std::vector<std::uint8_t> pixels;
+};
+
+struct DecodeOptions {
+  /// Turn the picture as its EXIF orientation says. TensorFlow and timm don't.
+  bool apply_exif = true;
+  /// A picture that claims more pixels (width x height) is refused before memory for it is asked for.
+  std::uint64_t max_pixels = std::uint64_t{1} << 28;
+};
+
+/// Decodes a JPEG, PNG or WebP picture, told apart by its first bytes. Alpha is dropped, not blended; grey is repeated;
+/// 16 bits become 8 by dividing by 257 and rounding; CMYK follows the inverted-Adobe rule; of an animation comes the
+/// first frame. JPEG and WebP pixels equal Pillow's `convert("RGB")`.
+/// `name` stands for the picture in errors. Throws `Error` on anything but a whole, valid picture.
+Image decode(std::span<const std::byte> bytes, std::string_view name, const DecodeOptions& options = {});
+
+/// Reads the file at `path`, at most 1 GiB, and decodes it.
+Image read_image(const std::filesystem::path& path, const DecodeOptions& options = {});
+
+}  // namespace gcvit::image
