@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "weights/names.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "model/gcvit.h"
+#include "tests/weights/test_files.h"
+#include "weights/safetensors.h"
+
+namespace gcvit::weights {
+namespace {
+
+std::vector<NamedTensor> named(std::initializer_list<std::string> names) {
+  std::vector<NamedTensor> tensors;
+  for (const std::string& name : names) tensors.push_back({name, Tensor(DType::kF32, {1})});
+  return tensors;
+}
+
+TEST(Names, TimmDownsamplesBelongToTheLevelBefore) {
+  EXPECT_EQ(canonical_name(Layout::kTimm, "stages.1.downsample.norm1.weight"), "levels.0.downsample.norm1.weight");
+  EXPECT_EQ(canonical_name(Layout::kTimm, "stages.3.downsample.conv_block.conv_dw.weight"),
+            "levels.2.downsample.conv.0.weight");
+  EXPECT_EQ(canonical_name(Layout::kTimm, "stages.0.downsample.norm1.weight"), std::nullopt);
+}
+
+TEST(Names, TimmCountsExtractionsFromOne) {
+  EXPECT_EQ(canonical_name(Layout::kTimm, "stages.2.global_block.blocks.conv1.se.fc2.weight"),
+            "levels.2.q_global_gen.to_q_global.0.conv.2.fc.2.weight");
+  EXPECT_EQ(canonical_name(Layout::kTimm, "stages.2.global_block.blocks.conv0.se.fc2.weight"), std::nullopt);
+}
+
+TEST(Names, TimmNamesThatAreNoneAreNotMapped) {
+  for (const std::string name : {"stages.0.blocks.0.gamma1", "stages.0.blocks.0.attn.relative_position_bias_table",
+                                 "stages.00.blocks.0.norm1.weight", "stages.2.norm.weight", "head.weight",
+                                 "stages.0.blocks.9999999.norm1.weight", "levels.0.blocks.0.norm1.weight", ""}) {
+    EXPECT_EQ(canonical_name(Layout::kTimm, name), std::nullopt) << name;
+  }
+}
+
+TEST(Names, EveryParameterHasOneTimmNameAndComesBack) {
+  model::GCViTConfig config;
+  config.layer_scale = true;
+  const model::GCViT model(config);
+  std::set<std::string> names;
+  for (const model::Parameter* parameter : model.parameters()) {
+    const std::string name = layout_name(Layout::kTimm, parameter->name);
+    EXPECT_TRUE(names.insert(name).second) << name;
+    EXPECT_EQ(canonical_name(Layout::kTimm, name), parameter->name);
+    EXPECT_EQ(layout_name(Layout::kNvlabs, parameter->name), parameter->name);
+  }
+}
+
+/// Against a state_dict that timm wrote: the same names and shapes, from ours.
+TEST(Names, GiveExactlyTimmsStateDict) {
+  const RawFile raw = read_safetensors(reference("timm.safetensors"));
+  std::map<std::string, Dims> theirs;
+  for (const NamedTensor& entry : raw.tensors) theirs[entry.name] = entry.tensor.dims();
+
+  model::GCViTConfig config;
+  config.dim = 32;
+  config.depths = {1, 2, 1, 1};
+  config.heads = {1, 2, 4, 8};
+  config.windows = {{{2, 2}, {2, 2}, {4, 4}, {2, 2}}};
+  config.mlp_ratio = 1.0;
+  config.layer_scale = true;
+  config.classes = 3;
+  config.image_height = config.image_width = 64;
+  const model::GCViT model(config);
+  std::map<std::string, Dims> ours;
+  for (const model::Parameter* parameter : model.parameters()) {
+    const NamedTensor entry = to_layout(Layout::kTimm, {parameter->name, Tensor(DType::kU8, parameter->dims)});
+    ours[entry.name] = entry.tensor.dims();
+  }
+  EXPECT_EQ(ours, theirs);
+}
+
+TEST(Names, ShapesComeBackToo) {
+  const NamedTensor matrix{"patch_embed.conv_down.conv.2.fc.0.weight", Tensor(DType::kF32, {4, 16})};
+  const NamedTensor convolution = to_layout(Layout::kTimm, matrix);
+  EXPECT_EQ(convolution.name, "stem.down.conv_block.se.fc1.weight");
+  EXPECT_EQ(convolution.tensor.dims(), (Dims{4, 16, 1, 1}));
+  const Canonical back = to_canonical(Layout::kTimm, {convolution});
+  ASSERT_EQ(back.tensors.size(), 1u);
+  EXPECT_EQ(back.tensors[0].name, matrix.name);
+  EXPECT_EQ(back.tensors[0].tensor.dims(), matrix.tensor.dims());
+}
+
+TEST(Names, UnknownOnesAreReportedAndBuffersLeftOut) {
+  const Canonical canonical = to_canonical(
+      Layout::kTimm, named({"stem.conv1.bias", "stages.0.blocks.0.attn.rel_pos.relative_position_index", "extra"}));
+  ASSERT_EQ(canonical.tensors.size(), 1u);
+  EXPECT_EQ(canonical.tensors[0].name, "patch_embed.proj.bias");
+  EXPECT_EQ(canonical.unexpected, std::vector<std::string>{"extra"});
+}
+
+TEST(Names, LayoutsAreToldApart) {
+  EXPECT_EQ(detect_layout(named({"stem.conv1.weight", "head.fc.bias"})), Layout::kTimm);
+  EXPECT_EQ(detect_layout(named({"levels.0.blocks.0.norm1.weight", "head.bias"})), Layout::kNvlabs);
+  EXPECT_EQ(detect_layout(named({"conv1.weight", "layer1.0.conv1.weight"})), std::nullopt);
+  EXPECT_EQ(detect_layout({}), std::nullopt);
+}
+
+TEST(Names, WrappersAreStrippedWhenAllWearThem) {
+  std::vector<NamedTensor> wrapped = named({"module._orig_mod.norm.weight", "module._orig_mod.norm.bias"});
+  strip_wrapper_prefixes(wrapped);
+  EXPECT_EQ(wrapped[0].name, "norm.weight");
+  EXPECT_EQ(wrapped[1].name, "norm.bias");
+  std::vector<NamedTensor> mixed = named({"model.norm.weight", "norm.bias"});
+  strip_wrapper_prefixes(mixed);
+  EXPECT_EQ(mixed[0].name, "model.norm.weight");
+}
+
+}  // namespace
+}  // namespace gcvit::weights
