@@ -25,6 +25,11 @@ NativeBackend::~NativeBackend() = default;
 void NativeBackend::start(std::int32_t batch) {
   if (batch < 1) fail("[native] batch: expected at least 1 image, found {}", batch);
   state_->batch = batch;
+  if (batch > state_->largest_batch) {
+    // None of the smaller batches' buffers fits any more.
+    state_->values.free_unused();
+    state_->largest_batch = batch;
+  }
 }
 
 Value NativeBackend::State::make_value(NativeBackend& backend, const Shape& shape) {

@@ -8,23 +8,24 @@
 namespace gcvit::native {
 
 std::int32_t ValueStore::create(std::int64_t size) {
-  // The smallest free buffer that is large enough; else the first free slot gets a new one.
+  // The smallest free buffer that is large enough, else a new one: a buffer that is too small now will fit later.
   Slot* chosen = nullptr;
-  Slot* any_free = nullptr;
   for (Slot& slot : slots_) {
     if (slot.handles != 0) continue;
-    any_free = &slot;
-    if (slot.buffer.size() >= size && (chosen == nullptr || slot.buffer.size() < chosen->buffer.size())) {
-      chosen = &slot;
-    }
+    const bool better = chosen == nullptr || chosen->buffer.size() == 0 || slot.buffer.size() < chosen->buffer.size();
+    if (slot.buffer.size() >= size && better) chosen = &slot;
+    if (slot.buffer.size() == 0 && chosen == nullptr) chosen = &slot;
   }
-  if (chosen == nullptr) {
-    if (any_free == nullptr) any_free = &slots_.emplace_back();
-    any_free->buffer = kernels::AlignedBuffer(std::max<std::int64_t>(size, 1));
-    chosen = any_free;
-  }
+  if (chosen == nullptr) chosen = &slots_.emplace_back();
+  if (chosen->buffer.size() < size) chosen->buffer = kernels::AlignedBuffer(size);
   chosen->handles = 1;
   return static_cast<std::int32_t>(chosen - slots_.data());
+}
+
+void ValueStore::free_unused() {
+  for (Slot& slot : slots_) {
+    if (slot.handles == 0) slot.buffer = {};
+  }
 }
 
 void ValueStore::release(std::int32_t id) noexcept { --slots_[static_cast<std::size_t>(id)].handles; }

@@ -25,6 +25,8 @@ class ValueStore {
   std::int32_t create(std::int64_t size);
   void retain(std::int32_t id) { ++slots_[static_cast<std::size_t>(id)].handles; }
   void release(std::int32_t id) noexcept;
+  /// Gives back every buffer that no value uses.
+  void free_unused();
   float* data(std::int32_t id) { return slots_[static_cast<std::size_t>(id)].buffer.data(); }
 
  private:
@@ -100,6 +102,7 @@ struct NativeBackend::State {
   PackedParameters parameters;
   std::vector<Scratch> scratches;
   std::int32_t batch = 0;
+  std::int32_t largest_batch = 0;
   TapListener tap_listener;
 
   ops::Value make_value(NativeBackend& backend, const ops::Shape& shape);

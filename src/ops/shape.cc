@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/shape.h"
 
+#include <algorithm>
+#include <array>
+
 #include "tensor/error.h"
 
 namespace gcvit::ops {
@@ -77,8 +80,8 @@ Shape window_attention_shape(const Shape& qkv, const Shape* global_query, const 
     fail("[ops] window_attention \"{}\": a map of {}x{} is not made of whole {}x{} windows", bias_table.name,
          qkv.height, qkv.width, window.height, window.width);
   }
-  const Dims table{std::int64_t{2 * window.height - 1} * (2 * window.width - 1), heads};
-  if (bias_table.dims != table) {
+  const std::array<std::int64_t, 2> table{std::int64_t{2 * window.height - 1} * (2 * window.width - 1), heads};
+  if (!std::ranges::equal(bias_table.dims, table)) {
     fail("[ops] window_attention \"{}\": expected a bias table of {}, found {}", bias_table.name,
          gcvit::to_string(table), gcvit::to_string(bias_table.dims));
   }
