@@ -11,6 +11,7 @@
 
 #include <hwy/highway.h>
 
+#include <algorithm>
 #include <cstdint>
 
 HWY_BEFORE_NAMESPACE();
@@ -34,16 +35,21 @@ struct WholeVector {
   }
 };
 
-/// The first `count` lanes' loads (the others are zero) and stores.
+/// The first `count` lanes' loads (the others are zero) and stores. Through a copy, as a masked load may touch what lies
+/// beyond the end on targets without masks; the published variants' channels are whole vectors and never come here.
 struct FirstLanes {
   std::size_t count;
   template <class D>
   HWY_INLINE hn::Vec<D> load(D d, const float* from) const {
-    return hn::MaskedLoad(hn::FirstN(d, count), d, from);
+    HWY_ALIGN float whole[hn::MaxLanes(D())] = {};
+    std::copy_n(from, count, whole);
+    return hn::Load(d, whole);
   }
   template <class D>
   HWY_INLINE void store(D d, hn::Vec<D> v, float* to) const {
-    hn::BlendedStore(v, hn::FirstN(d, count), d, to);
+    HWY_ALIGN float whole[hn::MaxLanes(D())];
+    hn::Store(v, d, whole);
+    std::copy_n(whole, count, to);
   }
   template <class D>
   HWY_INLINE hn::Vec<D> keep(D d, hn::Vec<D> v) const {
