@@ -29,7 +29,7 @@ struct DecodeOptions {
 
 /// Decodes a JPEG, PNG or WebP picture, told apart by its first bytes. Alpha is dropped, not blended; grey is repeated;
 /// 16 bits become 8 by dividing by 257 and rounding; CMYK follows the inverted-Adobe rule; of an animation comes the
-/// first frame. JPEG and WebP pixels equal Pillow's `convert("RGB")`.
+/// first frame. What has 8 bits or less equals Pillow's `convert("RGB")` (of RGBA: the three channels as they are).
 /// `name` stands for the picture in errors. Throws `Error` on anything but a whole, valid picture.
 Image decode(std::span<const std::byte> bytes, std::string_view name, const DecodeOptions& options = {});
 

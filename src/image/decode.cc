@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "image/decode.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "image/decoders.h"
+#include "tensor/error.h"
+
+namespace gcvit::image {
+namespace {
+
+constexpr std::size_t kMaxFileBytes = std::size_t{1} << 30;
+
+bool starts_with(std::span<const std::byte> bytes, std::size_t offset, std::string_view text) {
+  return bytes.size() >= offset + text.size() && std::memcmp(bytes.data() + offset, text.data(), text.size()) == 0;
+}
+
+/// What a file is that we don't read, so that the sentence helps.
+std::string other_format(std::span<const std::byte> bytes) {
+  if (starts_with(bytes, 0, "GIF8")) return "GIF";
+  if (starts_with(bytes, 0, "BM")) return "BMP";
+  if (starts_with(bytes, 0, std::string_view("II*\0", 4)) || starts_with(bytes, 0, std::string_view("MM\0*", 4))) {
+    return "TIFF";
+  }
+  if (starts_with(bytes, 4, "ftyp")) return "HEIF or AVIF, perhaps, or a film";
+  std::string found = "bytes";
+  for (std::byte byte : bytes.first(std::min<std::size_t>(bytes.size(), 8))) {
+    found += fmt::format(" {:02x}", std::to_integer<unsigned>(byte));
+  }
+  return found;
+}
+
+struct Close {
+  void operator()(std::FILE* file) const { std::fclose(file); }
+};
+
+std::vector<std::byte> read_file(const std::filesystem::path& path) {
+  const std::string name = path.string();
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) fail("[image] {}: expected a file, found a directory", name);
+  const std::unique_ptr<std::FILE, Close> file(std::fopen(name.c_str(), "rb"));
+  if (!file) fail("[image] {}: expected a readable file, found: {}", name, std::generic_category().message(errno));
+  std::vector<std::byte> bytes;
+  constexpr std::size_t kStep = std::size_t{1} << 18;
+  std::size_t size = 0;
+  while (true) {
+    if (bytes.size() - size < kStep) bytes.resize(std::max(bytes.size() * 2, kStep));
+    const std::size_t count = std::fread(bytes.data() + size, 1, bytes.size() - size, file.get());
+    size += count;
+    if (size > kMaxFileBytes) fail("[image] {}: expected at most 1 GiB, found more", name);
+    if (count == 0) break;
+  }
+  if (std::ferror(file.get()) != 0) fail("[image] {}: byte {}: expected more data, found a read error", name, size);
+  bytes.resize(size);
+  return bytes;
+}
+
+}  // namespace
+
+Image allocate(std::uint64_t width, std::uint64_t height, std::uint64_t max_pixels, std::string_view format,
+               std::string_view name) {
+  if (width < 1 || height < 1 || width > kMaxSide || height > kMaxSide) {
+    fail("[{}] {}: size: expected sides of 1 to {} pixels, found {} x {}", format, name, kMaxSide, width, height);
+  }
+  if (width * height > max_pixels) {
+    fail("[{}] {}: size: expected at most {} pixels, found {} x {}", format, name, max_pixels, width, height);
+  }
+  return {static_cast<std::int32_t>(width), static_cast<std::int32_t>(height),
+          std::vector<std::uint8_t>(static_cast<std::size_t>(width * height * 3))};
+}
+
+Image decode(std::span<const std::byte> bytes, std::string_view name, const DecodeOptions& options) {
+  Decoded decoded;
+  if (bytes.empty()) {
+    fail("[image] {}: expected a picture, found an empty file", name);
+  } else if (starts_with(bytes, 0, "\xff\xd8\xff")) {
+    decoded = decode_jpeg(bytes, name, options.max_pixels);
+  } else if (starts_with(bytes, 0, "\x89PNG\r\n\x1a\n")) {
+    decoded = decode_png(bytes, name, options.max_pixels);
+  } else if (starts_with(bytes, 0, "RIFF") && starts_with(bytes, 8, "WEBP")) {
+    decoded = decode_webp(bytes, name, options.max_pixels);
+  } else {
+    fail("[image] {}: expected JPEG, PNG or WebP, found {}", name, other_format(bytes));
+  }
+  return options.apply_exif ? turn_upright(std::move(decoded.image), decoded.orientation) : std::move(decoded.image);
+}
+
+Image read_image(const std::filesystem::path& path, const DecodeOptions& options) {
+  return decode(read_file(path), path.string(), options);
+}
+
+}  // namespace gcvit::image
