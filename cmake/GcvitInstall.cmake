@@ -28,7 +28,9 @@ A small model that tells five kinds of flowers apart comes with it.")
 set(CPACK_RESOURCE_FILE_LICENSE ${CMAKE_SOURCE_DIR}/LICENSE)
 set(CPACK_GENERATOR DEB TGZ)
 set(CPACK_STRIP_FILES ON)
-set(CPACK_PACKAGE_FILE_NAME gcvit-${PROJECT_VERSION}-linux-${CMAKE_SYSTEM_PROCESSOR})
+cmake_host_system_information(RESULT system QUERY DISTRIB_INFO)  # the tarball uses the release's own libraries
+set(CPACK_PACKAGE_FILE_NAME
+  gcvit-${PROJECT_VERSION}-${system_ID}${system_VERSION_ID}-${CMAKE_SYSTEM_PROCESSOR})
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
