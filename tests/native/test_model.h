@@ -64,13 +64,15 @@ inline model::GCViTConfig tiny_config() {
   return config;
 }
 
-/// max |a - b| / max |b|.
+/// max |a - b| / max |b|; NaN when one of them holds one.
 template <typename A, typename B>
 double relative_error(const A& a, const B& b) {
   double difference = 0.0;
   double largest = 0.0;
   for (std::size_t i = 0; i < b.size(); ++i) {
-    difference = std::max(difference, std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i])));
+    const double apart = std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i]));
+    if (std::isnan(apart)) return apart;
+    difference = std::max(difference, apart);
     largest = std::max(largest, std::abs(static_cast<double>(b[i])));
   }
   return largest == 0.0 ? difference : difference / largest;

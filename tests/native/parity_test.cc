@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// Against what the real libraries computed with the same weights and images (tests/data/parity, written by
+// tools/parity/make_references.py): timm's and NVlabs' names, rectangular windows, Keras' zero-padded pools.
+#include <gtest/gtest.h>
+
+#include <map>
+#include <string>
+
+#include "native/native_backend.h"
+#include "tests/native/test_model.h"
+#include "weights/load.h"
+
+namespace gcvit::native {
+namespace {
+
+/// Three images' rounding errors of f32 sums, with some room. The scripts that made the references made sure that a
+/// tensor read in the wrong order changes the logits by 1e-3 or more.
+constexpr double kTolerance = 1e-5;
+
+std::string file_of(const std::string& name) {
+  return std::string(GCVIT_TEST_DATA) + "/parity/" + name + ".safetensors";
+}
+
+std::map<std::string, Tensor> read_reference(const std::string& name) {
+  std::map<std::string, Tensor> tensors;
+  for (const weights::NamedTensor& entry : weights::read_raw_file(file_of(name + ".reference")).tensors) {
+    tensors.emplace(entry.name, entry.tensor.to_f32());
+  }
+  return tensors;
+}
+
+struct Case {
+  std::string name;
+  std::string layout;
+  ops::PoolPadding pool_padding;
+  bool layer_scale;
+};
+
+class ParityTest : public ::testing::TestWithParam<Case> {};
+
+TEST_P(ParityTest, EveryOutputIsTheLibrarys) {
+  const Case& expected = GetParam();
+  const std::map<std::string, Tensor> reference = read_reference(expected.name);
+  const weights::LoadedModel loaded = weights::load_model(file_of(expected.name));
+  EXPECT_EQ(loaded.info.source.layout, expected.layout);
+  EXPECT_EQ(loaded.info.config.pool_padding, expected.pool_padding);
+  EXPECT_EQ(loaded.info.config.layer_scale, expected.layer_scale);
+  EXPECT_TRUE(loaded.report.unexpected.empty());
+
+  const Tensor& images = reference.at("images");
+  const Dims& dims = images.dims();
+  ASSERT_EQ(dims, (Dims{3, loaded.info.config.image_height, loaded.info.config.image_width, 3}));
+  ThreadPool pool(2);
+  NativeBackend backend(pool);
+  std::map<std::string, double> errors;
+  backend.set_tap_listener([&](std::string_view name, const ops::Value& value) {
+    const auto entry = reference.find(std::string(name));
+    if (entry == reference.end()) return;
+    const std::span<const float> values = backend.read(value);
+    ASSERT_EQ(std::ssize(values), entry->second.size()) << name;
+    errors[entry->first] = testing::relative_error(values, entry->second.values());
+  });
+  backend.start(static_cast<std::int32_t>(dims[0]));
+  const ops::Shape shape{static_cast<std::int32_t>(dims[1]), static_cast<std::int32_t>(dims[2]), 3};
+  loaded.model->forward(backend, backend.input(shape, images.values()));
+
+  for (const char* name : {"level1", "level2", "level3", "level4", "pooled", "logits"}) {
+    ASSERT_TRUE(errors.contains(name)) << name;
+    EXPECT_LT(errors[name], kTolerance) << name;
+  }
+}
+
+constexpr auto kMinusInfinity = ops::PoolPadding::kNegativeInfinity;
+INSTANTIATE_TEST_SUITE_P(Libraries, ParityTest,
+                         ::testing::Values(Case{"timm", "timm", kMinusInfinity, false},
+                                           Case{"nvlabs", "nvlabs", kMinusInfinity, true},
+                                           Case{"rectangular", "canonical", kMinusInfinity, true},
+                                           Case{"keras", "canonical", ops::PoolPadding::kZero, true}),
+                         [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace gcvit::native
