@@ -70,7 +70,11 @@ void AtomicFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes
 }
 
 void AtomicFile::commit() {
-  if (::fsync(descriptor_) != 0 || ::rename(temporary_.c_str(), path_.c_str()) != 0) {
+  // By name: a library that wrote to `temporary_path()` may have put another file there.
+  const int written = ::open(temporary_.c_str(), O_RDONLY | O_CLOEXEC);
+  const bool synced = written >= 0 && ::fsync(written) == 0;
+  if (written >= 0) ::close(written);
+  if (!synced || ::rename(temporary_.c_str(), path_.c_str()) != 0) {
     fail("[file] {}: can't be written: {}", path_, system_message());
   }
   ::close(descriptor_);
