@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "classifier/engine.h"
+
+#include <cmath>
+#include <utility>
+
+#include "tensor/error.h"
+
+namespace gcvit::classifier {
+
+Engine::Engine(std::shared_ptr<const model::GCViT> model, int threads)
+    : model_(std::move(model)), pool_(threads), backend_(pool_) {}
+
+std::span<const float> Engine::run(std::span<const float> inputs) {
+  const auto size = static_cast<std::size_t>(input_size());
+  if (inputs.empty() || inputs.size() % size != 0) {
+    fail("[classifier] input: expected images of {}x{}x3 = {} floats, found {} floats", config().image_height,
+         config().image_width, size, inputs.size());
+  }
+  logits_ = {};  // its buffer is free again before the run
+  backend_.start(static_cast<std::int32_t>(inputs.size() / size));
+  const ops::Value image = backend_.input({config().image_height, config().image_width, 3}, inputs);
+  logits_ = model_->forward(backend_, image);
+  const std::span<const float> logits = backend_.read(logits_);
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    if (!std::isfinite(logits[i])) {
+      fail("[classifier] image {} of the batch: logit {} is {}: the input is not finite or the weights overflow float32",
+           i / static_cast<std::size_t>(config().classes), i % static_cast<std::size_t>(config().classes), logits[i]);
+    }
+  }
+  return logits;
+}
+
+void Engine::set_listener(Listener listener) {
+  if (!listener) return backend_.set_tap_listener({});
+  backend_.set_tap_listener([this, listener = std::move(listener)](std::string_view name, const ops::Value& value) {
+    listener(name, value.shape(), backend_.read(value));
+  });
+}
+
+}  // namespace gcvit::classifier

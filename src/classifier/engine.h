@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "model/gcvit.h"
+#include "native/native_backend.h"
+#include "tensor/thread_pool.h"
+
+namespace gcvit::classifier {
+
+/// A model with values, on this CPU: tensors in, logits out. One run at a time.
+class Engine {
+ public:
+  /// `threads` 0 means every processor this process may use.
+  Engine(std::shared_ptr<const model::GCViT> model, int threads);
+
+  const model::GCViT& model() const { return *model_; }
+  const model::GCViTConfig& config() const { return model_->config(); }
+  ThreadPool& pool() { return pool_; }
+  /// Floats of one input image: height x width x 3.
+  std::int64_t input_size() const { return std::int64_t{config().image_height} * config().image_width * 3; }
+
+  /// Runs whole images (NHWC, normalised), at least one; returns their logits, [images, classes], which stay until the
+  /// next run. Throws `Error` when `inputs` isn't whole images or a logit is not finite.
+  std::span<const float> run(std::span<const float> inputs);
+
+  /// Called during a run for each value that the model names, with all images' floats (NHWC).
+  using Listener = std::function<void(std::string_view name, const ops::Shape& shape, std::span<const float> values)>;
+  void set_listener(Listener listener);
+
+ private:
+  std::shared_ptr<const model::GCViT> model_;
+  ThreadPool pool_;
+  native::NativeBackend backend_;
+  ops::Value logits_;
+};
+
+}  // namespace gcvit::classifier

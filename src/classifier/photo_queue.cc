@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "classifier/photo_queue.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <new>
+#include <system_error>
+#include <utility>
+
+#include "tensor/error.h"
+
+namespace gcvit::classifier {
+namespace {
+
+/// Added to the threads' nice value.
+constexpr int kLowerPriority = 10;
+
+}  // namespace
+
+PhotoQueue::PhotoQueue(std::size_t count, std::size_t tensor_size, std::size_t capacity, int threads, Prepare prepare)
+    : count_(count), prepare_(std::move(prepare)), slots_(std::clamp<std::size_t>(capacity, 1, std::max<std::size_t>(count, 1))) {
+  for (Slot& slot : slots_) slot.photo.tensor.resize(tensor_size);
+  const std::size_t wanted = std::min(static_cast<std::size_t>(std::max(threads, 1)), slots_.size());
+  try {
+    for (std::size_t i = 0; i < wanted && i < count; ++i) threads_.emplace_back([this] { work(); });
+  } catch (const std::system_error& error) {
+    shut_down();
+    fail("[classifier] can't start {} threads that decode: {}", wanted, error.what());
+  }
+}
+
+PhotoQueue::~PhotoQueue() { shut_down(); }
+
+void PhotoQueue::shut_down() {
+  {
+    const std::scoped_lock lock(mutex_);
+    stop_ = true;
+  }
+  slot_free_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void PhotoQueue::work() {
+  // On Linux a thread's own value.
+  static_cast<void>(nice(kLowerPriority));
+  image::PreprocessScratch scratch;
+  while (true) {
+    Slot* slot = nullptr;
+    {
+      std::unique_lock lock(mutex_);
+      slot_free_.wait(lock, [this] { return stop_ || started_ == count_ || started_ < released_ + slots_.size(); });
+      if (stop_ || started_ == count_) return;
+      slot = &slot_of(started_);
+      slot->photo.index = started_++;
+    }
+    Photo& photo = slot->photo;
+    photo.error.clear();
+    try {
+      prepare_(photo.index, photo.tensor, scratch);
+    } catch (const std::bad_alloc&) {
+      photo.error = "[image] not enough memory for it";
+    } catch (const std::exception& error) {
+      photo.error = error.what();
+      if (photo.error.empty()) photo.error = "[image] unknown error";
+    }
+    {
+      const std::scoped_lock lock(mutex_);
+      slot->ready = true;
+    }
+    slot_ready_.notify_one();
+  }
+}
+
+const PhotoQueue::Photo* PhotoQueue::next() {
+  std::unique_lock lock(mutex_);
+  if (handed_out_) {
+    slot_of(released_).ready = false;
+    ++released_;
+    handed_out_ = false;
+    slot_free_.notify_one();
+  }
+  if (released_ == count_) {
+    slot_free_.notify_all();
+    return nullptr;
+  }
+  slot_ready_.wait(lock, [this] { return slot_of(released_).ready; });
+  handed_out_ = true;
+  return &slot_of(released_).photo;
+}
+
+}  // namespace gcvit::classifier

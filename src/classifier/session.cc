@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "classifier/session.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+#include <utility>
+
+#include "classifier/labels.h"
+#include "classifier/photo_queue.h"
+#include "classifier/preprocessing.h"
+#include "tensor/error.h"
+
+namespace gcvit::classifier {
+namespace {
+
+constexpr int kMaximalBatch = 1024;
+
+weights::LoadedModel load(const std::string& file, const ClassifierOptions& options) {
+  if (options.batch < 1 || options.batch > kMaximalBatch) {
+    fail("[classifier] batch: expected 1 to {} photos, found {}", kMaximalBatch, options.batch);
+  }
+  weights::LoadOptions load_options;
+  if (options.image_height != 0 || options.image_width != 0) {
+    load_options.image_size = {options.image_height, options.image_width};
+  }
+  return weights::load_model(file, load_options);
+}
+
+/// As many tensors as keep the model busy for a batch while the next one is made.
+std::size_t queue_capacity(int batch, int threads) { return static_cast<std::size_t>(2 * batch + threads); }
+
+}  // namespace
+
+void prepare(const Photo& photo, const Preparation& preparation, std::span<float> tensor,
+             image::PreprocessScratch& scratch) {
+  image::Image picture;
+  switch (photo.kind()) {
+    case Photo::Kind::kFile: picture = image::read_image(photo.name(), preparation.decode); break;
+    case Photo::Kind::kEncoded: picture = image::decode(photo.bytes(), photo.name(), preparation.decode); break;
+    case Photo::Kind::kPixels: {
+      const auto* first = reinterpret_cast<const std::uint8_t*>(photo.bytes().data());
+      picture = {photo.width(), photo.height(), {first, first + photo.bytes().size()}};
+      break;
+    }
+  }
+  image::preprocess(picture, preparation.preprocess, tensor, scratch);
+}
+
+Session::Session(const std::string& model_file, const ClassifierOptions& options)
+    : Session(model_file, options, load(model_file, options)) {}
+
+Session::Session(const std::string& model_file, const ClassifierOptions& options, weights::LoadedModel loaded)
+    : file(model_file),
+      info(std::move(loaded.info)),
+      report(std::move(loaded.report)),
+      labels(class_labels(info)),
+      preparation{preprocessing_of(info, options.preprocess, model_file), {.apply_exif = options.apply_exif}},
+      engine(std::move(loaded.model), options.threads),
+      batch(options.batch) {}
+
+void prepare_photos(
+    const Preparation& preparation, std::span<const Photo> photos, int threads,
+    const std::function<void(std::size_t photo, std::span<const float> tensor, std::string_view error)>& take) {
+  PhotoQueue queue(photos.size(), preparation.tensor_size(), queue_capacity(threads, threads), threads,
+                   [&](std::size_t index, std::span<float> tensor, image::PreprocessScratch& scratch) {
+                     prepare(photos[index], preparation, tensor, scratch);
+                   });
+  while (const PhotoQueue::Photo* photo = queue.next()) {
+    const bool whole = photo->error.empty();
+    take(photo->index, whole ? std::span<const float>(photo->tensor) : std::span<const float>(), photo->error);
+  }
+}
+
+void run_photos(Session& session, std::span<const Photo> photos,
+                const std::function<void(const PhotoLogits&)>& take) {
+  const int threads = session.engine.pool().size();
+  const std::size_t size = session.preparation.tensor_size();
+  const auto classes = static_cast<std::size_t>(session.engine.config().classes);
+  PhotoQueue queue(photos.size(), size, queue_capacity(session.batch, threads), threads,
+                   [&](std::size_t index, std::span<float> tensor, image::PreprocessScratch& scratch) {
+                     prepare(photos[index], session.preparation, tensor, scratch);
+                   });
+  const std::size_t batch = std::min(static_cast<std::size_t>(session.batch), photos.size());
+  std::vector<float> tensors(batch * size);
+  std::vector<std::pair<std::size_t, std::string>> waiting;  // photos of this batch, broken ones between them
+  std::size_t whole = 0;
+  const auto flush = [&] {
+    std::span<const float> logits;
+    if (whole > 0) logits = session.engine.run({tensors.data(), whole * size});
+    for (const auto& [index, error] : waiting) {
+      if (!error.empty()) {
+        take({index, {}, error});
+        continue;
+      }
+      take({index, logits.first(classes), {}});
+      logits = logits.subspan(classes);
+    }
+    waiting.clear();
+    whole = 0;
+  };
+  while (const PhotoQueue::Photo* photo = queue.next()) {
+    waiting.emplace_back(photo->index, photo->error);
+    if (photo->error.empty()) {
+      std::copy(photo->tensor.begin(), photo->tensor.end(), tensors.begin() + static_cast<std::ptrdiff_t>(whole * size));
+      ++whole;
+    }
+    if (whole == 0 || whole == batch || waiting.size() == 4 * batch) flush();
+  }
+  flush();
+}
+
+std::vector<double> probabilities_of(std::span<const float> logits, double temperature) {
+  const double largest = *std::max_element(logits.begin(), logits.end());
+  std::vector<double> probabilities(logits.size());
+  double sum = 0.0;
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    sum += probabilities[i] = std::exp((static_cast<double>(logits[i]) - largest) / temperature);
+  }
+  for (double& probability : probabilities) probability /= sum;
+  return probabilities;
+}
+
+std::vector<Prediction> top_predictions(const Session& session, std::span<const float> logits, int k) {
+  if (k < 1) fail("[classifier] k: expected at least 1, found {}", k);
+  const std::vector<double> probabilities = probabilities_of(logits, session.info.temperature.value_or(1.0));
+  std::vector<std::size_t> order(logits.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  const std::size_t count = std::min(static_cast<std::size_t>(k), order.size());
+  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count), order.end(),
+                    [&](std::size_t a, std::size_t b) { return logits[a] != logits[b] ? logits[a] > logits[b] : a < b; });
+  std::vector<Prediction> predictions;
+  for (std::size_t i = 0; i < count; ++i) {
+    predictions.push_back({static_cast<std::int32_t>(order[i]), session.labels[order[i]],
+                           static_cast<float>(probabilities[order[i]])});
+  }
+  return predictions;
+}
+
+}  // namespace gcvit::classifier

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// A model file opened for photos, and the one way from many photos to their logits that classifying and evaluating share.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "classifier/engine.h"
+#include "gcvit/classifier.h"
+#include "image/preprocess.h"
+#include "weights/load.h"
+
+namespace gcvit::classifier {
+
+/// How a photo becomes a tensor.
+struct Preparation {
+  image::PreprocessConfig preprocess;
+  image::DecodeOptions decode;
+
+  std::size_t tensor_size() const {
+    return static_cast<std::size_t>(preprocess.height) * static_cast<std::size_t>(preprocess.width) * 3;
+  }
+};
+
+/// Decodes `photo` and writes its tensor, height x width x 3, into `tensor`. Throws `Error`.
+void prepare(const Photo& photo, const Preparation& preparation, std::span<float> tensor,
+             image::PreprocessScratch& scratch);
+
+/// Everything that a model file says, and the model itself.
+struct Session {
+  std::string file;
+  weights::ModelInfo info;
+  weights::LoadReport report;
+  std::vector<std::string> labels;  ///< one a class
+  Preparation preparation;
+  Engine engine;
+  int batch;  ///< photos that go through the model together
+
+  /// Throws `Error` when the file can't be loaded or an option is out of its range.
+  Session(const std::string& model_file, const ClassifierOptions& options);
+
+ private:
+  Session(const std::string& model_file, const ClassifierOptions& options, weights::LoadedModel loaded);
+};
+
+/// One photo's logits; or none and why.
+struct PhotoLogits {
+  std::size_t photo = 0;  ///< its place among those given
+  std::span<const float> logits;
+  std::string_view error;
+};
+
+/// Takes photos through decoding, preprocessing and the model: `take` gets one result each, in order, on the calling
+/// thread. Decoding goes on beside computing, a bounded number of photos ahead. Results depend on neither threads nor
+/// batch. An exception of `take` ends it and comes out.
+void run_photos(Session& session, std::span<const Photo> photos,
+                const std::function<void(const PhotoLogits&)>& take);
+
+/// Takes photos through decoding and preprocessing alone; `tensor` is empty where there is an `error`.
+void prepare_photos(const Preparation& preparation, std::span<const Photo> photos, int threads,
+                    const std::function<void(std::size_t photo, std::span<const float> tensor, std::string_view error)>& take);
+
+/// Softmax of logits / temperature, in double.
+std::vector<double> probabilities_of(std::span<const float> logits, double temperature);
+
+/// The `k` most probable classes, most probable first, the lower index first among equals.
+std::vector<Prediction> top_predictions(const Session& session, std::span<const float> logits, int k);
+
+}  // namespace gcvit::classifier

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "data/listing.h"
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <system_error>
+
+#include "tensor/error.h"
+
+namespace gcvit::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::array<std::string_view, 4> kEndings = {".jpg", ".jpeg", ".png", ".webp"};
+
+std::string lower_case(std::string_view text) {
+  std::string lower(text);
+  for (char& letter : lower) {
+    if (letter >= 'A' && letter <= 'Z') letter = static_cast<char>(letter - 'A' + 'a');
+  }
+  return lower;
+}
+
+/// What stands in a folder, unsorted, without names that begin with a dot.
+std::vector<fs::directory_entry> entries_of(const fs::path& folder) {
+  std::error_code error;
+  const fs::file_status status = fs::status(folder, error);
+  if (status.type() == fs::file_type::not_found) fail("[data] {}: expected a folder, found nothing", folder.string());
+  if (error) fail("[data] {}: can't be read: {}", folder.string(), error.message());
+  if (!fs::is_directory(status)) fail("[data] {}: expected a folder, found a file", folder.string());
+  std::vector<fs::directory_entry> entries;
+  fs::directory_iterator iterator(folder, error);
+  for (; !error && iterator != fs::directory_iterator(); iterator.increment(error)) {
+    if (!iterator->path().filename().string().starts_with('.')) entries.push_back(*iterator);
+  }
+  if (error) fail("[data] {}: can't be read: {}", folder.string(), error.message());
+  return entries;
+}
+
+bool is_folder(const fs::directory_entry& entry) {
+  std::error_code error;
+  return entry.is_directory(error);
+}
+
+/// Adds the photos below `folder`; `prefix` is its path from the root, with a slash behind it. `seen` holds the real
+/// paths of the folders read so far, so that links can't lead in circles.
+void collect(const fs::path& folder, const std::string& prefix, std::set<std::string>& seen,
+             std::vector<std::string>& photos) {
+  std::error_code error;
+  const fs::path real = fs::canonical(folder, error);
+  if (!error && !seen.insert(real.string()).second) return;
+  std::vector<fs::directory_entry> entries = entries_of(folder);
+  std::sort(entries.begin(), entries.end());
+  for (const fs::directory_entry& entry : entries) {
+    const std::string name = entry.path().filename().string();
+    if (is_folder(entry)) {
+      collect(entry.path(), prefix + name + "/", seen, photos);
+    } else if (is_photo_name(name)) {
+      photos.push_back(prefix + name);
+    }
+  }
+}
+
+void expand(const std::string& argument, std::vector<std::string>& photos) {
+  std::error_code error;
+  if (argument == "-" || !fs::is_directory(argument, error)) {
+    photos.push_back(argument);
+    return;
+  }
+  const std::vector<std::string> found = photos_below(argument);
+  if (found.empty()) fail("[data] {}: expected photos (jpg, jpeg, png, webp) in the folder, found none", argument);
+  const std::string folder = argument.ends_with('/') ? argument : argument + "/";
+  for (const std::string& photo : found) photos.push_back(folder + photo);
+}
+
+}  // namespace
+
+bool is_photo_name(std::string_view name) {
+  const std::string lower = lower_case(name);
+  return !lower.starts_with('.') && std::any_of(kEndings.begin(), kEndings.end(), [&](std::string_view ending) {
+    return lower.ends_with(ending);
+  });
+}
+
+std::vector<std::string> photos_below(const std::string& folder) {
+  std::vector<std::string> photos;
+  std::set<std::string> seen;
+  collect(folder, "", seen, photos);
+  std::sort(photos.begin(), photos.end());
+  return photos;
+}
+
+std::vector<std::string> folders_in(const std::string& folder) {
+  std::vector<std::string> names;
+  for (const fs::directory_entry& entry : entries_of(folder)) {
+    if (is_folder(entry)) names.push_back(entry.path().filename().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+std::vector<std::string> read_lines(const std::string& path) {
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (status.type() == fs::file_type::not_found) fail("[data] {}: expected a list of photos, found nothing", path);
+  if (fs::is_directory(status)) fail("[data] {}: expected a list of photos, found a folder", path);
+  std::ifstream file(path, std::ios::binary);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(file, line);) {
+    if (line.ends_with('\r')) line.pop_back();
+    if (!line.empty()) lines.push_back(line);
+  }
+  if (!file.eof()) fail("[data] {}: can't be read", path);
+  return lines;
+}
+
+std::vector<std::string> expand_photo_arguments(const std::vector<std::string>& arguments) {
+  std::vector<std::string> photos;
+  for (const std::string& argument : arguments) {
+    if (!argument.starts_with('@')) {
+      expand(argument, photos);
+      continue;
+    }
+    const std::vector<std::string> lines = read_lines(argument.substr(1));
+    if (lines.empty()) fail("[data] {}: expected a path a line, found none", argument.substr(1));
+    for (const std::string& line : lines) expand(line, photos);
+  }
+  return photos;
+}
+
+}  // namespace gcvit::data

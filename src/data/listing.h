@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gcvit::data {
+
+/// True for names that end in .jpg, .jpeg, .png or .webp, in whatever case, and don't begin with a dot.
+bool is_photo_name(std::string_view name);
+
+/// The photos in `folder` and all folders below, as sorted paths relative to it ("a/b.jpg"; bytes are compared). Names
+/// that begin with a dot are left out; links to folders are followed, each folder is read once. Throws `Error` when the
+/// folder, or one below it, is missing, no folder or not readable.
+std::vector<std::string> photos_below(const std::string& folder);
+
+/// The folders right below `folder`, sorted names, without those that begin with a dot. Throws like `photos_below`.
+std::vector<std::string> folders_in(const std::string& folder);
+
+/// The lines of a text file that aren't empty; a carriage return at the end is dropped. Throws `Error` when it can't
+/// be read.
+std::vector<std::string> read_lines(const std::string& path);
+
+/// What a command line names, flat and in its order: "@list" stands for the arguments that `list` has, one a line; a
+/// folder for the photos below it, sorted; "-" and everything else for itself. Throws `Error` for a folder without
+/// photos, and for a list that can't be read or names none.
+std::vector<std::string> expand_photo_arguments(const std::vector<std::string>& arguments);
+
+}  // namespace gcvit::data

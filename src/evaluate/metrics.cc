@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "evaluate/metrics.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "tensor/error.h"
+
+namespace gcvit::evaluate {
+
+Metrics::Metrics(std::int32_t classes, double temperature)
+    : classes_(classes),
+      temperature_(temperature),
+      per_class_(static_cast<std::size_t>(classes)),
+      confusion_(static_cast<std::size_t>(classes) * static_cast<std::size_t>(classes)) {}
+
+void Metrics::add(std::int32_t label, std::span<const float> logits) {
+  if (label < 0 || label >= classes_ || logits.size() != static_cast<std::size_t>(classes_)) {
+    fail("[evaluate] expected a class below {} and as many logits, found class {} and {} logits", classes_, label,
+         logits.size());
+  }
+  const auto truth = static_cast<std::size_t>(label);
+  // What stands before the true class when all are sorted.
+  std::int64_t before = 0;
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    if (logits[i] > logits[truth] || (logits[i] == logits[truth] && i < truth)) ++before;
+  }
+  const auto best = static_cast<std::size_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+
+  const double largest = logits[best];
+  double sum = 0.0;
+  for (const float logit : logits) sum += std::exp((static_cast<double>(logit) - largest) / temperature_);
+  const double confidence = 1.0 / sum;
+
+  ++count_;
+  top1_ += before == 0;
+  top5_ += before < 5;
+  loss_sum_ += std::log(sum) - (static_cast<double>(logits[truth]) - largest) / temperature_;
+  ++per_class_[truth].count;
+  per_class_[truth].correct += before == 0;
+  ++confusion_[truth * static_cast<std::size_t>(classes_) + best];
+  // Bin b holds (b / 15, (b + 1) / 15].
+  const int bin = std::clamp(static_cast<int>(std::ceil(confidence * kCalibrationBins)) - 1, 0, kCalibrationBins - 1);
+  Bin& found = bins_[static_cast<std::size_t>(bin)];
+  ++found.count;
+  found.correct += before == 0;
+  found.confidence_sum += confidence;
+}
+
+double Metrics::calibration_error() const {
+  double error = 0.0;
+  for (const Bin& bin : bins_) error += std::abs(static_cast<double>(bin.correct) - bin.confidence_sum);
+  return count_ == 0 ? 0.0 : error / static_cast<double>(count_);
+}
+
+std::int64_t Metrics::confusion(std::int32_t row, std::int32_t column) const {
+  return confusion_.at(static_cast<std::size_t>(row) * static_cast<std::size_t>(classes_) +
+                       static_cast<std::size_t>(column));
+}
+
+}  // namespace gcvit::evaluate

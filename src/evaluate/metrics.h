@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace gcvit::evaluate {
+
+/// Bins of equal width over confidence (0, 1] that the expected calibration error is taken over.
+inline constexpr int kCalibrationBins = 15;
+
+/// How often a class's photos are recognised.
+struct ClassCount {
+  std::int64_t count = 0;
+  std::int64_t correct = 0;
+};
+
+/// Accuracy and calibration over labelled photos, added one after the other. Sums are in double and in the order of
+/// adding, so the same photos give the same bits.
+class Metrics {
+ public:
+  /// `temperature`: probabilities are softmax(logits / temperature).
+  explicit Metrics(std::int32_t classes, double temperature = 1.0);
+
+  /// One photo's true class and logits. Among equal logits the class of lower index comes first, as in argmax.
+  void add(std::int32_t label, std::span<const float> logits);
+
+  std::int64_t count() const { return count_; }
+  std::int64_t top1_correct() const { return top1_; }
+  std::int64_t top5_correct() const { return top5_; }
+  /// Fractions; 0 without photos.
+  double top1() const { return fraction(top1_); }
+  double top5() const { return fraction(top5_); }
+  /// Mean cross entropy, natural logarithm: -log(probability of the true class).
+  double loss() const { return count_ == 0 ? 0.0 : loss_sum_ / static_cast<double>(count_); }
+  /// Expected calibration error (Guo et al. 2017): over the bins of the top class's probability, the mean of
+  /// |accuracy - mean confidence|, weighted by the photos in each.
+  double calibration_error() const;
+  const std::vector<ClassCount>& per_class() const { return per_class_; }
+  /// Photos of true class `row` taken for class `column`.
+  std::int64_t confusion(std::int32_t row, std::int32_t column) const;
+
+ private:
+  struct Bin {
+    std::int64_t count = 0;
+    std::int64_t correct = 0;
+    double confidence_sum = 0.0;
+  };
+
+  double fraction(std::int64_t part) const {
+    return count_ == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(count_);
+  }
+
+  std::int32_t classes_;
+  double temperature_;
+  std::int64_t count_ = 0;
+  std::int64_t top1_ = 0;
+  std::int64_t top5_ = 0;
+  double loss_sum_ = 0.0;
+  std::vector<ClassCount> per_class_;
+  std::vector<std::int64_t> confusion_;
+  std::array<Bin, kCalibrationBins> bins_{};
+};
+
+}  // namespace gcvit::evaluate
