@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <ostream>
 #include <string>
 
 #include "native/native_backend.h"
@@ -35,6 +36,8 @@ struct Case {
   ops::PoolPadding pool_padding;
   bool layer_scale;
 };
+
+void PrintTo(const Case& value, std::ostream* stream) { *stream << value.name; }
 
 class ParityTest : public ::testing::TestWithParam<Case> {};
 

@@ -226,6 +226,7 @@ def attention_entropies(model: nn.Module, images: np.ndarray) -> list[float]:
 def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
     """max |found - expected| / max |expected|"""
     assert found.shape == expected.shape, (found.shape, expected.shape)
+    assert np.isfinite(found).all()
     return float(np.abs(found - expected).max() / np.abs(expected).max())
 
 
