@@ -96,6 +96,35 @@ TEST_F(Load, WhatIsSavedComesBackBitForBit) {
   EXPECT_EQ(read_text(folder_ / "again.safetensors"), read_text(folder_ / "m.safetensors"));
 }
 
+/// A file of format 1 as this program first wrote it: every later one must read it, and writes the same bytes until the
+/// format gets another number. The initial weights in it must not change either.
+TEST_F(Load, TheFirstFormatIsReadAndWrittenAsEver) {
+  model::GCViTConfig config;
+  config.dim = 4;
+  config.depths = {1, 2, 1, 1};
+  config.heads = {1, 2, 4, 8};
+  config.windows = {{{1, 1}, {1, 1}, {2, 2}, {1, 1}}};
+  config.mlp_ratio = 0.5;
+  config.layer_scale = true;
+  config.classes = 2;
+  config.image_height = config.image_width = 32;
+  config.pool_padding = ops::PoolPadding::kZero;
+  config.head_activation = model::HeadActivation::kSoftmax;
+  model::GCViT model(config);
+  model::initialise(model, 1);
+  info_.classes = {"cat", "r\u00f6se"};
+  info_.origin = ModelOrigin{.format = "keras", .layout = "keras", .sha256 = "00ff"};
+  info_.temperature = 1.25;
+  save_model(folder_ / "m.safetensors", model, info_, DType::kBF16);
+  EXPECT_TRUE(read_text(folder_ / "m.safetensors") == read_text(reference("format1.safetensors")));
+
+  const LoadedModel loaded = load_model(reference("format1.safetensors"));
+  EXPECT_EQ(loaded.info.config, config);
+  EXPECT_EQ(loaded.info.classes, info_.classes);
+  EXPECT_EQ(loaded.info.preprocess_json, info_.preprocess_json);
+  EXPECT_EQ(loaded.info.temperature, 1.25);
+}
+
 TEST_F(Load, HalfPrecisionIsRoundedOnce) {
   for (const DType dtype : {DType::kF16, DType::kBF16}) {
     save_model(folder_ / "half.safetensors", model_, info_, dtype);
