@@ -64,6 +64,14 @@ std::vector<std::byte> read_file(const std::filesystem::path& path) {
 
 }  // namespace
 
+void check(const Image& image) {
+  if (image.width < 1 || image.height < 1 || image.width > kMaxSide || image.height > kMaxSide) {
+    fail("[image] size: expected sides of 1 to {} pixels, found {} x {}", kMaxSide, image.width, image.height);
+  }
+  const std::size_t bytes = static_cast<std::size_t>(image.width) * static_cast<std::size_t>(image.height) * 3;
+  if (image.pixels.size() != bytes) fail("[image] pixels: expected {} bytes, found {}", bytes, image.pixels.size());
+}
+
 Image allocate(std::uint64_t width, std::uint64_t height, std::uint64_t max_pixels, std::string_view format,
                std::string_view name) {
   if (width < 1 || height < 1 || width > kMaxSide || height > kMaxSide) {

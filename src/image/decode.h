@@ -20,6 +20,9 @@ struct Image {
   std::vector<std::uint8_t> pixels;
 };
 
+/// Throws `Error` unless the sides are in 1..kMaxSide and `pixels` has the size they say.
+void check(const Image& image);
+
 struct DecodeOptions {
   /// Turn the picture as its EXIF orientation says. TensorFlow and timm don't.
   bool apply_exif = true;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -13,6 +14,9 @@ namespace gcvit::image {
 /// Bicubic is Keys' cubic with a = -0.5 in both resizes below.
 enum class Filter { kBilinear, kBicubic };
 
+/// A picture may be resized beyond kMaxSide when only a window of the result is computed.
+inline constexpr std::int32_t kMaxResizedSide = 1 << 30;
+
 /// The part of a resized picture that is wanted, in the resized picture's pixels.
 struct Window {
   std::int32_t top = 0;
@@ -23,25 +27,37 @@ struct Window {
 
 /// Memory that resizing needs; keep one a thread and a stream of pictures allocates only while it grows.
 struct ResizeScratch {
-  /// One axis of an antialiased filter: output i is the sum over k < counts[i] of weights[offsets[i] + k] times
-  /// input[starts[i] + k].
+  /// One axis of an antialiased filter. The outputs reach `length` inputs from `first` on. An output is the sum over
+  /// k < taps of weights[offset + k] times input first + start + k.
   struct Axis {
-    std::vector<std::int32_t> starts;
-    std::vector<std::int32_t> counts;
-    std::vector<std::size_t> offsets;
+    struct Output {
+      std::int32_t start;
+      std::int32_t taps;
+      std::size_t offset;
+    };
+    bool filtered;
+    std::int32_t first;
+    std::int32_t length;
+    std::vector<Output> outputs;
     std::vector<std::int32_t> weights;
     std::vector<double> exact;
   };
-  Axis columns;
-  Axis rows;
-  std::vector<std::uint8_t> narrowed;
+  Axis vertical{};
+  Axis horizontal{};
+  std::vector<std::uint8_t> between;
   std::vector<std::int32_t> sums;
-  std::vector<float> floats;
+
+  /// One neighbour that resize_tensorflow weighs.
+  struct Tap {
+    std::int32_t input;
+    float weight;
+  };
+  std::vector<Tap> taps;
 };
 
-/// Pillow's `Image.resize((width, height), filter)`, bit for bit: antialiased, 8 bits between the passes, an axis whose
+/// Pillow 13's `Image.resize((width, height), filter)`, bit for bit: antialiased, 8 bits between the passes, an axis whose
 /// size stays is not filtered. Of the result only `window` is computed, into `out` (window.height x window.width x 3).
-/// Throws `Error` when a size isn't in 1..2^30, the window lies outside the result or `out` has another size.
+/// Throws `Error` when a side isn't in 1..kMaxResizedSide, the window lies outside the result or `out` has another size.
 void resize_antialiased(const Image& image, std::int32_t height, std::int32_t width, Filter filter,
                         const Window& window, std::span<std::uint8_t> out, ResizeScratch& scratch);
 
