@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// gcvit's side of compare.py: a process that stays alive and computes when it is told to, a line in, a line out.
+//
+//   use MODEL THREADS     loads the model file; answers "model", one image's multiply-adds, our version, the target
+//   images FILE BATCH     float32 NHWC, raw, from here on the input; answers "logits" and one number a class and image
+//   run SECONDS           computes until the seconds are over, at least once; answers "times" in seconds a batch
+//   roof SECONDS          answers "roof" and the machine's f32 GFLOP/s on that many threads
+//
+// Commands follow each other as compare.py sends them; anything else ends it with a message on stderr.
+#include <chrono>
+#include <cstdio>
+#include <exception>
+#include <fstream>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gcvit/version.h"
+#include "kernels/roof.h"
+#include "kernels/target.h"
+#include "native/native_backend.h"
+#include "summary/summary_backend.h"
+#include "tensor/error.h"
+#include "tensor/thread_pool.h"
+#include "weights/load.h"
+
+namespace {
+
+class Worker {
+ public:
+  void use(const std::string& file, int threads) {
+    backend_.reset();
+    pool_.emplace(threads);
+    loaded_ = gcvit::weights::load_model(file);
+    backend_ = std::make_unique<gcvit::native::NativeBackend>(*pool_);
+    const gcvit::model::GCViTConfig& config = loaded_.info.config;
+    shape_ = {config.image_height, config.image_width, 3};
+    gcvit::summary::SummaryBackend summary;
+    loaded_.model->forward(summary, summary.input(shape_));
+    std::cout << "model " << summary.macs() << ' ' << GCVIT_VERSION << ' ' << gcvit::kernels::target() << std::endl;
+  }
+
+  void images(const std::string& file, std::int32_t batch) {
+    batch_ = batch;
+    images_.resize(static_cast<std::size_t>(batch * shape_.size()));
+    const auto bytes = static_cast<std::streamsize>(images_.size() * sizeof(float));
+    std::ifstream in(file, std::ios::binary);
+    if (!in.read(reinterpret_cast<char*>(images_.data()), bytes)) {
+      gcvit::fail("[compare_worker] {}: expected {} bytes", file, bytes);
+    }
+    const gcvit::ops::Value logits = forward();
+    std::cout << "logits";
+    for (const float value : backend_->read(logits)) std::cout << ' ' << value;
+    std::cout << std::endl;
+  }
+
+  void run(double seconds) {
+    using Clock = std::chrono::steady_clock;
+    std::vector<double> times;
+    const Clock::time_point begin = Clock::now();
+    Clock::time_point now = begin;
+    do {
+      const Clock::time_point start = now;
+      forward();
+      now = Clock::now();
+      times.push_back(std::chrono::duration<double>(now - start).count());
+    } while (std::chrono::duration<double>(now - begin).count() < seconds);
+    std::cout << "times";
+    for (const double time : times) std::cout << ' ' << time;
+    std::cout << std::endl;
+  }
+
+  void roof(double seconds) {
+    std::cout << "roof " << gcvit::kernels::measure_fma_gflops(*pool_, seconds) << std::endl;
+  }
+
+ private:
+  gcvit::ops::Value forward() {
+    backend_->start(batch_);
+    return loaded_.model->forward(*backend_, backend_->input(shape_, images_));
+  }
+
+  std::optional<gcvit::ThreadPool> pool_;
+  gcvit::weights::LoadedModel loaded_;
+  std::unique_ptr<gcvit::native::NativeBackend> backend_;
+  gcvit::ops::Shape shape_;
+  std::int32_t batch_ = 1;
+  std::vector<float> images_;
+};
+
+}  // namespace
+
+int main() try {
+  std::cout.precision(9);
+  Worker worker;
+  std::string command;
+  while (std::cin >> command) {
+    std::string file;
+    double seconds = 0.0;
+    int number = 0;
+    if (command == "use" && std::cin >> file >> number) {
+      worker.use(file, number);
+    } else if (command == "images" && std::cin >> file >> number) {
+      worker.images(file, number);
+    } else if (command == "run" && std::cin >> seconds) {
+      worker.run(seconds);
+    } else if (command == "roof" && std::cin >> seconds) {
+      worker.roof(seconds);
+    } else {
+      gcvit::fail("[compare_worker] stdin: expected use, images, run or roof, found \"{}\"", command);
+    }
+  }
+  return 0;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return 1;
+}
