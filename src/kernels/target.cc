@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/target.h"
 
+#include <cstdint>
 #include <cstdlib>
 
 #include "kernels/highway.h"
@@ -11,6 +12,21 @@
 
 namespace gcvit::kernels {
 namespace {
+
+/// Lets Highway choose among these alone; 0 among all that the CPU can run.
+void use_targets(std::int64_t targets) {
+  hwy::SetSupportedTargetsForTest(targets);
+  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+}
+
+/// All that are compiled in and that this CPU can run, best first, whichever is in use.
+std::vector<std::int64_t> runnable_targets() {
+  const std::int64_t in_use = hwy::SupportedTargets();
+  use_targets(0);
+  std::vector<std::int64_t> targets = hwy::SupportedAndGeneratedTargets();
+  use_targets(in_use);
+  return targets;
+}
 
 /// Sets the target that GCVIT_TARGET names, once a process.
 void apply_environment() {
@@ -30,20 +46,14 @@ std::string target() {
 }
 
 std::vector<std::string> available_targets() {
-  hwy::SetSupportedTargetsForTest(0);
   std::vector<std::string> names;
-  for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) names.emplace_back(hwy::TargetName(target));
+  for (const std::int64_t target : runnable_targets()) names.emplace_back(hwy::TargetName(target));
   return names;
 }
 
 void force_target(const std::string& name) {
-  hwy::SetSupportedTargetsForTest(0);
-  for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) {
-    if (name == hwy::TargetName(target)) {
-      hwy::SetSupportedTargetsForTest(target);
-      hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-      return;
-    }
+  for (const std::int64_t target : runnable_targets()) {
+    if (name == hwy::TargetName(target)) return use_targets(target);
   }
   fail("[target] GCVIT_TARGET: expected one of {}, found \"{}\"", fmt::join(available_targets(), ", "), name);
 }
