@@ -11,6 +11,9 @@
 namespace gcvit {
 namespace {
 
+/// Whether floats may be read there: a view of a file may begin anywhere.
+bool is_aligned(const std::byte* data) { return reinterpret_cast<std::uintptr_t>(data) % alignof(float) == 0; }
+
 template <typename Element, typename Convert>
 void convert_elements(std::span<const std::byte> from, std::span<float> to, Convert convert) {
   for (std::size_t i = 0; i < to.size(); ++i) {
@@ -79,8 +82,8 @@ Tensor::Tensor(DType dtype, Dims dims, std::shared_ptr<const void> owner, std::s
     fail("[tensor] {} {} needs {} elements of {} bytes, found {} bytes", name_of(dtype), to_string(dims_), size_,
          size_of(dtype), bytes.size());
   }
-  static constexpr std::byte kNothing{};
-  if (data_ == nullptr) data_ = &kNothing;
+  alignas(float) static constexpr std::byte kNothing{};
+  if (size_ == 0) data_ = &kNothing;  // wherever an empty span points
 }
 
 Tensor Tensor::from_values(Dims dims, std::span<const float> values) {
@@ -98,6 +101,7 @@ std::span<const std::byte> Tensor::bytes() const {
 
 std::span<const float> Tensor::values() const {
   if (dtype_ != DType::kF32) fail("[tensor] expected f32 elements, found {}", name_of(dtype_));
+  if (!empty() && !is_aligned(data_)) fail("[tensor] f32 elements lie at an unaligned address: expected to_f32() first");
   return {reinterpret_cast<const float*>(data_), static_cast<std::size_t>(size_)};
 }
 
@@ -108,8 +112,7 @@ std::span<float> Tensor::mutable_values() {
 }
 
 Tensor Tensor::to_f32() const {
-  const bool aligned = reinterpret_cast<std::uintptr_t>(data_) % alignof(float) == 0;
-  if (dtype_ == DType::kF32 && (aligned || empty())) return *this;
+  if (dtype_ == DType::kF32 && (empty() || is_aligned(data_))) return *this;
   Tensor converted(DType::kF32, dims_);
   const std::span<float> to = converted.mutable_values();
   switch (dtype_) {

@@ -46,7 +46,8 @@ class Tensor {
   std::int64_t size() const { return size_; }
   std::span<const std::byte> bytes() const;
 
-  /// The elements as f32. Throws `Error` when the dtype is another (`to_f32()` converts).
+  /// The elements as f32. Throws `Error` when the dtype is another or a view lies at an unaligned address (`to_f32()`
+  /// converts both).
   std::span<const float> values() const;
   /// The elements for writing. Throws `Error` when the dtype is not f32 or the storage is a view.
   std::span<float> mutable_values();
