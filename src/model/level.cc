@@ -11,7 +11,7 @@ namespace {
 float drop_path_rate(const GCViTConfig& config, int level, std::int32_t block) {
   const std::int32_t before = std::accumulate(config.depths.begin(), config.depths.begin() + level, block);
   const std::int32_t last = std::accumulate(config.depths.begin(), config.depths.end(), -1);
-  return last == 0 ? 0.0f : config.drop_path * static_cast<float>(before) / static_cast<float>(last);
+  return last == 0 ? 0.0f : config.drop_path * (static_cast<float>(before) / static_cast<float>(last));
 }
 
 }  // namespace
