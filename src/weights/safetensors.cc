@@ -7,6 +7,8 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <string_view>
+#include <tuple>
 #include <unordered_set>
 
 #include "tensor/atomic_file.h"
@@ -251,7 +253,9 @@ RawFile parse_safetensors(std::span<const std::byte> bytes, std::shared_ptr<cons
 
   HeaderReader reader(file);
   nlohmann::json::sax_parse(header, &reader);
-  std::ranges::stable_sort(reader.entries, {}, [](const Entry& entry) { return std::pair(entry.begin, entry.end); });
+  std::ranges::sort(reader.entries, {}, [](const Entry& entry) {
+    return std::tuple(entry.begin, entry.end, std::string_view(entry.name));
+  });
   const std::span<const std::byte> data = bytes.subspan(kLengthBytes + header_size);
   check_layout(reader.entries, static_cast<std::int64_t>(kLengthBytes + header_size),
                static_cast<std::int64_t>(data.size()), file);
