@@ -13,7 +13,7 @@ namespace gcvit::native {
 
 /// Computes on this CPU in f32. An image's numbers depend on nothing but the image, the parameters and the SIMD target:
 /// not on the batch around it nor on the number of threads. After the first run at a batch size a run allocates
-/// nothing. One run at a time.
+/// nothing. One run at a time, and one model: parameters are told apart by their ids.
 class NativeBackend final : public ops::Backend {
  public:
   /// `pool` must outlive the backend.

@@ -66,6 +66,8 @@ PackedParameters::Entry& PackedParameters::entry(const ops::Parameter& parameter
   if (id >= entries_.size()) entries_.resize(id + 1);
   Entry& entry = entries_[id];
   stale = entry.version != parameter.version;
+  // Without values this throws, now and whenever it is asked again: only what can be packed counts as packed.
+  if (stale) static_cast<void>(values_of(parameter));
   entry.version = parameter.version;
   return entry;
 }

@@ -229,6 +229,7 @@ TEST(NativeBackend, RefusesWhatItCannotRun) {
   const std::vector<float> two_images(6);
   const Value x = native.input({1, 1, 3}, two_images);
   EXPECT_THROW(native.linear(x, empty, {}), Error);
+  EXPECT_THROW(native.linear(x, empty, {}), Error) << "it has not become packed by the first try";
 }
 
 }  // namespace
