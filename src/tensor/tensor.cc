@@ -95,13 +95,12 @@ Tensor Tensor::from_values(Dims dims, std::span<const float> values) {
   return tensor;
 }
 
-std::span<const std::byte> Tensor::bytes() const {
-  return {data_, static_cast<std::size_t>(size_) * size_of(dtype_)};
-}
+std::span<const std::byte> Tensor::bytes() const { return {data_, static_cast<std::size_t>(size_) * size_of(dtype_)}; }
 
 std::span<const float> Tensor::values() const {
   if (dtype_ != DType::kF32) fail("[tensor] expected f32 elements, found {}", name_of(dtype_));
-  if (!empty() && !is_aligned(data_)) fail("[tensor] f32 elements lie at an unaligned address: expected to_f32() first");
+  if (!empty() && !is_aligned(data_))
+    fail("[tensor] f32 elements lie at an unaligned address: expected to_f32() first");
   return {reinterpret_cast<const float*>(data_), static_cast<std::size_t>(size_)};
 }
 
@@ -120,9 +119,15 @@ Tensor Tensor::to_f32() const {
     case DType::kF16: convert_elements<std::uint16_t>(bytes(), to, f32_from_f16); break;
     case DType::kBF16: convert_elements<std::uint16_t>(bytes(), to, f32_from_bf16); break;
     case DType::kF64: convert_elements<double>(bytes(), to, [](double v) { return static_cast<float>(v); }); break;
-    case DType::kI64: convert_elements<std::int64_t>(bytes(), to, [](std::int64_t v) { return static_cast<float>(v); }); break;
-    case DType::kI32: convert_elements<std::int32_t>(bytes(), to, [](std::int32_t v) { return static_cast<float>(v); }); break;
-    case DType::kU8: convert_elements<std::uint8_t>(bytes(), to, [](std::uint8_t v) { return static_cast<float>(v); }); break;
+    case DType::kI64:
+      convert_elements<std::int64_t>(bytes(), to, [](std::int64_t v) { return static_cast<float>(v); });
+      break;
+    case DType::kI32:
+      convert_elements<std::int32_t>(bytes(), to, [](std::int32_t v) { return static_cast<float>(v); });
+      break;
+    case DType::kU8:
+      convert_elements<std::uint8_t>(bytes(), to, [](std::uint8_t v) { return static_cast<float>(v); });
+      break;
   }
   return converted;
 }

@@ -29,13 +29,20 @@ void run(const Window& window, const InputRows& q, const InputRows& k, const Inp
   ASSERT_EQ(size % 16, 0);
   AlignedBuffer scratch(size);
   std::fill_n(scratch.data(), size, std::numeric_limits<float>::quiet_NaN());
-  attention({.q = q.pointers(), .k = k.pointers(), .v = v.pointers(), .out = out.pointers(), .bias = &bias, .head = head,
-             .head_dim = head_dim, .scale = 1.0f / std::sqrt(static_cast<float>(head_dim)), .scratch = scratch.data()});
+  attention({.q = q.pointers(),
+             .k = k.pointers(),
+             .v = v.pointers(),
+             .out = out.pointers(),
+             .bias = &bias,
+             .head = head,
+             .head_dim = head_dim,
+             .scale = 1.0f / std::sqrt(static_cast<float>(head_dim)),
+             .scratch = scratch.data()});
 }
 
 void expect_attention(const Window& window, int head_dim, int heads, int head, float bias_scale = 1.0f) {
-  SCOPED_TRACE(::testing::Message() << window.height << "x" << window.width << " window, head " << head << " of " << heads
-                                    << ", " << head_dim << " wide");
+  SCOPED_TRACE(::testing::Message() << window.height << "x" << window.width << " window, head " << head << " of "
+                                    << heads << ", " << head_dim << " wide");
   const int tokens = window.tokens();
   const InputRows q(tokens, head_dim, 1);
   const InputRows k(tokens, head_dim, 2);
@@ -87,7 +94,8 @@ TEST(Attention, EveryFormOfWindow) {
     for (int height = 1; height <= 7; ++height) {
       for (int width = 1; width <= 9; ++width) expect_attention({height, width}, 8, 3, 2);
     }
-    for (const Window& window : {Window{7, 7}, Window{14, 14}, Window{12, 12}, Window{1, 33}, Window{33, 1}, Window{16, 16}}) {
+    for (const Window& window :
+         {Window{7, 7}, Window{14, 14}, Window{12, 12}, Window{1, 33}, Window{33, 1}, Window{16, 16}}) {
       expect_attention(window, 32, 2, 1);
     }
   });
@@ -113,8 +121,15 @@ TEST(Attention, QueriesMayBeAnotherMapsRows) {
     for (int t = 0; t < 4; ++t) q.push_back(query.data() + 16 * t + 3);
     const OutputRows out(4, 5);
     AlignedBuffer scratch(attention_scratch_size(4, 5));
-    attention({.q = q.data(), .k = k.pointers(), .v = v.pointers(), .out = out.pointers(), .bias = &bias, .head = 0,
-               .head_dim = 5, .scale = 1.0f, .scratch = scratch.data()});
+    attention({.q = q.data(),
+               .k = k.pointers(),
+               .v = v.pointers(),
+               .out = out.pointers(),
+               .bias = &bias,
+               .head = 0,
+               .head_dim = 5,
+               .scale = 1.0f,
+               .scratch = scratch.data()});
     for (int t = 0; t < 4; ++t) {
       for (int c = 0; c < 5; ++c) EXPECT_NEAR(out[t][c], (v[0][c] + v[1][c] + v[2][c] + v[3][c]) / 4, 1e-6);
     }

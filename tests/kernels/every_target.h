@@ -59,7 +59,8 @@ class OutputRows {
   OutputRows(int count, int width) : width_(static_cast<std::size_t>(width)) {
     const std::size_t stride = width_ + kGuards;
     memory_.assign(static_cast<std::size_t>(count) * stride + kGuards, std::bit_cast<float>(kGuard));
-    for (int row = 0; row < count; ++row) pointers_.push_back(memory_.data() + kGuards + static_cast<std::size_t>(row) * stride);
+    for (int row = 0; row < count; ++row)
+      pointers_.push_back(memory_.data() + kGuards + static_cast<std::size_t>(row) * stride);
   }
   float* const* pointers() const { return pointers_.data(); }
   float* operator[](int row) const { return pointers_[static_cast<std::size_t>(row)]; }

@@ -56,7 +56,11 @@ class Product {
                                       : problem_.end == End::kSigmoid ? GemmActivation::kSigmoid
                                                                       : GemmActivation::kNone;
     gemm(packed_,
-         {.a = a.data(), .c = c, .residual = added ? residual.data() : nullptr, .count = count, .first_column = first_column},
+         {.a = a.data(),
+          .c = c,
+          .residual = added ? residual.data() : nullptr,
+          .count = count,
+          .first_column = first_column},
          {.activation = activation, .gamma = problem_.end == End::kGamma ? gamma_.data() : nullptr}, first_panel,
          last_panel);
   }
@@ -68,8 +72,9 @@ class Product {
     double magnitude = std::abs(sum);
     for (int tap = 0; tap < problem_.taps; ++tap) {
       for (int i = 0; i < problem_.k; ++i) {
-        const double term = static_cast<double>(a_[tap * problem_.rows + row][i]) *
-                            weights_[j * static_cast<std::size_t>(depth) + static_cast<std::size_t>(tap * problem_.k + i)];
+        const double term =
+            static_cast<double>(a_[tap * problem_.rows + row][i]) *
+            weights_[j * static_cast<std::size_t>(depth) + static_cast<std::size_t>(tap * problem_.k + i)];
         sum += term;
         magnitude += std::abs(term);
       }
@@ -91,7 +96,8 @@ class Product {
       case End::kGamma: {
         const double factor = problem_.end == End::kGamma ? gamma_[j] : 1.0;
         expected = residual_[row][column] + factor * sum;
-        tolerance = std::abs(factor) * tolerance + 2 * kRounding * (std::abs(factor * sum) + std::abs(residual_[row][column]));
+        tolerance =
+            std::abs(factor) * tolerance + 2 * kRounding * (std::abs(factor * sum) + std::abs(residual_[row][column]));
         break;
       }
     }
@@ -131,7 +137,11 @@ TEST(Gemm, EveryRowCountAndColumnTail) {
   on_every_target([] {
     for (int rows = 1; rows <= 15; ++rows) {
       for (int columns = 1; columns <= 2 * panel_width() + 1; ++columns) {
-        expect_product({.rows = rows, .columns = columns, .taps = 1, .k = 5, .with_bias = columns % 2 == 0,
+        expect_product({.rows = rows,
+                        .columns = columns,
+                        .taps = 1,
+                        .k = 5,
+                        .with_bias = columns % 2 == 0,
                         .end = kEnds[(rows + columns) % 5]});
         if (::testing::Test::HasFatalFailure()) return;
       }
@@ -156,7 +166,8 @@ TEST(Gemm, EveryEndOnManyRows) {
     for (const End end : kEnds) {
       for (const bool with_bias : {false, true}) {
         for (const int rows : {1, 16, 49, 50}) {
-          expect_product({.rows = rows, .columns = 3 * panel_width() - 1, .taps = 1, .k = 96, .with_bias = with_bias, .end = end});
+          expect_product(
+              {.rows = rows, .columns = 3 * panel_width() - 1, .taps = 1, .k = 96, .with_bias = with_bias, .end = end});
         }
       }
     }
@@ -285,7 +296,8 @@ std::vector<float> activated(std::span<const float> x, GemmActivation activation
 /// Evenly spaced numbers, dense enough that every interval of a polynomial or table is met.
 std::vector<float> range(float first, float last, int steps) {
   std::vector<float> x;
-  for (int i = 0; i <= steps; ++i) x.push_back(first + (last - first) * static_cast<float>(i) / static_cast<float>(steps));
+  for (int i = 0; i <= steps; ++i)
+    x.push_back(first + (last - first) * static_cast<float>(i) / static_cast<float>(steps));
   return x;
 }
 
@@ -328,7 +340,8 @@ TEST(Activations, SigmoidAndItsExponential) {
       worst = std::max(worst, std::abs(y[i] / testing::exact_sigmoid(x[i]) - 1.0));
     }
     EXPECT_LT(worst, 3e-7);
-    const std::vector<float> far = activated(std::vector<float>{-1e30f, -200.0f, 200.0f, 1e30f}, GemmActivation::kSigmoid);
+    const std::vector<float> far =
+        activated(std::vector<float>{-1e30f, -200.0f, 200.0f, 1e30f}, GemmActivation::kSigmoid);
     EXPECT_NEAR(far[0], 0.0f, 1e-37f);
     EXPECT_NEAR(far[1], 0.0f, 1e-37f);
     EXPECT_EQ(far[2], 1.0f);

@@ -97,7 +97,10 @@ const float* row_of(const RowTriple& x, int dy) { return dy < 0 ? x.above : dy =
 
 /// All ways in which the middle row can lie: inside, at the top, at the bottom, alone.
 std::vector<RowTriple> triples(const InputRows& rows) {
-  return {{rows[0], rows[1], rows[2]}, {nullptr, rows[1], rows[2]}, {rows[0], rows[1], nullptr}, {nullptr, rows[1], nullptr}};
+  return {{rows[0], rows[1], rows[2]},
+          {nullptr, rows[1], rows[2]},
+          {rows[0], rows[1], nullptr},
+          {nullptr, rows[1], nullptr}};
 }
 
 TEST(Depthwise, EveryWidthAndBorder) {

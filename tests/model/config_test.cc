@@ -156,9 +156,11 @@ TEST(Validate, RefusesLevelsThatDoNotFit) {
               "[config] level1: expected a number of heads that divides 64 channels, found " + std::to_string(heads));
   }
   // Windows that don't tile the map, aren't reached by halving, or are reached differently in height and width.
-  for (const ops::Window window : {ops::Window{0, 7}, ops::Window{7, -7}, ops::Window{5, 5}, ops::Window{8, 8}, ops::Window{14, 7}, ops::Window{112, 112}}) {
-    EXPECT_EQ(refusal([&](GCViTConfig& config) { config.windows[1] = window; }),
-              fmt::format("[config] level2: a 28x28 map can't be halved to its {}x{} window", window.height, window.width));
+  for (const ops::Window window : {ops::Window{0, 7}, ops::Window{7, -7}, ops::Window{5, 5}, ops::Window{8, 8},
+                                   ops::Window{14, 7}, ops::Window{112, 112}}) {
+    EXPECT_EQ(
+        refusal([&](GCViTConfig& config) { config.windows[1] = window; }),
+        fmt::format("[config] level2: a 28x28 map can't be halved to its {}x{} window", window.height, window.width));
   }
   EXPECT_EQ(refusal([](GCViTConfig& config) {
               config.image_height = config.image_width = 192;  // 48x48: whole 16x16 windows, but three a side

@@ -61,7 +61,8 @@ Lines containing(const Lines& lines, std::string_view text) {
 
 /// What an "enter NAME TYPE" and its "leave" enclose.
 Lines scope(const Lines& lines, const std::string& name) {
-  const auto begin = std::ranges::find_if(lines, [&](const std::string& line) { return line.starts_with("enter " + name + " "); });
+  const auto begin =
+      std::ranges::find_if(lines, [&](const std::string& line) { return line.starts_with("enter " + name + " "); });
   const auto end = std::find(begin, lines.end(), "leave");
   return begin == lines.end() ? Lines{} : Lines(begin + 1, end);
 }
@@ -120,17 +121,24 @@ TEST(GCViT, RunsTheStemAndTheHead) {
             (Lines{"v1 = convolution3x3_stride2(v0, patch_embed.proj.weight)",
                    "v2 = layer_norm(v1, patch_embed.conv_down.norm1.weight)",
                    "v3 = depthwise_convolution3x3(v2, patch_embed.conv_down.conv.0.weight, gelu)",
-                   "v4 = global_average_pool(v3)",
-                   "v5 = linear(v4, patch_embed.conv_down.conv.2.fc.0.weight, gelu)",
-                   "v6 = linear(v5, patch_embed.conv_down.conv.2.fc.2.weight, sigmoid)",
-                   "v7 = scale_channels(v3, v6)",
+                   "v4 = global_average_pool(v3)", "v5 = linear(v4, patch_embed.conv_down.conv.2.fc.0.weight, gelu)",
+                   "v6 = linear(v5, patch_embed.conv_down.conv.2.fc.2.weight, sigmoid)", "v7 = scale_channels(v3, v6)",
                    "v8 = linear(v7, patch_embed.conv_down.conv.3.weight, residual v2)",
                    "v9 = convolution3x3_stride2(v8, patch_embed.conv_down.reduction.weight)",
                    "v10 = layer_norm(v9, patch_embed.conv_down.norm2.weight)"}));
   const auto tail = std::ranges::find(lines, "enter norm LayerNorm");
-  const Lines expected = {"enter norm LayerNorm", "vA = layer_norm(v@, norm.weight)", "tap features vA", "leave",
-                          "enter pool GlobalAveragePooling", "vB = global_average_pool(vA)", "tap pooled vB", "leave",
-                          "enter head Linear", "vC = linear(vB, head.weight)", "tap logits vC", "leave"};
+  const Lines expected = {"enter norm LayerNorm",
+                          "vA = layer_norm(v@, norm.weight)",
+                          "tap features vA",
+                          "leave",
+                          "enter pool GlobalAveragePooling",
+                          "vB = global_average_pool(vA)",
+                          "tap pooled vB",
+                          "leave",
+                          "enter head Linear",
+                          "vC = linear(vB, head.weight)",
+                          "tap logits vC",
+                          "leave"};
   // The last values' numbers follow from how many there were before.
   const int last = std::stoi(lines[lines.size() - 3].substr(1));
   Lines numbered = expected;
@@ -160,14 +168,16 @@ TEST(GCViT, TakesTheQueryFromTheLevelsInput) {
   ASSERT_GT(level.size(), expected.size());
   EXPECT_EQ(Lines(level.begin(), level.begin() + 7), expected);
   EXPECT_EQ(containing(level, "max_pool").size(), 3u) << "16x16 to 2x2";
-  const auto blocks = std::ranges::find_if(level, [](const std::string& line) { return line.find("blocks.0") != std::string::npos; });
-  EXPECT_EQ(Lines(blocks, blocks + 7),
-            (Lines{"v32 = attention_half(v10, levels.0.blocks.0.attn.qkv.weight, 1 heads, 2x2)",
-                   "v33 = mlp_half(v32, levels.0.blocks.0.mlp.fc1.weight)",
-                   "v34 = attention_half(v33, levels.0.blocks.1.attn.qkv.weight, query v31, 1 heads, 2x2, drop_path 0.05)",
-                   "v35 = mlp_half(v34, levels.0.blocks.1.mlp.fc1.weight, drop_path 0.05)",
-                   "v36 = attention_half(v35, levels.0.blocks.2.attn.qkv.weight, 1 heads, 2x2, drop_path 0.1)",
-                   "v37 = mlp_half(v36, levels.0.blocks.2.mlp.fc1.weight, drop_path 0.1)", "tap level1 v37"}));
+  const auto blocks =
+      std::ranges::find_if(level, [](const std::string& line) { return line.find("blocks.0") != std::string::npos; });
+  EXPECT_EQ(
+      Lines(blocks, blocks + 7),
+      (Lines{"v32 = attention_half(v10, levels.0.blocks.0.attn.qkv.weight, 1 heads, 2x2)",
+             "v33 = mlp_half(v32, levels.0.blocks.0.mlp.fc1.weight)",
+             "v34 = attention_half(v33, levels.0.blocks.1.attn.qkv.weight, query v31, 1 heads, 2x2, drop_path 0.05)",
+             "v35 = mlp_half(v34, levels.0.blocks.1.mlp.fc1.weight, drop_path 0.05)",
+             "v36 = attention_half(v35, levels.0.blocks.2.attn.qkv.weight, 1 heads, 2x2, drop_path 0.1)",
+             "v37 = mlp_half(v36, levels.0.blocks.2.mlp.fc1.weight, drop_path 0.1)", "tap level1 v37"}));
   EXPECT_EQ(*(blocks + 7), "v38 = layer_norm(v37, levels.0.downsample.norm1.weight)");
   EXPECT_TRUE(level.back().ends_with(", levels.0.downsample.norm2.weight)"));
 }
@@ -187,7 +197,13 @@ TEST(GCViT, DropPathGrowsFromZeroToItsRate) {
   // Seven blocks: 0, 0.05, ..., 0.3 exactly; both halves of a block have its rate.
   const Lines halves = containing(lines_of<FusedRecordingBackend>(tiny_config()), "_half(");
   ASSERT_EQ(halves.size(), 14u);
-  const char* const rates[] = {"", ", drop_path 0.05", ", drop_path 0.1", ", drop_path 0.15", ", drop_path 0.2", ", drop_path 0.25", ", drop_path 0.3"};
+  const char* const rates[] = {"",
+                               ", drop_path 0.05",
+                               ", drop_path 0.1",
+                               ", drop_path 0.15",
+                               ", drop_path 0.2",
+                               ", drop_path 0.25",
+                               ", drop_path 0.3"};
   for (std::size_t i = 0; i < halves.size(); ++i) {
     const bool has_rate = halves[i].find("drop_path") != std::string::npos;
     EXPECT_EQ(has_rate, i >= 2) << halves[i];
@@ -227,8 +243,12 @@ TEST(GCViT, PadsItsPoolsAsTheConfigSays) {
 TEST(GCViT, GivesEachBranchItsLayerScale) {
   const Lines lines = lines_of<RecordingBackend>(nvlabs_config());
   EXPECT_EQ(containing(containing(lines, ".attn.proj.weight"), "gamma levels.").size(), 6u);
-  EXPECT_EQ(containing(lines, "levels.1.blocks.1.attn.proj.weight")[0].find("gamma levels.1.blocks.1.gamma1") == std::string::npos, false);
-  EXPECT_EQ(containing(lines, "levels.1.blocks.1.mlp.fc2.weight")[0].find("gamma levels.1.blocks.1.gamma2") == std::string::npos, false);
+  EXPECT_EQ(containing(lines, "levels.1.blocks.1.attn.proj.weight")[0].find("gamma levels.1.blocks.1.gamma1") ==
+                std::string::npos,
+            false);
+  EXPECT_EQ(containing(lines, "levels.1.blocks.1.mlp.fc2.weight")[0].find("gamma levels.1.blocks.1.gamma2") ==
+                std::string::npos,
+            false);
 }
 
 TEST(GCViT, RefusesAnotherImageSize) {

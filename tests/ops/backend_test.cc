@@ -29,14 +29,22 @@ TEST_F(Composition, LocalAttentionHalf) {
   const Value y = backend_.attention_half(
       x_, {.norm = norm_, .qkv = qkv, .bias_table = table_, .proj = proj_, .heads = 2, .window = {2, 2}});
   EXPECT_EQ(y.shape(), x_.shape());
-  EXPECT_EQ(backend_.lines, (Lines{"v2 = layer_norm(v0, norm)", "v3 = linear(v2, qkv)",
-                                   "v4 = window_attention(v3, table, 2 heads, 2x2)", "v5 = linear(v4, proj, residual v0)"}));
+  EXPECT_EQ(backend_.lines,
+            (Lines{"v2 = layer_norm(v0, norm)", "v3 = linear(v2, qkv)",
+                   "v4 = window_attention(v3, table, 2 heads, 2x2)", "v5 = linear(v4, proj, residual v0)"}));
 }
 
 TEST_F(Composition, GlobalAttentionHalfWithLayerScaleAndDropPath) {
   const Linear key_value = testing::linear("kv", 8, 16);
-  backend_.attention_half(x_, {.norm = norm_, .qkv = key_value, .bias_table = table_, .proj = proj_, .heads = 2,
-                               .window = {2, 2}, .global_query = &query_, .gamma = &gamma_, .drop_path = 0.25f});
+  backend_.attention_half(x_, {.norm = norm_,
+                               .qkv = key_value,
+                               .bias_table = table_,
+                               .proj = proj_,
+                               .heads = 2,
+                               .window = {2, 2},
+                               .global_query = &query_,
+                               .gamma = &gamma_,
+                               .drop_path = 0.25f});
   EXPECT_EQ(backend_.lines, (Lines{"v2 = layer_norm(v0, norm)", "v3 = linear(v2, kv)",
                                    "v4 = window_attention(v3, table, query v1, 2 heads, 2x2)",
                                    "v5 = linear(v4, proj, residual v0, gamma gamma, drop_path 0.25)"}));

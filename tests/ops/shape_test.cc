@@ -125,9 +125,16 @@ TEST(ShapeRule, HalvesOfABlock) {
   const Value query = backend.input({2, 2, 8});
   const AttentionHalf local{.norm = norm, .qkv = qkv, .bias_table = table, .proj = proj, .heads = 2, .window = {2, 2}};
   EXPECT_EQ(attention_half_shape({4, 6, 8}, local), (Shape{4, 6, 8}));
-  const AttentionHalf global{.norm = norm, .qkv = key_value, .bias_table = table, .proj = proj, .heads = 2, .window = {2, 2}, .global_query = &query};
+  const AttentionHalf global{.norm = norm,
+                             .qkv = key_value,
+                             .bias_table = table,
+                             .proj = proj,
+                             .heads = 2,
+                             .window = {2, 2},
+                             .global_query = &query};
   EXPECT_EQ(attention_half_shape({4, 6, 8}, global), (Shape{4, 6, 8}));
-  const AttentionHalf broken{.norm = norm, .qkv = qkv, .bias_table = table, .proj = narrow, .heads = 2, .window = {2, 2}};
+  const AttentionHalf broken{
+      .norm = norm, .qkv = qkv, .bias_table = table, .proj = narrow, .heads = 2, .window = {2, 2}};
   EXPECT_EQ(error_of([&] { attention_half_shape({4, 6, 8}, broken); }),
             "[ops] attention_half \"narrow\": expected an output of 4x6x8");
   EXPECT_EQ(error_of([&] { attention_half_shape({4, 6, 12}, local); }),

@@ -14,7 +14,8 @@ namespace {
 
 using testing::error_of;
 
-constexpr DType kAllTypes[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kF64, DType::kI64, DType::kI32, DType::kU8};
+constexpr DType kAllTypes[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kF64,
+                               DType::kI64, DType::kI32, DType::kU8};
 
 /// A view of `values`, `shift` bytes behind a boundary of 16.
 template <typename Element>
@@ -55,8 +56,9 @@ TEST(Dims, RefuseNegativeAndOverflowingAxes) {
   constexpr std::int64_t kBig = std::int64_t{1} << 32;
   EXPECT_EQ(error_of([] { element_count(Dims{3, -1}); }),
             "[tensor] axes [3, -1] are no array: expected non-negative lengths whose product fits 63 bits");
-  EXPECT_EQ(error_of([] { element_count(Dims{kBig, kBig}); }),
-            "[tensor] axes [4294967296, 4294967296] are no array: expected non-negative lengths whose product fits 63 bits");
+  EXPECT_EQ(
+      error_of([] { element_count(Dims{kBig, kBig}); }),
+      "[tensor] axes [4294967296, 4294967296] are no array: expected non-negative lengths whose product fits 63 bits");
   EXPECT_EQ(error_of([] { Tensor(DType::kF64, {kBig, kBig / 8}); }),
             "[tensor] axes [4294967296, 536870912] of f64 need more than 63 bits of bytes");
 }

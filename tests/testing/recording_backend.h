@@ -63,7 +63,9 @@ class RecordingBackend : public ops::Backend {
     lines.push_back("enter " + std::string(name) + " " + std::string(type));
   }
   void leave_scope() override { lines.push_back("leave"); }
-  void tap(std::string_view name, const Value& value) override { lines.push_back("tap " + std::string(name) + " " + text(value)); }
+  void tap(std::string_view name, const Value& value) override {
+    lines.push_back("tap " + std::string(name) + " " + text(value));
+  }
   void retain(std::int32_t id) override { ++handles[static_cast<std::size_t>(id)]; }
   void release(std::int32_t id) noexcept override { --handles[static_cast<std::size_t>(id)]; }
 
@@ -84,7 +86,8 @@ class RecordingBackend : public ops::Backend {
 
   Value record(const Shape& shape, std::string_view operation, const Value& x, const std::string& attributes) {
     const Value y = make(shape);
-    lines.push_back(fmt::format("{} = {}({}{}{})", text(y), operation, text(x), attributes.empty() ? "" : ", ", attributes));
+    lines.push_back(
+        fmt::format("{} = {}({}{}{})", text(y), operation, text(x), attributes.empty() ? "" : ", ", attributes));
     return y;
   }
 
@@ -99,9 +102,9 @@ class RecordingBackend : public ops::Backend {
 class FusedRecordingBackend final : public RecordingBackend {
  public:
   Value attention_half(const Value& x, const ops::AttentionHalf& half) override {
-    return record(ops::attention_half_shape(x.shape(), half), "attention_half", x,
-                  name_of(half.qkv.weight) + text(half.global_query, half.heads, half.window) +
-                      text(half.gamma, half.drop_path));
+    return record(
+        ops::attention_half_shape(x.shape(), half), "attention_half", x,
+        name_of(half.qkv.weight) + text(half.global_query, half.heads, half.window) + text(half.gamma, half.drop_path));
   }
   Value mlp_half(const Value& x, const ops::MlpHalf& half) override {
     return record(ops::mlp_half_shape(x.shape(), half), "mlp_half", x,
