@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/config.h"
 
+#include <algorithm>
 #include <bit>
 #include <vector>
 
@@ -9,8 +10,8 @@
 namespace gcvit::model {
 namespace {
 
-GCViTConfig make_config(std::int32_t dim, std::array<std::int32_t, kLevels> depths, std::int32_t heads, double mlp_ratio,
-                        bool layer_scale, float drop_path, std::int32_t image_size = 224) {
+GCViTConfig make_config(std::int32_t dim, std::array<std::int32_t, kLevels> depths, std::int32_t heads,
+                        double mlp_ratio, bool layer_scale, float drop_path, std::int32_t image_size = 224) {
   GCViTConfig config;
   config.dim = dim;
   config.depths = depths;
@@ -30,6 +31,12 @@ std::int32_t GCViTConfig::hidden_channels(int level) const {
   return static_cast<std::int32_t>(static_cast<double>(channels(level)) * mlp_ratio);
 }
 
+std::int32_t GCViTConfig::squeezed_channels(std::int32_t channels) const {
+  const std::int64_t quarter = channels / 4;
+  const std::int64_t nearest = (quarter + squeeze_divisor / 2) / squeeze_divisor * squeeze_divisor;
+  return static_cast<std::int32_t>(std::max<std::int64_t>(nearest, squeeze_divisor));
+}
+
 std::int32_t GCViTConfig::query_reductions(int level) const {
   const auto factor = static_cast<std::uint32_t>(map(level).height / windows[static_cast<std::size_t>(level)].height);
   return static_cast<std::int32_t>(std::bit_width(factor)) - 1;
@@ -38,6 +45,9 @@ std::int32_t GCViTConfig::query_reductions(int level) const {
 void validate(const GCViTConfig& config) {
   if (config.dim < 4 || config.dim % 4 != 0 || config.dim > 4096) {
     fail("[config] dim: expected a multiple of 4 from 4 to 4096, found {}", config.dim);
+  }
+  if (config.squeeze_divisor != 1 && config.squeeze_divisor != 8) {
+    fail("[config] squeeze_divisor: expected 1 or 8, found {}", config.squeeze_divisor);
   }
   if (config.classes < 1 || config.classes > 1'000'000) {
     fail("[config] classes: expected 1 to 1,000,000, found {}", config.classes);

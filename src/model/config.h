@@ -26,6 +26,9 @@ struct GCViTConfig {
   std::array<ops::Window, kLevels> windows{{{7, 7}, {7, 7}, {14, 14}, {7, 7}}};
   double mlp_ratio = 3.0;
   bool layer_scale = false;
+  /// Squeeze-and-excitation narrows C channels to C/4, rounded to the nearest multiple of this: 1 in the paper's code, 8 in timm,
+  /// where it shows below dim 32.
+  std::int32_t squeeze_divisor = 1;
   std::int32_t classes = 1000;
   std::int32_t image_height = 224;
   std::int32_t image_width = 224;
@@ -39,7 +42,8 @@ struct GCViTConfig {
   std::int32_t hidden_channels(int level) const;
   /// How often level `level`'s global query generator halves its map to reach the window; 0 when it is the window.
   std::int32_t query_reductions(int level) const;
-  std::int32_t squeezed_channels(std::int32_t channels) const { return channels / 4; }
+  /// The width of squeeze-and-excitation's inner layer.
+  std::int32_t squeezed_channels(std::int32_t channels) const;
 
   bool operator==(const GCViTConfig&) const = default;
 };

@@ -18,6 +18,7 @@ using model::kLevels;
 // The limits of model::validate, needed here to count and to double without surprises.
 constexpr std::int32_t kMostBlocks = 1000;
 constexpr std::int64_t kLargestImage = 16384;
+constexpr std::int32_t kTimmSqueezeDivisor = 8;
 
 /// One more than the largest N of the names "PREFIX.N."; 0 when there is none.
 std::int32_t count_indices(std::span<const NamedTensor> tensors, const std::string& prefix, const std::string& file) {
@@ -77,10 +78,18 @@ class Inference {
     config_.dim = axis("patch_embed.proj.weight", 4, 0, "dim");
     reasons_.push_back(fmt::format("dim {} from patch_embed.proj.weight", config_.dim));
     const std::int32_t squeezed = axis("patch_embed.conv_down.conv.2.fc.0.weight", 2, 0, "the squeezed width");
+    if (squeezed != config_.squeezed_channels(config_.dim)) config_.squeeze_divisor = kTimmSqueezeDivisor;
     if (squeezed != config_.squeezed_channels(config_.dim)) {
-      fail("[weights] {}: squeeze-and-excitation narrows {} channels to {}: expected a quarter (timm rounds it to a "
-           "multiple of 8; such models can't be loaded where that differs)",
-           file_, config_.dim, squeezed);
+      fail(
+          "[weights] {}: squeeze-and-excitation narrows {} channels to {}: expected a quarter, as it is or rounded to "
+          "a "
+          "multiple of {} as timm does",
+          file_, config_.dim, squeezed, kTimmSqueezeDivisor);
+    }
+    if (config_.squeeze_divisor != 1) {
+      reasons_.push_back(
+          fmt::format("squeeze-and-excitation rounded to multiples of {}, as {} channels are narrowed to {}",
+                      config_.squeeze_divisor, config_.dim, squeezed));
     }
   }
 
@@ -143,9 +152,10 @@ class Inference {
       return;
     }
     if (extractions_[0] < 2) {
-      fail("[weights] {}: the image size can't be inferred from a single feature extraction in level1: give "
-           "--image-size",
-           file_);
+      fail(
+          "[weights] {}: the image size can't be inferred from a single feature extraction in level1: give "
+          "--image-size",
+          file_);
     }
     std::int64_t size = std::int64_t{4} * windows_[0];
     for (std::int32_t k = 0; k < extractions_[0] && size <= kLargestImage; ++k) size *= 2;
@@ -172,10 +182,11 @@ class Inference {
       const std::int32_t needed = std::max(config_.query_reductions(level), 1);
       if (extractions_[l] == needed) continue;
       const ops::Window map = config_.map(level);
-      fail("[weights] {}: level{} has {} feature extractions: a {}x{} image, whose map is {}x{} there, and windows of "
-           "{} need {}{}",
-           file_, level + 1, extractions_[l], config_.image_height, config_.image_width, map.height, map.width,
-           windows_[l], needed, options_.image_size ? "" : " (--image-size overrides what is inferred)");
+      fail(
+          "[weights] {}: level{} has {} feature extractions: a {}x{} image, whose map is {}x{} there, and windows of "
+          "{} need {}{}",
+          file_, level + 1, extractions_[l], config_.image_height, config_.image_width, map.height, map.width,
+          windows_[l], needed, options_.image_size ? "" : " (--image-size overrides what is inferred)");
     }
   }
 

@@ -25,8 +25,8 @@ struct Place {
   [[noreturn]] void expected(std::string_view what) const {
     const bool shown = value.is_primitive() && !value.is_string();
     fail("[model] {}: expected {}, found {}", path, what,
-         value.is_string() ? in_quotes(value.get_ref<const std::string&>())
-         : shown           ? value.dump()
+         value.is_string()  ? in_quotes(value.get_ref<const std::string&>())
+         : shown            ? value.dump()
          : value.is_array() ? fmt::format("an array of {}", value.size())
                             : "an object");
   }
@@ -122,6 +122,7 @@ model::GCViTConfig parse_config(const Place& root) {
   const ops::Window image = root.key("image_size").size();
   config.image_height = image.height;
   config.image_width = image.width;
+  if (root.has("squeeze_divisor")) config.squeeze_divisor = root.key("squeeze_divisor").integer();
   if (root.has("pool_padding")) {
     const std::string padding = root.key("pool_padding").text();
     if (padding != "neg_inf" && padding != "zero") root.key("pool_padding").expected("\"neg_inf\" or \"zero\"");
@@ -207,6 +208,7 @@ std::string serialise_config(const model::GCViTConfig& config) {
   value["layer_scale"] = config.layer_scale;
   value["classes"] = config.classes;
   value["image_size"] = {config.image_height, config.image_width};
+  if (config.squeeze_divisor != 1) value["squeeze_divisor"] = config.squeeze_divisor;
   value["pool_padding"] = config.pool_padding == ops::PoolPadding::kZero ? "zero" : "neg_inf";
   value["head_activation"] = config.head_activation == model::HeadActivation::kSoftmax ? "softmax" : "none";
   return value.dump();

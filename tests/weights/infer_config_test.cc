@@ -64,12 +64,11 @@ TEST(InferConfig, FindsOddConfigsAndSaysWhy) {
   const InferredConfig inferred = infer_config(tensors_of(tiny_config()), "m");
   EXPECT_EQ(inferred.config, tiny_config());
   EXPECT_EQ(inferred.reasons,
-            (std::vector<std::string>{
-                "dim 8 from patch_embed.proj.weight", "depths 1, 2, 3, 1 from the blocks counted",
-                "heads 1, 2, 4, 2 and windows 2, 2, 4, 2 from the relative position bias tables",
-                "mlp_ratio 2.5 from levels.3.blocks.0.mlp.fc1.weight",
-                "layer scale, as there is levels.0.blocks.0.gamma1", "classes 5 from head.weight",
-                "image size 64 from 3 halvings of level1's map to its window of 2"}));
+            (std::vector<std::string>{"dim 8 from patch_embed.proj.weight", "depths 1, 2, 3, 1 from the blocks counted",
+                                      "heads 1, 2, 4, 2 and windows 2, 2, 4, 2 from the relative position bias tables",
+                                      "mlp_ratio 2.5 from levels.3.blocks.0.mlp.fc1.weight",
+                                      "layer scale, as there is levels.0.blocks.0.gamma1", "classes 5 from head.weight",
+                                      "image size 64 from 3 halvings of level1's map to its window of 2"}));
 }
 
 /// hidden = floor(ratio * channels) must come out the same in every level, whatever the ratio was.
@@ -120,8 +119,7 @@ TEST(InferConfig, NamesWhatIsMissing) {
       {"patch_embed.proj.weight", "no patch_embed.proj.weight, which tells dim"},
       {"levels.2.blocks.", "no levels.2.blocks.0: expected 4 levels of blocks"},
       {"levels.3.q_global_gen.", "no levels.3.q_global_gen.to_q_global.0"},
-      {"levels.1.blocks.0.attn.rel",
-       "no levels.1.blocks.0.attn.relative_position_bias_table, which tells the heads"},
+      {"levels.1.blocks.0.attn.rel", "no levels.1.blocks.0.attn.relative_position_bias_table, which tells the heads"},
       {"levels.3.blocks.0.mlp.fc1", "no levels.3.blocks.0.mlp.fc1.weight, which tells mlp_ratio"},
       {"head.", "no head.weight, which tells the classes"},
   };
@@ -171,12 +169,22 @@ TEST(InferConfig, RefusesShapesThatAreNone) {
             "[weights] m: 901 feature extractions in level1 and windows of 2 give images over 16384 pixels");
 }
 
-TEST(InferConfig, SaysWhenSqueezedWidthsWereRounded) {
+TEST(InferConfig, ReadsSqueezedWidthsThatTimmRounded) {
+  model::GCViTConfig config = tiny_config();
+  config.squeeze_divisor = 8;
+  const std::vector<NamedTensor> tensors = tensors_of(config);
+  EXPECT_EQ(infer_config(tensors, "m").config.squeeze_divisor, 8);
+  EXPECT_EQ(config.squeezed_channels(8), 8);
+  EXPECT_EQ(config.squeezed_channels(48), 16);
+  EXPECT_EQ(config.squeezed_channels(64), 16);
+}
+
+TEST(InferConfig, RefusesOtherSqueezedWidths) {
   std::vector<NamedTensor> tensors = tensors_of(tiny_config());
-  tensor_of(tensors, "patch_embed.conv_down.conv.2.fc.0.weight") = Tensor(DType::kU8, {8, 8});
+  tensor_of(tensors, "patch_embed.conv_down.conv.2.fc.0.weight") = Tensor(DType::kU8, {3, 8});
   EXPECT_EQ(refusal(tensors),
-            "[weights] m: squeeze-and-excitation narrows 8 channels to 8: expected a quarter (timm rounds it to a "
-            "multiple of 8; such models can't be loaded where that differs)");
+            "[weights] m: squeeze-and-excitation narrows 8 channels to 3: expected a quarter, as it is or rounded to a "
+            "multiple of 8 as timm does");
 }
 
 }  // namespace
