@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/arguments.h"
+
+#include <charconv>
+
+#include "classifier/bundled_model.h"
+
+namespace gcvit::cli {
+namespace {
+
+constexpr int kMostThreads = 1024;
+
+/// Empty when a dtype can be computed in, else why not: what CLI11 wants of a check.
+std::string check_dtype(const std::string& dtype) {
+  if (dtype == "f32") return "";
+  if (dtype == "bf16" || dtype == "int8") return dtype + " is not available in this version, only f32 is";
+  return "expected f32, bf16 or int8, found " + dtype;
+}
+
+}  // namespace
+
+void ModelArguments::add_model(CLI::App& app) {
+  app.add_option("-m,--model", model,
+                 "Model file (.safetensors: ours, timm's or NVlabs'); without it the bundled flower model");
+}
+
+void ModelArguments::add_threads(CLI::App& app) {
+  app.add_option("-t,--threads", options.threads, "Threads that compute; 0 means all cores")
+      ->check(CLI::Range(0, kMostThreads))
+      ->capture_default_str();
+}
+
+void ModelArguments::add_image_size(CLI::App& app) {
+  app.add_option("--image-size", image_size, "Height and width of the model's input, for weight files that don't tell them")
+      ->type_name("HxW");
+}
+
+void ModelArguments::add_photos(CLI::App& app) {
+  app.add_option("--preprocess", options.preprocess, "From photo to tensor: auto follows the model file")
+      ->check(CLI::IsMember({"auto", "keras", "keras-train", "timm", "nvlabs"}))
+      ->capture_default_str();
+  app.add_flag("--no-exif", no_exif, "Leave photos as they are stored, whatever orientation EXIF says");
+}
+
+void ModelArguments::add_batch(CLI::App& app) {
+  app.add_option("--batch", options.batch, "Photos that go through the model together")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+}
+
+void ModelArguments::add_dtype(CLI::App& app) {
+  app.add_option("--dtype", "Type to compute in")->check(CLI::Validator(check_dtype, "f32|bf16|int8", "dtype"));
+}
+
+std::string ModelArguments::model_file() const { return model.empty() ? classifier::bundled_model() : model; }
+
+ClassifierOptions ModelArguments::classifier_options() const {
+  ClassifierOptions result = options;
+  if (!image_size.empty()) {
+    const Size size = parse_size(image_size);
+    result.image_height = size.height;
+    result.image_width = size.width;
+  }
+  result.apply_exif = !no_exif;
+  return result;
+}
+
+Size parse_size(const std::string& text) {
+  const auto side = [&](const char* first, const char* last) {
+    int value = 0;
+    const auto [end, error] = std::from_chars(first, last, value);
+    if (error != std::errc() || end != last || value < 1) {
+      throw UsageError("--image-size: expected a side as 224 or height x width as 192x256, found " + text);
+    }
+    return value;
+  };
+  const char* const begin = text.data();
+  const char* const end = begin + text.size();
+  const std::size_t cross = text.find('x');
+  if (cross == std::string::npos) return {side(begin, end), side(begin, end)};
+  return {side(begin, begin + cross), side(begin + cross + 1, end)};
+}
+
+void add_json(CLI::App& app, bool& json) { app.add_flag("--json", json, "Print one JSON object"); }
+
+}  // namespace gcvit::cli

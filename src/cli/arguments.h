@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// Arguments that several subcommands have.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <stdexcept>
+#include <string>
+
+#include "gcvit/classifier.h"
+
+namespace gcvit::cli {
+
+/// The program was called in a way that can't work: one sentence, exit code 2.
+class UsageError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// -m, --model and how photos go into it, for subcommands that run one.
+struct ModelArguments {
+  std::string model;       ///< empty: the bundled one
+  std::string image_size;  ///< "", "224" or "192x256"
+  bool no_exif = false;
+  ClassifierOptions options;
+
+  void add_model(CLI::App& app);
+  /// -t, --threads
+  void add_threads(CLI::App& app);
+  /// --image-size
+  void add_image_size(CLI::App& app);
+  /// --preprocess and --no-exif
+  void add_photos(CLI::App& app);
+  /// --batch
+  void add_batch(CLI::App& app);
+  /// --dtype: what the model computes in
+  static void add_dtype(CLI::App& app);
+
+  /// The model's file; throws `Error` when none was given and the bundled one isn't there.
+  std::string model_file() const;
+  /// All of the above as the library takes it.
+  ClassifierOptions classifier_options() const;
+};
+
+/// Sides of "224" (both) or "192x256" (height, width).
+struct Size {
+  int height = 0;
+  int width = 0;
+};
+/// Throws `UsageError` on another text.
+Size parse_size(const std::string& text);
+
+/// A flag --json, which asks for one JSON object on stdout.
+void add_json(CLI::App& app, bool& json);
+
+}  // namespace gcvit::cli

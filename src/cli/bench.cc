@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+// gcvit bench: how fast a model runs here, and how much of this machine's roof that is.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <memory>
+
+#include "classifier/engine.h"
+#include "cli/arguments.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "gcvit/version.h"
+#include "kernels/roof.h"
+#include "kernels/target.h"
+#include "model/initialise.h"
+#include "summary/summary_backend.h"
+#include "tensor/random.h"
+#include "weights/load.h"
+
+namespace gcvit::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::uint64_t kSeed = 1;
+constexpr std::size_t kFewestRuns = 5;
+constexpr std::size_t kMostRuns = 10'000;
+
+struct Options {
+  ModelArguments arguments;
+  std::string variant;
+  std::vector<int> batches{1, 8, 32};
+  std::vector<int> threads{0};
+  double seconds = 3.0;
+  bool json = false;
+};
+
+struct Row {
+  int threads = 0;
+  int batch = 0;
+  double median = 0;  ///< seconds
+  double p90 = 0;
+  double images_per_second = 0;
+  double gflops = 0;
+  double percent_of_roof = 0;
+};
+
+std::string cpu_name() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("model name")) return line.substr(std::min(line.find(':') + 2, line.size()));
+  }
+  return "unknown";
+}
+
+std::shared_ptr<const model::GCViT> load(const Options& options, const std::string& name) {
+  if (options.variant.empty()) return weights::load_model(name).model;
+  auto model = std::make_shared<model::GCViT>(model::variant_config(name));
+  model::initialise(*model, kSeed);
+  return model;
+}
+
+std::int64_t macs_of(const model::GCViT& model) {
+  summary::SummaryBackend summary;
+  model.forward(summary, summary.input({model.config().image_height, model.config().image_width, 3}));
+  return summary.macs();
+}
+
+/// The value that a share of the sorted values doesn't exceed (nearest rank).
+double quantile(const std::vector<double>& sorted, double share) {
+  const auto rank = static_cast<std::size_t>(share * static_cast<double>(sorted.size()) + 0.999999);
+  return sorted[std::clamp<std::size_t>(rank, 1, sorted.size()) - 1];
+}
+
+Row measure(classifier::Engine& engine, int batch, double seconds) {
+  std::vector<float> input(static_cast<std::size_t>(batch * engine.input_size()));
+  Random random(kSeed);
+  for (float& value : input) value = random.normal();
+  engine.run(input);  // packs weights and makes buffers
+  std::vector<double> times;
+  const Clock::time_point begin = Clock::now();
+  do {
+    const Clock::time_point start = Clock::now();
+    engine.run(input);
+    times.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+  } while (times.size() < kMostRuns &&
+           (times.size() < kFewestRuns || std::chrono::duration<double>(Clock::now() - begin).count() < seconds));
+  std::sort(times.begin(), times.end());
+  Row row;
+  row.threads = engine.pool().size();
+  row.batch = batch;
+  row.median = quantile(times, 0.5);
+  row.p90 = quantile(times, 0.9);
+  row.images_per_second = batch / row.median;
+  return row;
+}
+
+int run(const Options& options) {
+  const std::string name = options.variant.empty() ? options.arguments.model_file() : options.variant;
+  const auto model = load(options, name);
+  const auto macs = static_cast<double>(macs_of(*model));
+  std::vector<Row> rows;
+  double roof = 0;  // of the largest number of threads
+  int roof_threads = 0;
+  for (const int threads : options.threads) {
+    classifier::Engine engine(model, threads);
+    std::vector<Row> measured;
+    double own_roof = 0;
+    for (const int batch : options.batches) {
+      // The roof again before each row, the best one counts: other work on the machine lowers both.
+      own_roof = std::max(own_roof, kernels::measure_fma_gflops(engine.pool()));
+      measured.push_back(measure(engine, batch, options.seconds));
+    }
+    own_roof = std::max(own_roof, kernels::measure_fma_gflops(engine.pool()));
+    for (Row& row : measured) {
+      row.gflops = 2e-9 * macs * row.images_per_second;
+      row.percent_of_roof = 100.0 * row.gflops / own_roof;
+      rows.push_back(row);
+    }
+    if (engine.pool().size() > roof_threads) {
+      roof_threads = engine.pool().size();
+      roof = own_roof;
+    }
+  }
+  if (options.json) {
+    Json json = {{"version", GCVIT_VERSION}, {"cpu", cpu_name()}, {"target", kernels::target()},
+                 {"roof_gflops", roof}, {"rows", Json::array()}};
+    for (const Row& row : rows) {
+      json["rows"].push_back({{"model", name},
+                              {"dtype", "f32"},
+                              {"threads", row.threads},
+                              {"batch", row.batch},
+                              {"median_ms", 1e3 * row.median},
+                              {"p90_ms", 1e3 * row.p90},
+                              {"images_per_second", row.images_per_second},
+                              {"gflops", row.gflops},
+                              {"percent_of_roof", row.percent_of_roof}});
+    }
+    print_json(json);
+    return 0;
+  }
+  std::string text = fmt::format("{}, f32, gcvit {} on {}, SIMD target {}\nroof of {} threads: {:.0f} GFLOP/s\n\n", name,
+                                 GCVIT_VERSION, cpu_name(), kernels::target(), roof_threads, roof);
+  text += "threads  batch  median ms     p90 ms   images/s  GFLOP/s  % of roof\n";
+  for (const Row& row : rows) {
+    text += fmt::format("{:>7}  {:>5}  {:>9.2f}  {:>9.2f}  {:>9.1f}  {:>7.1f}  {:>9.1f}\n", row.threads, row.batch,
+                        1e3 * row.median, 1e3 * row.p90, row.images_per_second, row.gflops, row.percent_of_roof);
+  }
+  print(text);
+  return 0;
+}
+
+}  // namespace
+
+Command add_bench(CLI::App& program) {
+  CLI::App* app = program.add_subcommand("bench", "Measure a model's speed on random images, beside this machine's roof");
+  const auto options = std::make_shared<Options>();
+  options->arguments.add_model(*app);
+  app->add_option("--variant", options->variant,
+                  "A published architecture with random weights instead of a file: xxtiny, ..., large_512")
+      ->excludes("-m");
+  app->add_option("--batch", options->batches, "Images that go through the model together, as 1,8,32")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  app->add_option("-t,--threads", options->threads, "Threads, as 1,2; 0 means all cores")
+      ->delimiter(',')
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  app->add_option("--seconds", options->seconds, "How long each row is measured, at least five runs")
+      ->check(CLI::Range(0.0, 3600.0))
+      ->capture_default_str();
+  ModelArguments::add_dtype(*app);
+  add_json(*app, options->json);
+  return {app, [options] { return run(*options); }};
+}
+
+}  // namespace gcvit::cli

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// The program's subcommands, a file each.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+namespace gcvit::cli {
+
+/// A subcommand: its arguments stand in `app`, `run` does it and returns the exit code.
+struct Command {
+  CLI::App* app;
+  std::function<int()> run;
+};
+
+Command add_info(CLI::App& program);
+Command add_classify(CLI::App& program);
+Command add_preprocess(CLI::App& program);
+Command add_forward(CLI::App& program);
+Command add_eval(CLI::App& program);
+Command add_bench(CLI::App& program);
+
+}  // namespace gcvit::cli

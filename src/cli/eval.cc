@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+// gcvit eval: how well a model does on labelled photos.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "cli/arguments.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "evaluate/evaluate.h"
+
+namespace gcvit::cli {
+namespace {
+
+/// A confusion matrix with more columns than this is no use on a terminal: the commonest confusions are named instead.
+constexpr std::size_t kWidestMatrix = 20;
+constexpr std::size_t kShownConfusions = 20;
+
+struct Options {
+  ModelArguments arguments;
+  std::string folder;
+  std::string list;
+  bool json = false;
+};
+
+using Labels = std::vector<std::string>;
+
+Json to_json(const evaluate::Evaluation& evaluation, const Labels& labels) {
+  const evaluate::Metrics& metrics = evaluation.metrics;
+  Json json = {{"top1", metrics.top1()},
+               {"top5", metrics.top5()},
+               {"loss", metrics.loss()},
+               {"ece", metrics.calibration_error()},
+               {"count", metrics.count()},
+               {"skipped", evaluation.skipped},
+               {"per_class", Json::array()},
+               {"confusion", Json::array()}};
+  const auto classes = static_cast<std::int32_t>(labels.size());
+  for (std::int32_t row = 0; row < classes; ++row) {
+    const evaluate::ClassCount& one = metrics.per_class()[static_cast<std::size_t>(row)];
+    json["per_class"].push_back(
+        {{"label", labels[static_cast<std::size_t>(row)]}, {"count", one.count}, {"correct", one.correct}});
+    Json columns = Json::array();
+    for (std::int32_t column = 0; column < classes; ++column) columns.push_back(metrics.confusion(row, column));
+    json["confusion"].push_back(std::move(columns));
+  }
+  return json;
+}
+
+/// `text` and spaces up to `width` columns.
+std::string padded(const std::string& text, std::size_t width) {
+  return text + std::string(width - std::min(width, columns_of(text)), ' ');
+}
+
+std::string matrix_text(const evaluate::Metrics& metrics, const Labels& labels, std::size_t name_width) {
+  std::string text = "confusion (rows: what it is, columns: what it was taken for)\n" + padded("", name_width);
+  const auto classes = static_cast<std::int32_t>(labels.size());
+  std::int64_t largest = 0;
+  for (const evaluate::ClassCount& one : metrics.per_class()) largest = std::max(largest, one.count);
+  const std::size_t width = std::max<std::size_t>(std::to_string(largest).size(), 4) + 2;
+  for (std::int32_t column = 0; column < classes; ++column) text += fmt::format("{:>{}}", column, width);
+  text += "\n";
+  for (std::int32_t row = 0; row < classes; ++row) {
+    text += padded(fmt::format("{:>3} {}", row, labels[static_cast<std::size_t>(row)]), name_width);
+    for (std::int32_t column = 0; column < classes; ++column) {
+      text += fmt::format("{:>{}}", metrics.confusion(row, column), width);
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+std::string commonest_confusions(const evaluate::Metrics& metrics, const Labels& labels) {
+  struct Confusion {
+    std::int64_t count;
+    std::int32_t row;
+    std::int32_t column;
+  };
+  std::vector<Confusion> all;
+  const auto classes = static_cast<std::int32_t>(labels.size());
+  for (std::int32_t row = 0; row < classes; ++row) {
+    for (std::int32_t column = 0; column < classes; ++column) {
+      const std::int64_t count = row == column ? 0 : metrics.confusion(row, column);
+      if (count > 0) all.push_back({count, row, column});
+    }
+  }
+  std::stable_sort(all.begin(), all.end(), [](const Confusion& a, const Confusion& b) { return a.count > b.count; });
+  if (all.size() > kShownConfusions) all.resize(kShownConfusions);
+  std::string text = all.empty() ? "" : "commonest confusions (--json has the whole matrix)\n";
+  for (const Confusion& one : all) {
+    text += fmt::format("{:>6} times {} taken for {}\n", one.count, labels[static_cast<std::size_t>(one.row)],
+                        labels[static_cast<std::size_t>(one.column)]);
+  }
+  return text;
+}
+
+std::string to_text(const evaluate::Evaluation& evaluation, const Labels& labels) {
+  const evaluate::Metrics& metrics = evaluation.metrics;
+  std::string text;
+  const auto fraction = [&](std::string_view name, double value, std::int64_t correct) {
+    text += fmt::format("{:<22}{:6.2f} %  ({} of {})\n", name, 100.0 * value, with_commas(correct),
+                        with_commas(metrics.count()));
+  };
+  fraction("top-1", metrics.top1(), metrics.top1_correct());
+  fraction("top-5", metrics.top5(), metrics.top5_correct());
+  text += fmt::format("{:<22}{:6.4f}\n", "loss", metrics.loss());
+  text += fmt::format("{:<22}{:6.4f}\n", "calibration error", metrics.calibration_error());
+  if (evaluation.skipped > 0) text += fmt::format("{:<22}{:6}\n", "skipped", evaluation.skipped);
+
+  std::size_t name_width = 5;
+  for (const std::string& label : labels) name_width = std::max(name_width, columns_of(label));
+  text += "\n" + padded("class", name_width) + "   photos  correct  accuracy\n";
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    const evaluate::ClassCount& one = metrics.per_class()[i];
+    if (one.count == 0) continue;
+    text += fmt::format("{}  {:>7}  {:>7}  {:6.2f} %\n", padded(labels[i], name_width), one.count, one.correct,
+                        100.0 * static_cast<double>(one.correct) / static_cast<double>(one.count));
+  }
+  text += "\n";
+  return text + (labels.size() <= kWidestMatrix ? matrix_text(metrics, labels, name_width + 4)
+                                                : commonest_confusions(metrics, labels));
+}
+
+int run(const Options& options) {
+  classifier::Session session(options.arguments.model_file(), options.arguments.classifier_options());
+  data::ImageFolder folder = evaluate::read_labelled_photos(session, options.folder);
+  if (!options.list.empty()) data::restrict_to_list(folder, options.list);
+  for (const std::string& sentence : folder.notices) notice("[data] " + sentence);
+
+  Progress progress(folder.photos.size());
+  const evaluate::Evaluation evaluation = evaluate::evaluate(session, folder, [&](std::string_view error) {
+    if (!error.empty()) {
+      progress.clear();
+      notice(error);
+    }
+    progress.step();
+  });
+  progress.clear();
+  if (options.json) {
+    print_json(to_json(evaluation, session.labels));
+  } else {
+    print(to_text(evaluation, session.labels));
+  }
+  return evaluation.skipped > 0 ? 1 : 0;
+}
+
+}  // namespace
+
+Command add_eval(CLI::App& program) {
+  CLI::App* app = program.add_subcommand("eval", "Measure a model on labelled photos, a folder with one of its own for each class");
+  const auto options = std::make_shared<Options>();
+  options->arguments.add_model(*app);
+  app->add_option("folder", options->folder, "The folder")->required()->type_name("DATA");
+  app->add_option("--list", options->list, "Only the photos that this file names, a path below the folder a line")
+      ->type_name("FILE");
+  add_json(*app, options->json);
+  options->arguments.add_photos(*app);
+  options->arguments.add_image_size(*app);
+  options->arguments.add_batch(*app);
+  options->arguments.add_dtype(*app);
+  options->arguments.add_threads(*app);
+  return {app, [options] { return run(*options); }};
+}
+
+}  // namespace gcvit::cli

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// gcvit forward: tensors through a model, with what comes out of each level.
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <system_error>
+
+#include "classifier/session.h"
+#include "cli/arguments.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "tensor/error.h"
+#include "weights/npy.h"
+
+namespace gcvit::cli {
+namespace {
+
+/// What is written, in this order.
+constexpr const char* kOutputs[] = {"logits", "pooled", "level1", "level2", "level3", "level4"};
+
+struct Options {
+  ModelArguments arguments;
+  std::string input;
+  std::string output;
+};
+
+/// A folder for what is too large for memory, beside the output, gone at the end.
+class PartsFolder {
+ public:
+  explicit PartsFolder(const std::string& output) : path_(output + ".parts." + std::to_string(getpid())) {
+    std::error_code error;
+    std::filesystem::create_directory(path_, error);
+    if (error) fail("[npz] {}: can't be written: {}", output, error.message());
+  }
+  ~PartsFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  PartsFolder(const PartsFolder&) = delete;
+  PartsFolder& operator=(const PartsFolder&) = delete;
+
+  std::string part(const std::string& name) const { return path_ + "/" + name + ".npy"; }
+
+ private:
+  std::string path_;
+};
+
+/// The input's tensor, [N, H, W, 3] as the model takes it.
+Tensor read_input(const std::string& file, const model::GCViTConfig& config) {
+  const Tensor input = weights::read_npy(file);
+  const Dims& dims = input.dims();
+  if (dims.size() != 4 || dims[0] < 1 || dims[1] != config.image_height || dims[2] != config.image_width ||
+      dims[3] != 3) {
+    fail("[npy] {}: expected [N, {}, {}, 3] with N at least 1, found {}", file, config.image_height, config.image_width,
+         to_string(dims));
+  }
+  return input;
+}
+
+int run(const Options& options) {
+  const std::string file = options.arguments.model_file();
+  classifier::Session session(file, options.arguments.classifier_options());
+  classifier::Engine& engine = session.engine;
+  const Tensor input = read_input(options.input, engine.config());
+
+  // Outputs are larger than inputs: they go to files batch by batch, and from there into the archive.
+  const PartsFolder folder(options.output);
+  std::map<std::string, std::unique_ptr<weights::NpyWriter>, std::less<>> writers;
+  for (const char* name : kOutputs) writers[name] = nullptr;
+  engine.set_listener([&](std::string_view name, const ops::Shape& shape, std::span<const float> values) {
+    const auto writer = writers.find(name);
+    if (writer == writers.end()) return;
+    if (!writer->second) {
+      Dims row{shape.height, shape.width, shape.channels};
+      if (shape.positions() == 1 && !name.starts_with("level")) row = {shape.channels};
+      writer->second = std::make_unique<weights::NpyWriter>(folder.part(writer->first), row);
+    }
+    writer->second->append(values);
+  });
+  const auto images = static_cast<std::size_t>(input.dims()[0]);
+  const auto size = static_cast<std::size_t>(engine.input_size());
+  Progress progress(images);
+  for (std::size_t first = 0; first < images;) {
+    const std::size_t count = std::min(static_cast<std::size_t>(session.batch), images - first);
+    engine.run(input.values().subspan(first * size, count * size));
+    first += count;
+    for (std::size_t i = 0; i < count; ++i) progress.step();
+  }
+  progress.clear();
+
+  std::vector<weights::NamedTensor> outputs;
+  for (const char* name : kOutputs) {
+    writers[name]->finish();
+    outputs.push_back({name, weights::read_npy(folder.part(name))});
+  }
+  weights::write_npz(options.output, outputs);
+  return 0;
+}
+
+}  // namespace
+
+Command add_forward(CLI::App& program) {
+  CLI::App* app = program.add_subcommand("forward", "Run tensors through a model; write logits, pooled and every level's map");
+  const auto options = std::make_shared<Options>();
+  options->arguments.add_model(*app);
+  app->add_option("input", options->input, "The .npy file: float32 [N,H,W,3], normalised as `preprocess` does")
+      ->required()
+      ->type_name("INPUT.npy");
+  app->add_option("-o,--output", options->output,
+                  "The .npz file to write: logits [N,classes], pooled [N,F], level1..level4 (NHWC, before the downsample)")
+      ->required();
+  options->arguments.add_image_size(*app);
+  options->arguments.add_batch(*app);
+  options->arguments.add_dtype(*app);
+  options->arguments.add_threads(*app);
+  return {app, [options] { return run(*options); }};
+}
+
+}  // namespace gcvit::cli

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+// gcvit info: what a model is, layer by layer.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "classifier/labels.h"
+#include "classifier/preprocessing.h"
+#include "cli/arguments.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "gcvit/version.h"
+#include "kernels/target.h"
+#include "summary/summary_backend.h"
+#include "summary/table.h"
+#include "weights/load.h"
+
+namespace gcvit::cli {
+namespace {
+
+struct Options {
+  ModelArguments arguments;
+  std::string variant;
+  int classes = 1000;
+  bool json = false;
+};
+
+/// What is known of a model, with or without a file.
+struct Model {
+  std::string name;
+  weights::ModelInfo info;
+  std::vector<std::string> unexpected;
+  std::shared_ptr<const model::GCViT> model;
+};
+
+Model open(const Options& options) {
+  if (!options.variant.empty()) {
+    model::GCViTConfig config = model::variant_config(options.variant);
+    config.classes = options.classes;
+    Model result{options.variant, {}, {}, std::make_shared<model::GCViT>(config)};
+    result.info.config = config;
+    result.info.source = {"none", "canonical", {}};
+    return result;
+  }
+  const std::string file = options.arguments.model_file();
+  const ClassifierOptions wanted = options.arguments.classifier_options();
+  weights::LoadOptions load_options;
+  if (wanted.image_height != 0) load_options.image_size = {wanted.image_height, wanted.image_width};
+  weights::LoadedModel loaded = weights::load_model(file, load_options);
+  return {file, std::move(loaded.info), std::move(loaded.report.unexpected), std::move(loaded.model)};
+}
+
+Json dims_of(const ops::Shape& shape) { return {shape.height, shape.width, shape.channels}; }
+
+Json to_json(const Model& model, const summary::SummaryBackend& summary) {
+  Json result;
+  result["config"] = Json::parse(weights::serialise_config(model.info.config));
+  result["source"] = {{"format", model.info.source.format},
+                      {"layout", model.info.source.layout},
+                      {"inferred", model.info.source.inferred}};
+  result["layers"] = Json::array();
+  for (const summary::Layer& layer : summary.layers()) {
+    Json row = {{"name", layer.name},
+                {"type", layer.type},
+                {"output_shape", dims_of(layer.output)},
+                {"parameters", layer.parameters},
+                {"macs", layer.macs}};
+    if (layer.before_downsample) row["before_downsample"] = dims_of(*layer.before_downsample);
+    result["layers"].push_back(std::move(row));
+  }
+  result["parameters"] = summary.parameters();
+  result["macs"] = summary.macs();
+  result["target"] = kernels::target();
+  result["version"] = GCVIT_VERSION;
+  return result;
+}
+
+std::string classes_text(const weights::ModelInfo& info) {
+  constexpr std::size_t kShown = 6;
+  const std::vector<std::string> labels = classifier::class_labels(info);
+  const std::size_t shown = std::min(labels.size(), kShown);
+  return fmt::format("{}: {}{}", labels.size(), fmt::join(labels.begin(), labels.begin() + static_cast<std::ptrdiff_t>(shown), ", "),
+                     shown < labels.size() ? ", ..." : "");
+}
+
+std::string to_text(const Model& model, const summary::SummaryBackend& summary) {
+  const model::GCViTConfig& config = model.info.config;
+  std::string text;
+  const auto line = [&](std::string_view key, std::string_view value) { text += fmt::format("{:<13}{}\n", key, value); };
+  std::vector<std::string> windows;
+  for (const ops::Window& window : config.windows) windows.push_back(fmt::format("{}x{}", window.height, window.width));
+  line("model", model.name);
+  line("architecture", fmt::format("GCViT {}: dim {}, depths {}, heads {}, windows {}, MLP ratio {}{}",
+                                   model::variant_name(config), config.dim, fmt::join(config.depths, " "),
+                                   fmt::join(config.heads, " "), fmt::join(windows, " "), config.mlp_ratio,
+                                   config.layer_scale ? ", layer scale" : ""));
+  line("max pool", config.pool_padding == ops::PoolPadding::kZero ? "pads with zeros (Keras)"
+                                                                 : "pads with minus infinity (PyTorch)");
+  line("input", fmt::format("{}x{} RGB", config.image_height, config.image_width));
+  line("preprocess", image::describe(classifier::preprocessing_of(model.info, "auto", model.name)));
+  line("classes", classes_text(model.info));
+  if (model.info.temperature) line("temperature", fmt::format("{}", *model.info.temperature));
+  line("format", fmt::format("{}, {} layout", model.info.source.format, model.info.source.layout));
+  if (model.info.origin) {
+    const weights::ModelOrigin& origin = *model.info.origin;
+    line("made from", fmt::format("{}, {} layout{}", origin.format, origin.layout,
+                                  origin.sha256.empty() ? "" : ", SHA-256 " + origin.sha256));
+  }
+  for (const std::string& reason : model.info.source.inferred) {
+    line(&reason == model.info.source.inferred.data() ? "inferred" : "", reason);
+  }
+  if (!model.unexpected.empty()) {
+    line("left alone", fmt::format("{} tensors that belong to no layer, as {}", model.unexpected.size(),
+                                   model.unexpected.front()));
+  }
+  line("program", fmt::format("gcvit {}, SIMD target {}", GCVIT_VERSION, kernels::target()));
+  return text + "\n" + summary::to_table(summary);
+}
+
+int run(const Options& options) {
+  const Model model = open(options);
+  summary::SummaryBackend summary;
+  const model::GCViTConfig& config = model.info.config;
+  model.model->forward(summary, summary.input({config.image_height, config.image_width, 3}));
+  if (options.json) {
+    print_json(to_json(model, summary));
+  } else {
+    print(to_text(model, summary));
+  }
+  return 0;
+}
+
+}  // namespace
+
+Command add_info(CLI::App& program) {
+  CLI::App* app = program.add_subcommand("info", "Show a model: its layers, output shapes, parameters and multiply-adds");
+  const auto options = std::make_shared<Options>();
+  options->arguments.add_model(*app);
+  app->add_option("--variant", options->variant, "A published architecture instead of a file: xxtiny, ..., large_512")
+      ->excludes("-m");
+  app->add_option("--classes", options->classes, "Classes of that variant")
+      ->check(CLI::Range(1, 1'000'000))
+      ->needs("--variant")
+      ->capture_default_str();
+  options->arguments.add_image_size(*app);
+  options->arguments.add_threads(*app);
+  add_json(*app, options->json);
+  return {app, [options] { return run(*options); }};
+}
+
+}  // namespace gcvit::cli

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the program prints: results on stdout, all else on stderr.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+namespace gcvit::cli {
+
+/// Keys stay in the order they are set.
+using Json = nlohmann::ordered_json;
+
+/// Whoever read our stdout has gone: there is nothing left to do, and nothing to complain about.
+struct ReaderGone {};
+
+/// Writes to stdout at once. Throws `ReaderGone` when nobody reads any more, `Error` when it can't be written.
+void print(std::string_view text);
+/// The object's text and a newline; bytes that aren't UTF-8 are replaced. `indent` -1 puts all on one line.
+void print_json(const Json& json, int indent = 2);
+
+/// "gcvit: sentence" on stderr.
+void notice(std::string_view sentence);
+
+/// "1,234" for counts, as tables have them.
+std::string with_commas(std::int64_t number);
+/// Columns that a terminal needs for UTF-8 text.
+std::size_t columns_of(std::string_view text);
+
+/// A bar on stderr with what is done, the speed and the time left; nothing when stderr is no terminal.
+class Progress {
+ public:
+  explicit Progress(std::size_t total);
+  ~Progress() { clear(); }
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  /// One more is done.
+  void step();
+  /// Takes the bar off the line, for something else to be printed; the next step draws it again.
+  void clear();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  void draw(Clock::time_point now);
+
+  bool shown_;
+  bool drawn_ = false;
+  std::size_t total_;
+  std::size_t done_ = 0;
+  Clock::time_point start_ = Clock::now();
+  Clock::time_point next_draw_ = start_;
+};
+
+}  // namespace gcvit::cli

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// gcvit preprocess: the tensor that a model would see.
+#include <fmt/format.h>
+
+#include <memory>
+#include <optional>
+
+#include "classifier/preprocessing.h"
+#include "classifier/session.h"
+#include "cli/arguments.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "cli/photo_arguments.h"
+#include "tensor/error.h"
+#include "tensor/thread_pool.h"
+#include "weights/npy.h"
+
+namespace gcvit::cli {
+namespace {
+
+struct Options {
+  ModelArguments arguments;
+  std::vector<std::string> photos;
+  std::string output;
+};
+
+/// A preset and a size say all there is to say; else a model's file says the rest.
+classifier::Preparation preparation_of(const ModelArguments& arguments) {
+  const ClassifierOptions options = arguments.classifier_options();
+  const std::string& preset = options.preprocess;
+  const image::DecodeOptions decode{.apply_exif = options.apply_exif};
+  if (arguments.model.empty() && preset != "auto" && options.image_height != 0) {
+    return {image::make_preprocess_config(classifier::parse_preset(preset), "", options.image_height,
+                                          options.image_width),
+            decode};
+  }
+  const std::string file = arguments.model_file();
+  weights::LoadOptions load_options;
+  if (options.image_height != 0) load_options.image_size = {options.image_height, options.image_width};
+  return {classifier::preprocessing_of(weights::load_model(file, load_options).info, preset, file), decode};
+}
+
+int run(const Options& options) {
+  const PhotoArguments arguments(options.photos);
+  const std::vector<Photo>& photos = arguments.photos();
+  const classifier::Preparation preparation = preparation_of(options.arguments);
+  const image::PreprocessConfig& config = preparation.preprocess;
+  image::check(config);
+
+  weights::NpyWriter writer(options.output, {config.height, config.width, 3});
+  const int threads = options.arguments.options.threads;
+  Progress progress(photos.size());
+  classifier::prepare_photos(preparation, photos, threads == 0 ? available_processors() : threads,
+                             [&](std::size_t, std::span<const float> tensor, std::string_view error) {
+                               // Rows are told apart by their place alone, so none can be left out.
+                               if (!error.empty()) throw Error(std::string(error));
+                               writer.append(tensor);
+                               progress.step();
+                             });
+  progress.clear();
+  writer.finish();
+  notice(fmt::format("{}: [{}, {}, {}, 3] float32, {}", options.output, photos.size(), config.height, config.width,
+                     image::describe(config)));
+  return 0;
+}
+
+}  // namespace
+
+Command add_preprocess(CLI::App& program) {
+  CLI::App* app = program.add_subcommand("preprocess", "Write the tensors that a model would see of photos");
+  const auto options = std::make_shared<Options>();
+  options->arguments.add_model(*app);
+  app->add_option("photos", options->photos,
+                  "Photos (jpg, png, webp), folders of them, - for one on standard input, @LIST for a file with a path a line")
+      ->required()
+      ->type_name("IMAGE...");
+  app->add_option("-o,--output", options->output, "The .npy file to write: float32 [N,H,W,3], normalised")->required();
+  options->arguments.add_photos(*app);
+  app->add_option("--image-size", options->arguments.image_size,
+                  "Height and width of the tensors; with a preset, no model is needed")
+      ->type_name("HxW");
+  options->arguments.add_threads(*app);
+  return {app, [options] { return run(*options); }};
+}
+
+}  // namespace gcvit::cli
