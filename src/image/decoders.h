@@ -17,6 +17,7 @@ struct Decoded {
   int orientation = 1;
 };
 
+/// Each takes bytes that begin as its format does.
 Decoded decode_jpeg(std::span<const std::byte> bytes, std::string_view name, std::uint64_t max_pixels);
 Decoded decode_png(std::span<const std::byte> bytes, std::string_view name, std::uint64_t max_pixels);
 Decoded decode_webp(std::span<const std::byte> bytes, std::string_view name, std::uint64_t max_pixels);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// JPEG through libjpeg-turbo, with its defaults (accurate integer DCT, smooth chroma upsampling): those are Pillow's, so
-// the pixels are too. libjpeg reports an error by a callback that must not return. Ours jumps back to `guarded`; between
-// the two lie only libjpeg's C frames and the lambda passed to it, which owns nothing.
+// JPEG through libjpeg-turbo, with its defaults (accurate integer DCT, smooth chroma upsampling): those are Pillow's,
+// so the pixels are too. libjpeg reports an error by a callback that must not return. Ours jumps back to `guarded`;
+// between the two lie only libjpeg's C frames and the lambda passed to it, which owns nothing.
 #include <csetjmp>
 #include <cstdio>
 #include <cstring>
@@ -55,7 +55,8 @@ class JpegReader {
       decompress_.out_color_space = cmyk ? JCS_CMYK : JCS_RGB;
       jpeg_start_decompress(&decompress_);
       while (decompress_.output_scanline < decompress_.output_height) {
-        std::uint8_t* row = image.pixels.data() + std::size_t{decompress_.output_scanline} * decompress_.output_width * 3;
+        std::uint8_t* row =
+            image.pixels.data() + std::size_t{decompress_.output_scanline} * decompress_.output_width * 3;
         JSAMPROW target = cmyk ? cmyk_row.data() : row;
         jpeg_read_scanlines(&decompress_, &target, 1);
         if (cmyk) to_rgb(cmyk_row, row);

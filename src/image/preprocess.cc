@@ -70,12 +70,14 @@ void preprocess_pillow(const Image& image, const PreprocessConfig& config, std::
   }
   const auto height = static_cast<std::int32_t>(size.height);
   const auto width = static_cast<std::int32_t>(size.width);
-  const Window window{crop_offset(height, config.height), crop_offset(width, config.width), config.height, config.width};
+  const Window window{crop_offset(height, config.height), crop_offset(width, config.width), config.height,
+                      config.width};
   scratch.cropped.resize(out.size());
   resize_antialiased(image, height, width, Filter::kBicubic, window, scratch.cropped, scratch.resize);
   const ByteValues values = normalised(config);
   for (std::size_t i = 0; i < out.size(); i += 3) {
-    for (std::size_t channel = 0; channel < 3; ++channel) out[i + channel] = values[channel][scratch.cropped[i + channel]];
+    for (std::size_t channel = 0; channel < 3; ++channel)
+      out[i + channel] = values[channel][scratch.cropped[i + channel]];
   }
 }
 
@@ -121,9 +123,10 @@ PreprocessConfig make_preprocess_config(Preset preset, std::string_view variant,
   config.width = width;
   if (preset == Preset::kNvlabs) {
     if (variant.starts_with("gcvit_")) variant.remove_prefix(6);
-    const bool large_picture = variant.ends_with("_384") || variant.ends_with("_512") ||
-                               (height == width && (height == 384 || height == 512));
-    const bool uncropped = std::find(kUncroppedNvlabs.begin(), kUncroppedNvlabs.end(), variant) != kUncroppedNvlabs.end();
+    const bool large_picture =
+        variant.ends_with("_384") || variant.ends_with("_512") || (height == width && (height == 384 || height == 512));
+    const bool uncropped =
+        std::find(kUncroppedNvlabs.begin(), kUncroppedNvlabs.end(), variant) != kUncroppedNvlabs.end();
     config.squash = large_picture;
     config.crop_pct = large_picture || uncropped ? 1.0 : 0.875;
   }

@@ -44,8 +44,8 @@ PreprocessConfig make_preprocess_config(Preset preset, std::string_view variant,
 /// Throws `Error` unless the sides are in 1..kMaxSide, crop_pct in (0, 1], mean finite and std finite and positive.
 void check(const PreprocessConfig& config);
 
-/// The effective chain in one line for people, for example
-/// "timm: shorter side to 256 (bicubic, antialiased), centre crop 224x224, mean 0.485 0.456 0.406, std 0.229 0.224 0.225".
+/// The effective chain in one line for people, for example "timm: shorter side to 256 (bicubic, antialiased), centre
+/// crop 224x224, mean 0.485 0.456 0.406, std 0.229 0.224 0.225".
 std::string describe(const PreprocessConfig& config);
 
 /// Memory kept between pictures; one a thread.

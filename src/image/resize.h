@@ -55,9 +55,10 @@ struct ResizeScratch {
   std::vector<Tap> taps;
 };
 
-/// Pillow 13's `Image.resize((width, height), filter)`, bit for bit: antialiased, 8 bits between the passes, an axis whose
-/// size stays is not filtered. Of the result only `window` is computed, into `out` (window.height x window.width x 3).
-/// Throws `Error` when a side isn't in 1..kMaxResizedSide, the window lies outside the result or `out` has another size.
+/// Pillow 13's `Image.resize((width, height), filter)`, bit for bit: antialiased, 8 bits between the passes, an axis
+/// whose size stays is not filtered. Of the result only `window` is computed, into `out` (window.height x window.width
+/// x 3). Throws `Error` when a side isn't in 1..kMaxResizedSide, the window lies outside the result or `out` has
+/// another size.
 void resize_antialiased(const Image& image, std::int32_t height, std::int32_t width, Filter filter,
                         const Window& window, std::span<std::uint8_t> out, ResizeScratch& scratch);
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pillow's resize of 8-bit pictures. The filter is stretched by the reduction, so that it averages over all pixels it
-// shrinks. Along an axis of n pixels that becomes m, with s = n / m and t = max(s, 1), output i sits at c = (i + 1/2) s,
-// takes the inputs x from floor(c - r t + 1/2) to below floor(c + r t + 1/2) (r: the filter's radius), and weighs them by
-// f((x + 1/2 - c) / t), made to sum to 1. The weights are rounded to 22 bits behind the point, and each of the two passes
-// rounds to 8 bits, so that their order shows.
+// shrinks. Along an axis of n pixels that becomes m, with s = n / m and t = max(s, 1), output i sits at c = (i + 1/2)
+// s, takes the inputs x from floor(c - r t + 1/2) to below floor(c + r t + 1/2) (r: the filter's radius), and weighs
+// them by f((x + 1/2 - c) / t), made to sum to 1. The weights are rounded to 22 bits behind the point, and each of the
+// two passes rounds to 8 bits, so that their order shows.
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -31,9 +31,7 @@ double bicubic(double x) {
   return 0.0;
 }
 
-std::uint8_t to_byte(std::int32_t sum) {
-  return static_cast<std::uint8_t>(std::clamp(sum >> kWeightBits, 0, 255));
-}
+std::uint8_t to_byte(std::int32_t sum) { return static_cast<std::uint8_t>(std::clamp(sum >> kWeightBits, 0, 255)); }
 
 /// The weights of outputs `first` to below `first + count` of an axis that goes from `from` to `to` pixels.
 void prepare(ResizeScratch::Axis& axis, std::int32_t from, std::int32_t to, std::int32_t first, std::int32_t count,
@@ -115,8 +113,8 @@ void filter_columns(Rows rows, std::size_t row_bytes, const ResizeScratch::Axis&
   }
 }
 
-/// Pillow 13 filters columns first when that takes away far more than filtering rows would; Pillow 12 and older never do,
-/// and differ there by a level or two.
+/// Pillow 13 filters columns first when that takes away far more than filtering rows would; Pillow 12 and older never
+/// do, and differ there by a level or two.
 bool columns_first(const Image& image, std::int32_t height, std::int32_t width) {
   const std::int64_t fewer_rows = image.height - height;
   const std::int64_t fewer_columns = image.width - width;

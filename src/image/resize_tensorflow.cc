@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// tf.image.resize as it is by default: output i of an axis that goes from n to m pixels sits at (i + 1/2) n / m - 1/2 and
-// takes its two (bilinear) or four (bicubic) neighbours, however much the picture shrinks. Positions are float32, as
-// TensorFlow's: the rounding of the cubic's fraction would show another precision.
+// tf.image.resize as it is by default: output i of an axis that goes from n to m pixels sits at (i + 1/2) n / m - 1/2
+// and takes its two (bilinear) or four (bicubic) neighbours, however much the picture shrinks. Positions are float32,
+// as TensorFlow's: the rounding of the cubic's fraction would show another precision.
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -16,15 +16,17 @@ constexpr std::int32_t kTableSteps = 1024;
 
 using Tap = ResizeScratch::Tap;
 
-/// Keys' cubic, a = -0.5, at `steps` / 1024 from its centre.
+/// Keys' cubic, a = -0.5, at `steps` / 1024 from its centre. In double, as single would lose what the terms cancel.
 float cubic(std::int32_t steps) {
-  constexpr float a = -0.5f;
-  const float x = static_cast<float>(steps) / static_cast<float>(kTableSteps);
-  return x <= 1.0f ? ((a + 2.0f) * x - (a + 3.0f)) * x * x + 1.0f : ((a * x - 5.0f * a) * x + 8.0f * a) * x - 4.0f * a;
+  constexpr double a = -0.5;
+  const double x = static_cast<double>(steps) / kTableSteps;
+  const double weight =
+      x <= 1.0 ? ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0 : ((a * x - 5.0 * a) * x + 8.0 * a) * x - 4.0 * a;
+  return static_cast<float>(weight);
 }
 
-/// The neighbours of one output of an axis and their weights. The bilinear filter has two and repeats the picture's edge;
-/// the cubic has four, and what lies outside the picture weighs nothing.
+/// The neighbours of one output of an axis and their weights. The bilinear filter has two and repeats the picture's
+/// edge; the cubic has four, and what lies outside the picture weighs nothing.
 void prepare(std::span<Tap> taps, std::int32_t output, std::int32_t from, std::int32_t to) {
   const float scale = static_cast<float>(from) / static_cast<float>(to);
   const float at = (static_cast<float>(output) + 0.5f) * scale - 0.5f;
@@ -46,7 +48,8 @@ void prepare(std::span<Tap> taps, std::int32_t output, std::int32_t from, std::i
     tap.weight = tap.input == first + k ? cubic(std::abs(steps - (k - 1) * kTableSteps)) : 0.0f;
     sum += tap.weight;
   }
-  for (Tap& tap : taps) tap.weight /= sum;
+  const float scale_to_one = 1.0f / sum;
+  for (Tap& tap : taps) tap.weight *= scale_to_one;
 }
 
 template <std::size_t kTaps>
@@ -61,18 +64,18 @@ void resize(const Image& image, const ByteValues& byte_values, std::int32_t heig
     prepare(row_taps, y, image.height, height);
     std::array<const std::uint8_t*, kTaps> rows;
     for (std::size_t k = 0; k < kTaps; ++k) {
-      rows[k] = image.pixels.data() + static_cast<std::size_t>(row_taps[k].input) * static_cast<std::size_t>(image.width) * 3;
+      rows[k] =
+          image.pixels.data() + static_cast<std::size_t>(row_taps[k].input) * static_cast<std::size_t>(image.width) * 3;
     }
     for (const Tap* taps = columns.data(); taps != columns.data() + columns.size(); taps += kTaps) {
       for (std::size_t channel = 0; channel < 3; ++channel) {
         const std::array<float, 256>& values = byte_values[channel];
         float sum = 0.0f;
-        for (std::size_t k = 0; k < kTaps; ++k) {
-          float row_sum = 0.0f;
-          for (std::size_t j = 0; j < kTaps; ++j) {
-            row_sum += taps[j].weight * values[rows[k][static_cast<std::size_t>(taps[j].input) * 3 + channel]];
-          }
-          sum += row_taps[k].weight * row_sum;
+        for (const Tap& column : std::span<const Tap, kTaps>(taps, kTaps)) {
+          const std::size_t at = static_cast<std::size_t>(column.input) * 3 + channel;
+          float column_sum = 0.0f;
+          for (std::size_t k = 0; k < kTaps; ++k) column_sum += row_taps[k].weight * values[rows[k][at]];
+          sum += column.weight * column_sum;
         }
         *out++ = sum;
       }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// WebP through libwebp. The demuxer hands out the canvas size, EXIF and the first frame of stills and animations alike; a
-// frame smaller than the canvas lies on black.
+// WebP through libwebp. The demuxer hands out the canvas size, EXIF and the first frame of stills and animations
+// alike; a frame smaller than the canvas lies on black.
 #include <memory>
 
 #include <webp/decode.h>
@@ -48,13 +48,14 @@ const char* describe(VP8StatusCode status) {
 }  // namespace
 
 Decoded decode_webp(std::span<const std::byte> bytes, std::string_view name, std::uint64_t max_pixels) {
-  const WebPData data{as_unsigned(bytes).data(), bytes.size()};
-  WebPDemuxState state = WEBP_DEMUX_PARSE_ERROR;
-  const std::unique_ptr<WebPDemuxer, Release> demuxer(WebPDemuxPartial(&data, &state));
-  if (!demuxer || state == WEBP_DEMUX_PARSE_ERROR) {
-    fail("[webp] {}: expected chunks that fit together, found a broken file", name);
-  }
-  if (state != WEBP_DEMUX_DONE) fail("[webp] {}: expected the whole picture, found a truncated file", name);
+  const std::span<const std::uint8_t> file = as_unsigned(bytes);
+  // "RIFF", the number of bytes that follow, "WEBP", chunks.
+  std::uint64_t size = 8;
+  for (std::size_t i = 0; i < 4; ++i) size += std::uint64_t{file[4 + i]} << (8 * i);
+  if (size > file.size()) fail("[webp] {}: expected {} bytes, found a truncated file of {}", name, size, file.size());
+  const WebPData data{file.data(), file.size()};
+  const std::unique_ptr<WebPDemuxer, Release> demuxer(WebPDemux(&data));
+  if (!demuxer) fail("[webp] {}: expected chunks that fit together, found a broken file", name);
 
   Decoded decoded;
   decoded.orientation = orientation_in(demuxer.get());
