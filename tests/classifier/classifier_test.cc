@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gcvit/classifier.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/classifier/test_photos.h"
+#include "tests/weights/test_files.h"
+
+namespace gcvit {
+namespace {
+
+using weights::error_of;
+using weights::TemporaryFolder;
+using weights::write_text;
+
+struct ClassifierTest : ::testing::Test {
+  TemporaryFolder folder;
+  std::string file = folder / "m.safetensors";
+  ClassifierTest() { testing::write_tiny_model(file, testing::colour_names()); }
+};
+
+std::string shown(const std::vector<Prediction>& predictions) {
+  std::string text;
+  for (const Prediction& one : predictions) {
+    text += std::to_string(one.index) + one.label + std::to_string(one.probability) + " ";
+  }
+  return text;
+}
+
+TEST_F(ClassifierTest, AFileItsBytesAndItsPixelsAreOnePhoto) {
+  Classifier classifier(file, {.threads = 2});
+  const std::vector<std::uint8_t> pixels = testing::blob_pixels(40, 56, 1);
+  const std::string png = testing::png_of(pixels, 40, 56);
+  write_text(folder / "a.png", png);
+  const auto by_file = classifier.classify(Photo::file(folder / "a.png"), 3);
+  ASSERT_EQ(by_file.size(), 3u);
+  EXPECT_EQ(shown(classifier.classify(Photo::encoded(std::as_bytes(std::span(png))), 3)), shown(by_file));
+  EXPECT_EQ(shown(classifier.classify(Photo::pixels(pixels, 40, 56), 3)), shown(by_file));
+  EXPECT_EQ(by_file[0].label, classifier.label(by_file[0].index));
+}
+
+TEST_F(ClassifierTest, ManyPhotosGiveWhatEachGivesAlone) {
+  Classifier classifier(file, {.threads = 2, .batch = 3});
+  const std::string broken = "not a picture";
+  std::vector<std::string> pngs;
+  for (unsigned i = 0; i < 8; ++i) pngs.push_back(i == 4 ? broken : testing::blob_png(i));
+  std::vector<Photo> photos;
+  for (const std::string& png : pngs) photos.push_back(Photo::encoded(std::as_bytes(std::span(png)), "photo"));
+  const std::vector<PhotoResult> results = classifier.classify(photos, 2);
+  ASSERT_EQ(results.size(), 8u);
+  for (std::size_t i = 0; i < 8; ++i) {
+    EXPECT_EQ(results[i].photo, i);
+    if (i == 4) {
+      EXPECT_NE(results[i].error.find("photo"), std::string::npos) << results[i].error;
+      EXPECT_TRUE(results[i].predictions.empty());
+    } else {
+      EXPECT_EQ(shown(results[i].predictions), shown(classifier.classify(photos[i], 2)));
+    }
+  }
+  EXPECT_THROW(classifier.classify(photos[4], 2), Error);
+  EXPECT_TRUE(classifier.classify(std::span<const Photo>(), 2).empty());
+}
+
+TEST_F(ClassifierTest, LogitsOfMoreThanABatch) {
+  Classifier classifier(file, {.batch = 2});
+  const auto tensor = classifier.preprocess(Photo::pixels(testing::blob_pixels(20, 30, 3), 20, 30));
+  ASSERT_EQ(tensor.size(), 64u * 64u * 3u);
+  const std::vector<float> one = classifier.logits(tensor);
+  ASSERT_EQ(one.size(), 7u);
+  std::vector<float> five;
+  for (int i = 0; i < 5; ++i) five.insert(five.end(), tensor.begin(), tensor.end());
+  const std::vector<float> all = classifier.logits(five);
+  ASSERT_EQ(all.size(), 35u);
+  for (std::size_t i = 0; i < 35; ++i) EXPECT_EQ(all[i], one[i % 7]);
+}
+
+TEST_F(ClassifierTest, TellsAboutItself) {
+  Classifier classifier(file);
+  EXPECT_EQ(classifier.classes(), 7);
+  EXPECT_EQ(classifier.image_height(), 64);
+  EXPECT_EQ(classifier.image_width(), 64);
+  EXPECT_EQ(classifier.label(1), "Dark_Orange");
+  EXPECT_NE(classifier.preprocessing().find("timm"), std::string::npos);
+  Classifier moved = std::move(classifier);
+  EXPECT_EQ(moved.classes(), 7);
+}
+
+TEST_F(ClassifierTest, ErrorsAreSentences) {
+  Classifier classifier(file);
+  EXPECT_NE(error_of([&] { classifier.label(7); }).find("expected 0 to 6, found 7"), std::string::npos);
+  EXPECT_NE(error_of([&] { classifier.logits({}); }).find("64x64x3"), std::string::npos);
+  EXPECT_NE(error_of([&] { Classifier(folder / "none"); }).find(folder / "none"), std::string::npos);
+  const std::vector<std::uint8_t> pixels(12);
+  EXPECT_NE(error_of([&] { Photo::pixels(pixels, 2, 3); }).find("found 12 bytes"), std::string::npos);
+  EXPECT_NE(error_of([&] { Photo::pixels({}, 0, 3); }).find("found 0 bytes"), std::string::npos);
+  const std::vector<Photo> photos{Photo::pixels(pixels, 2, 2)};
+  EXPECT_NE(error_of([&] { classifier.classify(photos, 0); }).find("at least 1"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace gcvit

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "classifier/session.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "classifier/labels.h"
+#include "classifier/preprocessing.h"
+#include "tests/classifier/test_photos.h"
+#include "tests/weights/test_files.h"
+
+namespace gcvit::classifier {
+namespace {
+
+using weights::error_of;
+using weights::TemporaryFolder;
+using weights::write_text;
+
+/// A folder with the tiny model and `count` photos, of which every third is broken.
+struct Photos {
+  TemporaryFolder folder;
+  std::vector<Photo> photos;
+
+  explicit Photos(int count) {
+    testing::write_tiny_model(folder / "m.safetensors", testing::colour_names());
+    for (int i = 0; i < count; ++i) {
+      const std::string path = folder / (std::to_string(i) + ".png");
+      const std::string png = testing::blob_png(static_cast<unsigned>(i));
+      write_text(path, i % 3 == 2 ? std::string_view(png).substr(0, png.size() / 2) : std::string_view(png));
+      photos.push_back(Photo::file(path));
+    }
+  }
+};
+
+struct Outcome {
+  std::vector<std::size_t> order;
+  std::vector<std::vector<float>> logits;
+  std::vector<std::string> errors;
+  bool operator==(const Outcome&) const = default;
+};
+
+Outcome run(const Photos& photos, int threads, int batch) {
+  ClassifierOptions options;
+  options.threads = threads;
+  options.batch = batch;
+  Session session(photos.folder / "m.safetensors", options);
+  Outcome outcome;
+  run_photos(session, photos.photos, [&](const PhotoLogits& photo) {
+    outcome.order.push_back(photo.photo);
+    outcome.logits.emplace_back(photo.logits.begin(), photo.logits.end());
+    outcome.errors.emplace_back(photo.error);
+  });
+  return outcome;
+}
+
+TEST(RunPhotos, GivesTheSameForAnyThreadsAndBatch) {
+  const Photos photos(20);
+  const Outcome one = run(photos, 1, 1);
+  ASSERT_EQ(one.order.size(), 20u);
+  for (std::size_t i = 0; i < 20; ++i) {
+    EXPECT_EQ(one.order[i], i);
+    EXPECT_EQ(one.logits[i].size(), i % 3 == 2 ? 0u : 7u);
+    EXPECT_EQ(one.errors[i].empty(), i % 3 != 2) << one.errors[i];
+  }
+  EXPECT_NE(one.logits[0], one.logits[1]);
+  EXPECT_TRUE(run(photos, 1, 8) == one);
+  EXPECT_TRUE(run(photos, 2, 3) == one);
+  EXPECT_TRUE(run(photos, 7, 64) == one);
+}
+
+TEST(RunPhotos, NothingButBrokenPhotosEndsToo) {
+  Photos photos(3);
+  for (int i = 0; i < 100; ++i) photos.photos.push_back(Photo::file(photos.folder / "missing.jpg"));
+  photos.photos.erase(photos.photos.begin(), photos.photos.begin() + 2);
+  const Outcome outcome = run(photos, 2, 4);
+  EXPECT_EQ(outcome.order.size(), 101u);
+  for (const std::string& error : outcome.errors) EXPECT_FALSE(error.empty());
+}
+
+TEST(RunPhotos, AnExceptionOfTheTakerEndsIt) {
+  const Photos photos(9);
+  Session session(photos.folder / "m.safetensors", {});
+  int taken = 0;
+  EXPECT_THROW(run_photos(session, photos.photos,
+                          [&](const PhotoLogits&) {
+                            if (++taken == 2) throw std::runtime_error("enough");
+                          }),
+               std::runtime_error);
+  EXPECT_EQ(taken, 2);
+}
+
+TEST(TopPredictions, AreSortedAndSumToOne) {
+  const Photos photos(0);
+  const Session session(photos.folder / "m.safetensors", {});
+  const std::vector<float> logits{0, 3, 1, 3, -1, 2, 0};
+  const std::vector<Prediction> all = top_predictions(session, logits, 100);
+  ASSERT_EQ(all.size(), 7u);
+  const std::int32_t order[] = {1, 3, 5, 2, 0, 6, 4};
+  double sum = 0;
+  for (std::size_t i = 0; i < 7; ++i) {
+    EXPECT_EQ(all[i].index, order[i]);
+    EXPECT_EQ(all[i].label, testing::colour_names()[static_cast<std::size_t>(order[i])]);
+    sum += static_cast<double>(all[i].probability);
+  }
+  EXPECT_NEAR(sum, 1.0, 1e-6);
+  EXPECT_NEAR(all[0].probability / all[2].probability, std::exp(1.0), 1e-5);
+  EXPECT_EQ(top_predictions(session, logits, 2).size(), 2u);
+  EXPECT_NE(error_of([&] { top_predictions(session, logits, 0); }).find("at least 1"), std::string::npos);
+}
+
+TEST(Probabilities, TemperatureFlattens) {
+  const std::vector<float> logits{2, 0};
+  EXPECT_NEAR(probabilities_of(logits, 2.0)[0], 1.0 / (1.0 + std::exp(-1.0)), 1e-12);
+}
+
+TEST(Engine, RefusesWhatIsNoWholeImageAndWhatIsNotFinite) {
+  const Photos photos(0);
+  Session session(photos.folder / "m.safetensors", {});
+  std::vector<float> input(64 * 64 * 3, 0.5f);
+  EXPECT_EQ(session.engine.run(input).size(), 7u);
+  EXPECT_NE(error_of([&] { session.engine.run(std::span(input).subspan(1)); }).find("64x64x3"), std::string::npos);
+  EXPECT_NE(error_of([&] { session.engine.run({}); }).find("found 0 floats"), std::string::npos);
+  input[17] = NAN;
+  EXPECT_NE(error_of([&] { session.engine.run(input); }).find("is not finite"), std::string::npos);
+}
+
+TEST(Session, RefusesOptionsOutOfRange) {
+  const Photos photos(0);
+  const std::string file = photos.folder / "m.safetensors";
+  EXPECT_NE(error_of([&] { Session(file, {.batch = 0}); }).find("expected 1 to 1024 photos"), std::string::npos);
+  EXPECT_NE(error_of([&] { Session(file, {.threads = -1}); }).find("found -1"), std::string::npos);
+  EXPECT_NE(error_of([&] { Session(file, {.preprocess = "imagenet"}); }).find("found \"imagenet\""), std::string::npos);
+  EXPECT_NE(error_of([&] { Session(file, {.image_height = 96, .image_width = 96}); }).find("64x64"), std::string::npos);
+}
+
+TEST(Labels, ComeFromTheFileElseImageNetElseNumbers) {
+  weights::ModelInfo info;
+  info.config.classes = 3;
+  EXPECT_EQ(class_labels(info), (std::vector<std::string>{"class 0", "class 1", "class 2"}));
+  info.classes = {"a", "b", "c"};
+  EXPECT_EQ(class_labels(info), info.classes);
+  info.classes.clear();
+  info.config.classes = 1000;
+  const std::vector<std::string> labels = class_labels(info);
+  ASSERT_EQ(labels.size(), 1000u);
+  EXPECT_EQ(labels[0], "tench");
+  EXPECT_EQ(labels[285], "Egyptian_cat");
+}
+
+TEST(Labels, WordNetIdsFollowTheLabels) {
+  weights::ModelInfo info;
+  const std::vector<std::string> ids = wordnet_ids(class_labels(info));
+  ASSERT_EQ(ids.size(), 1000u);
+  EXPECT_EQ(ids[0], "n01440764");
+  EXPECT_EQ(ids[134], "n02012849");  // crane, the bird
+  EXPECT_EQ(ids[517], "n03126707");  // crane, the machine
+  EXPECT_EQ(wordnet_ids({"Egyptian_cat", "tench"}), (std::vector<std::string>{"n02124075", "n01440764"}));
+  EXPECT_TRUE(wordnet_ids({"tench", "my cat"}).empty());
+}
+
+TEST(Preprocessing, AutoFollowsMetadataThenSource) {
+  weights::ModelInfo info;
+  info.source.layout = "nvlabs";
+  EXPECT_EQ(preprocessing_of(info, "auto", "m").preset, image::Preset::kNvlabs);
+  EXPECT_DOUBLE_EQ(preprocessing_of(info, "auto", "m").crop_pct, 1.0);  // xxtiny's
+  info.source.layout = "timm";
+  EXPECT_EQ(preprocessing_of(info, "auto", "m").preset, image::Preset::kTimm);
+  info.source.layout = "canonical";
+  info.origin = weights::ModelOrigin{"keras", "keras", ""};
+  EXPECT_EQ(preprocessing_of(info, "auto", "m").preset, image::Preset::kKeras);
+  info.preprocess_json = R"({"preset": "timm", "image_size": [224, 224], "crop_pct": 0.75, "mean": [0, 0.5, 1], "std": [1, 2, 3]})";
+  const image::PreprocessConfig config = preprocessing_of(info, "auto", "m");
+  EXPECT_EQ(config.preset, image::Preset::kTimm);
+  EXPECT_DOUBLE_EQ(config.crop_pct, 0.75);
+  EXPECT_EQ(config.mean, (std::array<float, 3>{0, 0.5f, 1}));
+  EXPECT_EQ(config.std, (std::array<float, 3>{1, 2, 3}));
+  EXPECT_EQ(preprocessing_of(info, "keras-train", "m").preset, image::Preset::kKerasTrain);
+}
+
+TEST(Preprocessing, RefusesMetadataThatCantBeFollowed) {
+  const std::pair<const char*, const char*> cases[] = {
+      {R"({})", "expected a preset"},
+      {R"({"preset": 3})", "preset: expected a text"},
+      {R"({"preset": "tf"})", "unknown preset \"tf\""},
+      {R"({"preset": "timm", "image_size": [96, 96]})", "expected 224x224 as in gcvit.config, found 96x96"},
+      {R"({"preset": "timm", "crop_pct": "big"})", "crop_pct: expected a number"},
+      {R"({"preset": "timm", "crop_pct": 0})", "crop_pct"},
+      {R"({"preset": "timm", "std": [1, 0, 1]})", "std"},
+      {R"({"preset": "timm", "mean": [1, 1]})", "mean: expected three numbers"}};
+  for (const auto& [json, sentence] : cases) {
+    weights::ModelInfo info;
+    info.preprocess_json = json;
+    const std::string error = error_of([&info = info] { preprocessing_of(info, "auto", "file.st"); });
+    EXPECT_NE(error.find("file.st"), std::string::npos) << error;
+    EXPECT_NE(error.find(sentence), std::string::npos) << error << " for " << json;
+  }
+}
+
+}  // namespace
+}  // namespace gcvit::classifier

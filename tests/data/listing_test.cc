@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "data/listing.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "tests/weights/test_files.h"
+
+namespace gcvit::data {
+namespace {
+
+using weights::error_of;
+using weights::TemporaryFolder;
+using weights::write_text;
+using Names = std::vector<std::string>;
+
+void touch(const std::string& path) {
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path());
+  write_text(path, "x");
+}
+
+TEST(Listing, KnowsPhotosByTheirEndings) {
+  for (const char* name : {"a.jpg", "a.JPG", "b.jpeg", "c.Png", "d.WEBP", "x.y.jpg"}) EXPECT_TRUE(is_photo_name(name)) << name;
+  for (const char* name : {"a.gif", "jpg", "a.jpg.txt", "a.jp", "", ".jpg", "._a.jpg"}) EXPECT_FALSE(is_photo_name(name)) << name;
+}
+
+TEST(Listing, FindsPhotosInAllFoldersBelowSorted) {
+  const TemporaryFolder folder;
+  for (const char* name : {"b.jpg", "a/z.png", "a/B.webp", "a-b/1.jpg", "a/deep/er/1.jpeg", "notes.txt", ".hidden/1.jpg"}) {
+    touch(folder / name);
+  }
+  EXPECT_EQ(photos_below(folder / ""), (Names{"a-b/1.jpg", "a/B.webp", "a/deep/er/1.jpeg", "a/z.png", "b.jpg"}));
+  EXPECT_EQ(folders_in(folder / ""), (Names{"a", "a-b"}));
+}
+
+TEST(Listing, FollowsLinksButNotInCircles) {
+  const TemporaryFolder folder;
+  touch(folder / "a/1.jpg");
+  touch(folder / "elsewhere/2.jpg");
+  std::filesystem::create_directory_symlink(folder / "a", folder / "a/again");
+  std::filesystem::create_directory_symlink(folder / "elsewhere", folder / "a/linked");
+  EXPECT_EQ(photos_below(folder / "a"), (Names{"1.jpg", "linked/2.jpg"}));
+}
+
+TEST(Listing, SaysWhatIsWrongWithAFolder) {
+  const TemporaryFolder folder;
+  touch(folder / "file.jpg");
+  EXPECT_EQ(error_of([&] { photos_below(folder / "none"); }),
+            "[data] " + (folder / "none") + ": expected a folder, found nothing");
+  EXPECT_EQ(error_of([&] { folders_in(folder / "file.jpg"); }),
+            "[data] " + (folder / "file.jpg") + ": expected a folder, found a file");
+}
+
+TEST(Listing, ExpandsFoldersAndListsInTheirOrder) {
+  const TemporaryFolder folder;
+  touch(folder / "f/2.jpg");
+  touch(folder / "f/1.png");
+  touch(folder / "x.bin");
+  write_text(folder / "list", "one.jpg\r\n\n" + (folder / "f") + "\ntwo words.jpg");
+  EXPECT_EQ(expand_photo_arguments({"-", folder / "x.bin", folder / "f/", "@" + (folder / "list"), "missing.jpg"}),
+            (Names{"-", folder / "x.bin", folder / "f/1.png", folder / "f/2.jpg", "one.jpg", folder / "f/1.png",
+                   folder / "f/2.jpg", "two words.jpg", "missing.jpg"}));
+}
+
+TEST(Listing, RefusesFoldersWithoutPhotosAndBadLists) {
+  const TemporaryFolder folder;
+  std::filesystem::create_directory(folder / "empty");
+  write_text(folder / "blank", "\n\r\n");
+  EXPECT_NE(error_of([&] { expand_photo_arguments({folder / "empty"}); }).find("expected photos (jpg, jpeg, png, webp)"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] { expand_photo_arguments({"@" + (folder / "blank")}); }).find("expected a path a line, found none"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] { expand_photo_arguments({"@" + (folder / "no")}); }).find("found nothing"), std::string::npos);
+  EXPECT_NE(error_of([&] { expand_photo_arguments({"@" + (folder / "empty")}); }).find("found a folder"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace gcvit::data

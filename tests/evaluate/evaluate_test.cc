@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "evaluate/evaluate.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "tests/classifier/test_photos.h"
+#include "tests/weights/test_files.h"
+
+namespace gcvit::evaluate {
+namespace {
+
+using weights::TemporaryFolder;
+using weights::write_text;
+
+TEST(Evaluate, CountsWhatTheModelSaysForAnyThreadsAndBatch) {
+  const TemporaryFolder folder;
+  const std::string file = folder / "m.safetensors";
+  testing::write_tiny_model(file, testing::colour_names());
+  const std::string root = folder / "data";
+  for (const std::string& name : testing::colour_names()) std::filesystem::create_directories(root + "/" + name);
+
+  // Photos go where the model says, but for every fourth, which goes one class further.
+  Classifier classifier(file);
+  std::int64_t right = 0;
+  std::vector<std::int64_t> of_class(7);
+  for (unsigned i = 0; i < 30; ++i) {
+    const std::string png = testing::blob_png(i);
+    const std::int32_t said = classifier.classify(Photo::encoded(std::as_bytes(std::span(png))), 1)[0].index;
+    const std::int32_t put = i % 4 == 3 ? (said + 1) % 7 : said;
+    right += put == said;
+    ++of_class[static_cast<std::size_t>(put)];
+    write_text(root + "/" + classifier.label(put) + "/" + std::to_string(i) + ".png", png);
+  }
+  write_text(root + "/red/broken.jpg", "no");
+  write_text(root + "/blue/empty.webp", "");
+
+  std::vector<double> losses;
+  for (const auto& [threads, batch] : {std::pair{1, 1}, {2, 8}, {3, 64}}) {
+    classifier::Session session(file, {.threads = threads, .batch = batch});
+    const data::ImageFolder photos = read_labelled_photos(session, root);
+    ASSERT_EQ(photos.photos.size(), 32u);
+    std::size_t steps = 0;
+    std::size_t complaints = 0;
+    const Evaluation evaluation = evaluate(session, photos, [&](std::string_view error) {
+      ++steps;
+      complaints += !error.empty();
+    });
+    EXPECT_EQ(steps, 32u);
+    EXPECT_EQ(complaints, 2u);
+    EXPECT_EQ(evaluation.skipped, 2);
+    EXPECT_EQ(evaluation.metrics.count(), 30);
+    EXPECT_EQ(evaluation.metrics.top1_correct(), right);
+    for (std::size_t i = 0; i < 7; ++i) EXPECT_EQ(evaluation.metrics.per_class()[i].count, of_class[i]);
+    losses.push_back(evaluation.metrics.loss());
+  }
+  EXPECT_EQ(losses[1], losses[0]);
+  EXPECT_EQ(losses[2], losses[0]);
+}
+
+}  // namespace
+}  // namespace gcvit::evaluate
