@@ -15,12 +15,19 @@ HWY_BEFORE_NAMESPACE();
 namespace gcvit::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
+/// x in [low, high]. A NaN stays one on x86, whose minimum and maximum give their second operand then: what went wrong
+/// inside the network must reach the logits, where it is seen.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V clamp_keeping_nan(D d, V x, float low, float high) {
+  return hn::Min(hn::Set(d, high), hn::Max(hn::Set(d, low), x));
+}
+
 /// exp(x) within 2 ulp for x in [-87, 88]; below it is exp(-87), above exp(88).
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V exponential(D d, V x) {
   // exp(x) = 2^n exp(r), r = x - n ln 2 in [-ln 2 / 2, ln 2 / 2]; ln 2 in two parts so that n ln 2 is exact enough.
   const hn::RebindToSigned<D> di;
-  x = hn::Min(hn::Max(x, hn::Set(d, -87.0f)), hn::Set(d, 88.0f));
+  x = clamp_keeping_nan(d, x, -87.0f, 88.0f);
   const V n = hn::Round(hn::Mul(x, hn::Set(d, 1.44269504f)));
   V r = hn::NegMulAdd(n, hn::Set(d, 0.693359375f), x);
   r = hn::NegMulAdd(n, hn::Set(d, -2.12194440e-4f), r);
@@ -40,7 +47,7 @@ HWY_INLINE V exponential(D d, V x) {
 /// (5, 5), within 4e-8; the rest is rounding, which near 4 would else end above 1 and turn GELU's sign.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V error_function(D d, V x) {
-  x = hn::Min(hn::Max(x, hn::Set(d, -4.0f)), hn::Set(d, 4.0f));
+  x = clamp_keeping_nan(d, x, -4.0f, 4.0f);
   const V t = hn::Mul(x, x);
   V p = hn::Set(d, 1.97775603e-06f);
   p = hn::MulAdd(p, t, hn::Set(d, 2.86770316e-04f));
@@ -54,8 +61,7 @@ HWY_INLINE V error_function(D d, V x) {
   q = hn::MulAdd(q, t, hn::Set(d, 1.16101016e-01f));
   q = hn::MulAdd(q, t, hn::Set(d, 5.06454963e-01f));
   q = hn::MulAdd(q, t, hn::Set(d, 1.0f));
-  const V one = hn::Set(d, 1.0f);
-  return hn::Max(hn::Min(hn::Div(hn::Mul(x, p), q), one), hn::Neg(one));
+  return clamp_keeping_nan(d, hn::Div(hn::Mul(x, p), q), -1.0f, 1.0f);
 }
 
 /// GELU in its exact form, x/2 (1 + erf(x / sqrt 2)), as torch.nn.GELU() and keras.activations.gelu(approximate=False).

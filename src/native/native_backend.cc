@@ -48,7 +48,7 @@ Value NativeBackend::input(const Shape& shape, std::span<const float> input_valu
 }
 
 std::span<const float> NativeBackend::read(const Value& value) const {
-  return {state_->data(value), static_cast<std::size_t>(state_->batch * value.shape().size())};
+  return {state_->data(value), static_cast<std::size_t>(state_->values.size(value.id()))};
 }
 
 void NativeBackend::set_tap_listener(TapListener listener) { state_->tap_listener = std::move(listener); }

@@ -18,6 +18,7 @@ std::int32_t ValueStore::create(std::int64_t size) {
   }
   if (chosen == nullptr) chosen = &slots_.emplace_back();
   if (chosen->buffer.size() < size) chosen->buffer = kernels::AlignedBuffer(size);
+  chosen->size = size;
   chosen->handles = 1;
   return static_cast<std::int32_t>(chosen - slots_.data());
 }
@@ -103,9 +104,8 @@ const kernels::PackedWeights& PackedParameters::convolution(const ops::Conv3x3& 
         }
       }
     }
-    packed.weights =
-        kernels::pack_weights(by_pixel.data(), convolution.bias ? values_of(*convolution.bias) : nullptr,
-                              static_cast<std::int32_t>(out), 3, static_cast<std::int32_t>(3 * in));
+    packed.weights = kernels::pack_weights(by_pixel.data(), convolution.bias ? values_of(*convolution.bias) : nullptr,
+                                           static_cast<std::int32_t>(out), 3, static_cast<std::int32_t>(3 * in));
   }
   return packed.weights;
 }
@@ -128,8 +128,8 @@ const kernels::PackedBias& PackedParameters::bias_table(const ops::Parameter& ta
   bool stale = false;
   Entry& packed = entry(table, stale);
   if (stale) {
-    packed.bias = kernels::pack_bias(values_of(table), window.height, window.width,
-                                     static_cast<std::int32_t>(table.dims[1]));
+    packed.bias =
+        kernels::pack_bias(values_of(table), window.height, window.width, static_cast<std::int32_t>(table.dims[1]));
   }
   return packed.bias;
 }

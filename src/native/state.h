@@ -27,11 +27,14 @@ class ValueStore {
   void release(std::int32_t id) noexcept;
   /// Gives back every buffer that no value uses.
   void free_unused();
+  /// The floats it was created with.
+  std::int64_t size(std::int32_t id) const { return slots_[static_cast<std::size_t>(id)].size; }
   float* data(std::int32_t id) { return slots_[static_cast<std::size_t>(id)].buffer.data(); }
 
  private:
   struct Slot {
     kernels::AlignedBuffer buffer;
+    std::int64_t size = 0;
     std::int32_t handles = 0;
   };
   std::vector<Slot> slots_;  ///< a slot without handles keeps its buffer for reuse

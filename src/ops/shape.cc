@@ -11,8 +11,15 @@ namespace {
 
 void expect_channels(std::string_view operation, const Parameter& weight, std::int64_t expected, std::int64_t found) {
   if (expected != found) {
-    fail("[ops] {} \"{}\" {}: expected {} input channels, found {}", operation, weight.name, gcvit::to_string(weight.dims),
-         expected, found);
+    fail("[ops] {} \"{}\" {}: expected {} input channels, found {}", operation, weight.name,
+         gcvit::to_string(weight.dims), expected, found);
+  }
+}
+
+void expect_one_per_channel(std::string_view operation, const Parameter& parameter, std::int64_t channels) {
+  if (parameter.dims.size() != 1 || parameter.dims[0] != channels) {
+    fail("[ops] {} \"{}\": expected one value for each of {} channels, found {}", operation, parameter.name, channels,
+         gcvit::to_string(parameter.dims));
   }
 }
 
@@ -31,6 +38,7 @@ Shape with_channels(const Shape& x, std::int64_t channels) {
 Shape convolution3x3_stride2_shape(const Shape& x, const Conv3x3& convolution) {
   const Parameter& weight = convolution.weight;
   expect_channels("convolution3x3_stride2", weight, weight.dims.at(1), x.channels);
+  if (convolution.bias) expect_one_per_channel("convolution3x3_stride2", *convolution.bias, weight.dims[0]);
   expect_even_map("convolution3x3_stride2", x);
   return {x.height / 2, x.width / 2, static_cast<std::int32_t>(weight.dims[0])};
 }
@@ -42,6 +50,13 @@ Shape depthwise_convolution3x3_shape(const Shape& x, const Conv3x3& convolution)
 
 Shape linear_shape(const Shape& x, const Linear& linear, const Epilogue& epilogue) {
   expect_channels("linear", linear.weight, linear.weight.dims.at(1), x.channels);
+  if (linear.bias) expect_one_per_channel("linear", *linear.bias, linear.weight.dims[0]);
+  if (epilogue.residual != nullptr && epilogue.residual->gamma != nullptr) {
+    expect_one_per_channel("linear", *epilogue.residual->gamma, linear.weight.dims[0]);
+  }
+  if (epilogue.residual != nullptr && epilogue.activation != Activation::kNone) {
+    fail("[ops] linear \"{}\": expected an activation or a residual, found both", linear.weight.name);
+  }
   const Shape shape = with_channels(x, linear.weight.dims[0]);
   if (epilogue.residual != nullptr && epilogue.residual->input.shape() != shape) {
     fail("[ops] linear \"{}\": expected a residual of {}, found {}", linear.weight.name, to_string(shape),
@@ -52,6 +67,7 @@ Shape linear_shape(const Shape& x, const Linear& linear, const Epilogue& epilogu
 
 Shape layer_norm_shape(const Shape& x, const LayerNorm& norm) {
   expect_channels("layer_norm", norm.weight, norm.weight.dims.at(0), x.channels);
+  expect_one_per_channel("layer_norm", norm.bias, x.channels);
   return x;
 }
 
