@@ -54,15 +54,15 @@ class GCVIT_EXPORT Photo {
 /// One class for one photo.
 struct Prediction {
   std::int32_t index = 0;  ///< of the class, from 0
-  std::string label;       ///< its name
-  float probability = 0;   ///< softmax over all classes (of logits / temperature where the file has one fitted)
+  std::string label;  ///< its name
+  float probability = 0;  ///< softmax over all classes (of logits / temperature where the file has one fitted)
 };
 
 /// What came of one photo of many.
 struct PhotoResult {
-  std::size_t photo = 0;                ///< its place among those given, from 0
+  std::size_t photo = 0;  ///< its place among those given, from 0
   std::vector<Prediction> predictions;  ///< most probable first; empty when the photo could not be read
-  std::string error;                    ///< why not; else empty
+  std::string error;  ///< why not; else empty
 };
 
 struct ClassifierOptions {

@@ -21,8 +21,8 @@ Photo Photo::encoded(std::span<const std::byte> bytes, std::string name) {
 Photo Photo::pixels(std::span<const std::uint8_t> rgb, std::int32_t height, std::int32_t width, std::string name) {
   if (height < 1 || width < 1 || height > image::kMaxSide || width > image::kMaxSide ||
       rgb.size() != static_cast<std::size_t>(height) * static_cast<std::size_t>(width) * 3) {
-    fail("[image] {}: expected height x width x 3 = {} x {} x 3 bytes, sides from 1 to {}, found {} bytes", name, height,
-         width, image::kMaxSide, rgb.size());
+    fail("[image] {}: expected height x width x 3 = {} x {} x 3 bytes, sides from 1 to {}, found {} bytes", name,
+         height, width, image::kMaxSide, rgb.size());
   }
   return {Kind::kPixels, std::move(name), std::as_bytes(rgb), height, width};
 }

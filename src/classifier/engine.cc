@@ -24,8 +24,9 @@ std::span<const float> Engine::run(std::span<const float> inputs) {
   const std::span<const float> logits = backend_.read(logits_);
   for (std::size_t i = 0; i < logits.size(); ++i) {
     if (!std::isfinite(logits[i])) {
-      fail("[classifier] image {} of the batch: logit {} is {}: the input is not finite or the weights overflow float32",
-           i / static_cast<std::size_t>(config().classes), i % static_cast<std::size_t>(config().classes), logits[i]);
+      fail(
+          "[classifier] image {} of the batch: logit {} is {}: the input is not finite or the weights overflow float32",
+          i / static_cast<std::size_t>(config().classes), i % static_cast<std::size_t>(config().classes), logits[i]);
     }
   }
   return logits;

@@ -19,7 +19,9 @@ constexpr int kLowerPriority = 10;
 }  // namespace
 
 PhotoQueue::PhotoQueue(std::size_t count, std::size_t tensor_size, std::size_t capacity, int threads, Prepare prepare)
-    : count_(count), prepare_(std::move(prepare)), slots_(std::clamp<std::size_t>(capacity, 1, std::max<std::size_t>(count, 1))) {
+    : count_(count),
+      prepare_(std::move(prepare)),
+      slots_(std::clamp<std::size_t>(capacity, 1, std::max<std::size_t>(count, 1))) {
   for (Slot& slot : slots_) slot.photo.tensor.resize(tensor_size);
   const std::size_t wanted = std::min(static_cast<std::size_t>(std::max(threads, 1)), slots_.size());
   try {

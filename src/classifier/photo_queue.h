@@ -55,9 +55,9 @@ class PhotoQueue {
   std::mutex mutex_;
   std::condition_variable slot_free_;
   std::condition_variable slot_ready_;
-  std::size_t started_ = 0;   ///< photos that a thread has begun
+  std::size_t started_ = 0;  ///< photos that a thread has begun
   std::size_t released_ = 0;  ///< photos whose slot is free again
-  bool handed_out_ = false;   ///< photo `released_` is with the caller
+  bool handed_out_ = false;  ///< photo `released_` is with the caller
   bool stop_ = false;
   std::vector<std::thread> threads_;
 };

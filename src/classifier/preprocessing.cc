@@ -33,8 +33,8 @@ image::PreprocessConfig from_metadata(const weights::ModelInfo& info, std::strin
   const std::optional<image::Preset> preset = image::preset_named(*name);
   if (!preset) fail("[model] {}: gcvit.preprocess: unknown preset \"{}\"", file, *name);
   const model::GCViTConfig& config = info.config;
-  image::PreprocessConfig result = image::make_preprocess_config(*preset, model::variant_name(config),
-                                                                 config.image_height, config.image_width);
+  image::PreprocessConfig result =
+      image::make_preprocess_config(*preset, model::variant_name(config), config.image_height, config.image_width);
   using Size = std::array<std::int64_t, 2>;
   if (const auto size = member<Size>(root, "image_size", "[height, width]", file);
       size && *size != Size{config.image_height, config.image_width}) {

@@ -73,8 +73,7 @@ void prepare_photos(
   }
 }
 
-void run_photos(Session& session, std::span<const Photo> photos,
-                const std::function<void(const PhotoLogits&)>& take) {
+void run_photos(Session& session, std::span<const Photo> photos, const std::function<void(const PhotoLogits&)>& take) {
   const int threads = session.engine.pool().size();
   const std::size_t size = session.preparation.tensor_size();
   const auto classes = static_cast<std::size_t>(session.engine.config().classes);
@@ -103,7 +102,8 @@ void run_photos(Session& session, std::span<const Photo> photos,
   while (const PhotoQueue::Photo* photo = queue.next()) {
     waiting.emplace_back(photo->index, photo->error);
     if (photo->error.empty()) {
-      std::copy(photo->tensor.begin(), photo->tensor.end(), tensors.begin() + static_cast<std::ptrdiff_t>(whole * size));
+      std::copy(photo->tensor.begin(), photo->tensor.end(),
+                tensors.begin() + static_cast<std::ptrdiff_t>(whole * size));
       ++whole;
     }
     if (whole == 0 || whole == batch || waiting.size() == 4 * batch) flush();
@@ -128,12 +128,13 @@ std::vector<Prediction> top_predictions(const Session& session, std::span<const 
   std::vector<std::size_t> order(logits.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   const std::size_t count = std::min(static_cast<std::size_t>(k), order.size());
-  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count), order.end(),
-                    [&](std::size_t a, std::size_t b) { return logits[a] != logits[b] ? logits[a] > logits[b] : a < b; });
+  std::partial_sort(
+      order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count), order.end(),
+      [&](std::size_t a, std::size_t b) { return logits[a] != logits[b] ? logits[a] > logits[b] : a < b; });
   std::vector<Prediction> predictions;
   for (std::size_t i = 0; i < count; ++i) {
-    predictions.push_back({static_cast<std::int32_t>(order[i]), session.labels[order[i]],
-                           static_cast<float>(probabilities[order[i]])});
+    predictions.push_back(
+        {static_cast<std::int32_t>(order[i]), session.labels[order[i]], static_cast<float>(probabilities[order[i]])});
   }
   return predictions;
 }

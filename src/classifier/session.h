@@ -55,12 +55,12 @@ struct PhotoLogits {
 /// Takes photos through decoding, preprocessing and the model: `take` gets one result each, in order, on the calling
 /// thread. Decoding goes on beside computing, a bounded number of photos ahead. Results depend on neither threads nor
 /// batch. An exception of `take` ends it and comes out.
-void run_photos(Session& session, std::span<const Photo> photos,
-                const std::function<void(const PhotoLogits&)>& take);
+void run_photos(Session& session, std::span<const Photo> photos, const std::function<void(const PhotoLogits&)>& take);
 
 /// Takes photos through decoding and preprocessing alone; `tensor` is empty where there is an `error`.
-void prepare_photos(const Preparation& preparation, std::span<const Photo> photos, int threads,
-                    const std::function<void(std::size_t photo, std::span<const float> tensor, std::string_view error)>& take);
+void prepare_photos(
+    const Preparation& preparation, std::span<const Photo> photos, int threads,
+    const std::function<void(std::size_t photo, std::span<const float> tensor, std::string_view error)>& take);
 
 /// Softmax of logits / temperature, in double.
 std::vector<double> probabilities_of(std::span<const float> logits, double temperature);

@@ -65,9 +65,10 @@ std::vector<std::int32_t> labels_of(const std::vector<std::string>& folders, std
   if (folders.size() > class_names.size()) {
     fail("[data] {}: expected at most {} class folders, found {}", result.root, class_names.size(), folders.size());
   }
-  result.notices.push_back(fmt::format(
-      "{}: no folder has the name of a class of the model: sorted folders are taken as classes 0 to {}, \"{}\" as \"{}\"",
-      result.root, folders.size() - 1, folders.front(), class_names.front()));
+  result.notices.push_back(
+      fmt::format("{}: no folder has the name of a class of the model: sorted folders are taken as classes 0 to {}, "
+                  "\"{}\" as \"{}\"",
+                  result.root, folders.size() - 1, folders.front(), class_names.front()));
   for (std::size_t i = 0; i < folders.size(); ++i) labels.push_back(static_cast<std::int32_t>(i));
   return labels;
 }

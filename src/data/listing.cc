@@ -81,9 +81,8 @@ void expand(const std::string& argument, std::vector<std::string>& photos) {
 
 bool is_photo_name(std::string_view name) {
   const std::string lower = lower_case(name);
-  return !lower.starts_with('.') && std::any_of(kEndings.begin(), kEndings.end(), [&](std::string_view ending) {
-    return lower.ends_with(ending);
-  });
+  return !lower.starts_with('.') && std::any_of(kEndings.begin(), kEndings.end(),
+                                                [&](std::string_view ending) { return lower.ends_with(ending); });
 }
 
 std::vector<std::string> photos_below(const std::string& folder) {

@@ -16,8 +16,8 @@ class AlignedBuffer {
  public:
   AlignedBuffer() = default;
   explicit AlignedBuffer(std::int64_t size)
-      : data_(static_cast<float*>(::operator new[](static_cast<std::size_t>(size) * sizeof(float),
-                                                   std::align_val_t{kAlignment}))),
+      : data_(static_cast<float*>(
+            ::operator new[](static_cast<std::size_t>(size) * sizeof(float), std::align_val_t{kAlignment}))),
         size_(size) {}
 
   float* data() { return data_.get(); }

@@ -18,7 +18,9 @@
 HWY_BEFORE_NAMESPACE();
 namespace gcvit::kernels::HWY_NAMESPACE {
 
-std::int64_t round_up(std::int64_t value, std::int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
 
 /// Where the parts of the scratch lie. Widths are whole panels; a row of scores has a vector to spare, as the bias is
 /// written in whole vectors.
@@ -131,8 +133,7 @@ float softmax_numerators(float* row, std::int32_t count) {
   }
   if (i < count) {
     const auto mask = hn::FirstN(d, static_cast<std::size_t>(count - i));
-    const FloatVec numerator =
-        hn::IfThenElseZero(mask, exponential(d, hn::Sub(hn::LoadU(d, row + i), largest)));
+    const FloatVec numerator = hn::IfThenElseZero(mask, exponential(d, hn::Sub(hn::LoadU(d, row + i), largest)));
     hn::StoreU(numerator, d, row + i);
     sum = hn::Add(sum, numerator);
   }

@@ -4,8 +4,7 @@
 // don't allow. Include this before anything of Highway.
 #pragma once
 
-#define HWY_DISABLED_TARGETS \
-  (HWY_SSSE3 | GCVIT_AVX3_STEPS | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | GCVIT_AVX3_STEPS | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
 #define GCVIT_AVX3_STEPS GCVIT_AVX3_DL_ | GCVIT_AVX3_ZEN4_ | GCVIT_AVX3_SPR_
 
 #include <hwy/detect_targets.h>

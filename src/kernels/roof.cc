@@ -34,7 +34,9 @@ float multiply_add_chains(std::int64_t steps, float factor) {
 }
 
 /// Floating point operations of one step.
-std::int64_t operations_per_step() { return std::int64_t{2} * 12 * static_cast<std::int64_t>(hn::Lanes(hn::ScalableTag<float>())); }
+std::int64_t operations_per_step() {
+  return std::int64_t{2} * 12 * static_cast<std::int64_t>(hn::Lanes(hn::ScalableTag<float>()));
+}
 
 }  // namespace gcvit::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

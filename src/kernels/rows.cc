@@ -28,7 +28,8 @@ void layer_norm_impl(const float* const* x, std::int32_t count, std::int32_t cha
     const float* from = x[row];
     float* to = y[row];
     FloatVec sum = hn::Zero(d);
-    for_each_vector(d, channels, [&](std::int64_t c, auto part) HWY_ATTR { sum = hn::Add(sum, part.load(d, from + c)); });
+    for_each_vector(d, channels,
+                    [&](std::int64_t c, auto part) HWY_ATTR { sum = hn::Add(sum, part.load(d, from + c)); });
     const FloatVec mean = hn::Set(d, hn::GetLane(hn::SumOfLanes(d, sum)) * reciprocal);
     FloatVec squares = hn::Zero(d);
     for_each_vector(d, channels, [&](std::int64_t c, auto part) HWY_ATTR {

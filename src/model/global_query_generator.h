@@ -15,8 +15,7 @@ namespace gcvit::model {
 class GlobalQueryGenerator {
  public:
   /// `reductions` halvings; 0 gives one FeatureExtraction that keeps the size.
-  GlobalQueryGenerator(std::int32_t channels, std::int32_t squeezed, std::int32_t reductions,
-                       ops::PoolPadding padding);
+  GlobalQueryGenerator(std::int32_t channels, std::int32_t squeezed, std::int32_t reductions, ops::PoolPadding padding);
   ops::Value forward(ops::Backend& backend, const ops::Value& x) const;
   void visit(const std::string& prefix, const Visitor& visitor);
 

@@ -25,14 +25,14 @@ Level::Level(const GCViTConfig& config, int index)
   const std::int32_t channels = config.channels(index);
   for (std::int32_t n = 0; n < config.depths[l]; ++n) {
     const bool local = n % 2 == 0;
-    blocks_.emplace_back(Block::Attributes{
-        .channels = channels,
-        .heads = config.heads[l],
-        .hidden = config.hidden_channels(index),
-        .window = config.windows[l],
-        .query = local ? WindowAttention::Query::kLocal : WindowAttention::Query::kGlobal,
-        .layer_scale = config.layer_scale,
-        .drop_path = drop_path_rate(config, index, n)});
+    blocks_.emplace_back(
+        Block::Attributes{.channels = channels,
+                          .heads = config.heads[l],
+                          .hidden = config.hidden_channels(index),
+                          .window = config.windows[l],
+                          .query = local ? WindowAttention::Query::kLocal : WindowAttention::Query::kGlobal,
+                          .layer_scale = config.layer_scale,
+                          .drop_path = drop_path_rate(config, index, n)});
   }
   if (index + 1 < kLevels) downsample_.emplace(channels, 2 * channels, config.squeezed_channels(channels));
 }

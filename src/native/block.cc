@@ -18,7 +18,9 @@ namespace {
 /// Addresses of a map's windows.
 struct WindowGrid {
   WindowGrid(const Shape& map, ops::Window window_size)
-      : shape(map), window(window_size), columns(map.width / window_size.width),
+      : shape(map),
+        window(window_size),
+        columns(map.width / window_size.width),
         per_image(columns * (map.height / window_size.height)) {}
 
   /// The first float of token `token` of window `index` (counted over all images) in a map of `channels` channels.
@@ -144,8 +146,9 @@ Value NativeBackend::window_attention(const Value& qkv, const Value* global_quer
         float** out = scratch.mutable_pointers(tokens);
         for (std::int32_t t = 0; t < tokens; ++t) {
           const float* token = from + grid.offset(index, t, qkv.shape().channels) + std::int64_t{head} * head_dim;
-          q[t] = queries == nullptr ? token
-                                    : queries + (index / grid.per_image * tokens + t) * shape.channels + head * head_dim;
+          q[t] = queries == nullptr
+                     ? token
+                     : queries + (index / grid.per_image * tokens + t) * shape.channels + head * head_dim;
           k[t] = token + key_part;
           v[t] = k[t] + shape.channels;
           out[t] = to + grid.offset(index, t, shape.channels) + std::int64_t{head} * head_dim;
@@ -209,32 +212,31 @@ Value NativeBackend::attention_half(const Value& x, const ops::AttentionHalf& ha
   const float* from = state_->data(x);
   float* to = state_->values.data(y.id());
   const std::int64_t window_floats = Scratch::rounded(tokens * channels);
-  state_->parallel_for(
-      windows, 2 * window_floats + walk.group_floats(),
-      4 * tokens + walk.group_pointers(), [&](std::int64_t window, Scratch& scratch) {
-        float* normalized = scratch.floats(window_floats);
-        float* attended = scratch.floats(window_floats);
-        const float** x_rows = scratch.pointers(tokens);
-        float** y_rows = scratch.mutable_pointers(tokens);
-        float** normalized_rows = scratch.mutable_pointers(tokens);
-        float** attended_rows = scratch.mutable_pointers(tokens);
-        for (std::int32_t t = 0; t < tokens; ++t) {
-          const std::int64_t offset = walk.grid.offset(window, t, channels);
-          x_rows[t] = from + offset;
-          y_rows[t] = to + offset;
-          normalized_rows[t] = normalized + t * channels;
-          attended_rows[t] = attended + t * channels;
-        }
-        kernels::layer_norm(x_rows, tokens, shape.channels, norm_weight, norm_bias, ops::kLayerNormEpsilon,
-                            normalized_rows);
-        for (std::int32_t group = 0; group < walk.groups.count; ++group) {
-          const Scratch::Mark mark = scratch.mark();
-          walk.run(window, group, normalized_rows, attended_rows, scratch);
-          scratch.release(mark);
-        }
-        kernels::gemm(proj, {.a = attended_rows, .c = y_rows, .residual = x_rows, .count = tokens}, {.gamma = gamma}, 0,
-                      kernels::panel_count(shape.channels));
-      });
+  state_->parallel_for(windows, 2 * window_floats + walk.group_floats(), 4 * tokens + walk.group_pointers(),
+                       [&](std::int64_t window, Scratch& scratch) {
+                         float* normalized = scratch.floats(window_floats);
+                         float* attended = scratch.floats(window_floats);
+                         const float** x_rows = scratch.pointers(tokens);
+                         float** y_rows = scratch.mutable_pointers(tokens);
+                         float** normalized_rows = scratch.mutable_pointers(tokens);
+                         float** attended_rows = scratch.mutable_pointers(tokens);
+                         for (std::int32_t t = 0; t < tokens; ++t) {
+                           const std::int64_t offset = walk.grid.offset(window, t, channels);
+                           x_rows[t] = from + offset;
+                           y_rows[t] = to + offset;
+                           normalized_rows[t] = normalized + t * channels;
+                           attended_rows[t] = attended + t * channels;
+                         }
+                         kernels::layer_norm(x_rows, tokens, shape.channels, norm_weight, norm_bias,
+                                             ops::kLayerNormEpsilon, normalized_rows);
+                         for (std::int32_t group = 0; group < walk.groups.count; ++group) {
+                           const Scratch::Mark mark = scratch.mark();
+                           walk.run(window, group, normalized_rows, attended_rows, scratch);
+                           scratch.release(mark);
+                         }
+                         kernels::gemm(proj, {.a = attended_rows, .c = y_rows, .residual = x_rows, .count = tokens},
+                                       {.gamma = gamma}, 0, kernels::panel_count(shape.channels));
+                       });
   return y;
 }
 

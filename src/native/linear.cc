@@ -40,22 +40,23 @@ Value NativeBackend::linear(const Value& x, const ops::Linear& linear, const ops
 
   const RowTiles tiles(state_->batch * shape.positions(), kTileRows, 1);
   const PanelChunks chunks(kernels::panel_count(weights.columns), tiles.size(), state_->pool.size());
-  state_->parallel_for(tiles.size() * chunks.size(), 0, 3 * tiles.most_rows(), [&](std::int64_t index, Scratch& scratch) {
-    const std::int64_t tile = index / chunks.size();
-    const auto chunk = static_cast<std::int32_t>(index % chunks.size());
-    const std::int64_t rows = tiles.rows(tile);
-    const float** a = scratch.pointers(rows);
-    float** c = scratch.mutable_pointers(rows);
-    const float** r = added == nullptr ? nullptr : scratch.pointers(rows);
-    for (std::int64_t row = 0; row < rows; ++row) {
-      const std::int64_t position = tiles.first(tile) + row;
-      a[row] = from + position * x.shape().channels;
-      c[row] = to + position * shape.channels;
-      if (r != nullptr) r[row] = added + position * shape.channels;
-    }
-    kernels::gemm(weights, {.a = a, .c = c, .residual = r, .count = static_cast<std::int32_t>(rows)}, gemm_epilogue,
-                  chunks.first(chunk), chunks.last(chunk));
-  });
+  state_->parallel_for(
+      tiles.size() * chunks.size(), 0, 3 * tiles.most_rows(), [&](std::int64_t index, Scratch& scratch) {
+        const std::int64_t tile = index / chunks.size();
+        const auto chunk = static_cast<std::int32_t>(index % chunks.size());
+        const std::int64_t rows = tiles.rows(tile);
+        const float** a = scratch.pointers(rows);
+        float** c = scratch.mutable_pointers(rows);
+        const float** r = added == nullptr ? nullptr : scratch.pointers(rows);
+        for (std::int64_t row = 0; row < rows; ++row) {
+          const std::int64_t position = tiles.first(tile) + row;
+          a[row] = from + position * x.shape().channels;
+          c[row] = to + position * shape.channels;
+          if (r != nullptr) r[row] = added + position * shape.channels;
+        }
+        kernels::gemm(weights, {.a = a, .c = c, .residual = r, .count = static_cast<std::int32_t>(rows)}, gemm_epilogue,
+                      chunks.first(chunk), chunks.last(chunk));
+      });
   return y;
 }
 

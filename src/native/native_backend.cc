@@ -108,8 +108,7 @@ Value NativeBackend::depthwise_convolution3x3(const Value& x, const ops::Conv3x3
     const std::int64_t image = index / shape.height;
     const auto row = static_cast<std::int32_t>(index % shape.height);
     kernels::depthwise3x3_row(rows_around(from + image * shape.size(), shape, row), shape.width, shape.channels,
-                              weights, activation == ops::Activation::kGelu,
-                              to + index * shape.width * shape.channels);
+                              weights, activation == ops::Activation::kGelu, to + index * shape.width * shape.channels);
   });
   return y;
 }

@@ -5,9 +5,7 @@
 
 namespace gcvit::ops {
 
-std::string to_string(const Shape& shape) {
-  return fmt::format("{}x{}x{}", shape.height, shape.width, shape.channels);
-}
+std::string to_string(const Shape& shape) { return fmt::format("{}x{}x{}", shape.height, shape.width, shape.channels); }
 
 Value::Value(const Value& other) : backend_(other.backend_), id_(other.id_), shape_(other.shape_) {
   if (backend_ != nullptr) backend_->retain(id_);

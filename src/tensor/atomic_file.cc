@@ -34,7 +34,7 @@ int create_beside(const std::string& path, std::string& temporary) {
 }  // namespace
 
 AtomicFile::AtomicFile(const std::string& path) : path_(path) {
-  struct stat status {};
+  struct stat status{};
   if (::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
     fail("[file] {}: expected a file to write, found a {}", path, S_ISDIR(status.st_mode) ? "directory" : "device");
   }

@@ -36,7 +36,9 @@ inline std::uint16_t f16_from_f32(float value) {
 }
 
 /// bfloat16 -> binary32, exact.
-inline float f32_from_bf16(std::uint16_t value) { return std::bit_cast<float>(static_cast<std::uint32_t>(value) << 16); }
+inline float f32_from_bf16(std::uint16_t value) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(value) << 16);
+}
 
 /// binary32 -> bfloat16, rounded to nearest even; NaN stays NaN.
 inline std::uint16_t bf16_from_f32(float value) {

@@ -71,8 +71,8 @@ void fill(model::Parameter& parameter, const Tensor& tensor, const std::string& 
 }
 
 /// Config, class names and all else that metadata or tensors tell.
-ModelInfo read_info(const RawFile& raw, Layout layout, const std::vector<NamedTensor>& tensors,
-                    const std::string& file, const LoadOptions& options) {
+ModelInfo read_info(const RawFile& raw, Layout layout, const std::vector<NamedTensor>& tensors, const std::string& file,
+                    const LoadOptions& options) {
   ModelInfo info;
   if (layout == Layout::kCanonical) {
     info = parse_model_info(raw.metadata, file);
@@ -96,9 +96,10 @@ Layout layout_of(const RawFile& raw, const std::string& file) {
   if (raw.tensors.empty()) fail("[weights] {}: expected a GCViT's tensors, found none", file);
   const std::optional<Layout> layout = detect_layout(raw.tensors);
   if (!layout) {
-    fail("[weights] {}: expected a GCViT's tensors, as \"patch_embed.proj.weight\" (NVlabs) or \"stem.conv1.weight\" "
-         "(timm), found {} others, as {}",
-         file, raw.tensors.size(), in_quotes(raw.tensors.front().name));
+    fail(
+        "[weights] {}: expected a GCViT's tensors, as \"patch_embed.proj.weight\" (NVlabs) or \"stem.conv1.weight\" "
+        "(timm), found {} others, as {}",
+        file, raw.tensors.size(), in_quotes(raw.tensors.front().name));
   }
   return *layout;
 }

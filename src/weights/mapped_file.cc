@@ -30,7 +30,7 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path, std:
     if (errno == ENOENT || errno == ENOTDIR) fail("[{}] {}: no such file", area, path);
     fail("[{}] {}: can't be read: {}", area, path, std::generic_category().message(errno));
   }
-  struct stat status {};
+  struct stat status{};
   if (::fstat(file.value, &status) != 0) {
     fail("[{}] {}: can't be read: {}", area, path, std::generic_category().message(errno));
   }
@@ -43,8 +43,6 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path, std:
   return std::shared_ptr<const MappedFile>(new MappedFile({static_cast<const std::byte*>(data), size}));
 }
 
-MappedFile::~MappedFile() {
-  ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
-}
+MappedFile::~MappedFile() { ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size()); }
 
 }  // namespace gcvit::weights

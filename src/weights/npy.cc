@@ -66,7 +66,9 @@ class HeaderReader {
     if (!text_.empty()) broken("its end");
     if (!has_descr || !has_order || !shape) {
       fail("[npy] {}: header: expected descr, fortran_order and shape, found no {}", file_,
-           !has_descr ? "descr" : !has_order ? "fortran_order" : "shape");
+           !has_descr   ? "descr"
+           : !has_order ? "fortran_order"
+                        : "shape");
     }
     return *std::move(shape);
   }

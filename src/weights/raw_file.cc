@@ -18,9 +18,12 @@ std::string_view describe(std::string_view head) {
     std::string_view description;
   };
   static constexpr Magic kMagics[] = {
-      {"PK\x03\x04"sv, "a ZIP archive (as .pth, .keras and .npz are)"}, {"\x89HDF\r\n\x1a\n"sv, "an HDF5 file"},
-      {"\x93NUMPY"sv, "a .npy array"},           {"\x80\x02"sv, "a pickle (as old .pth files are)"},
-      {"GGUF"sv, "a GGUF file"},                 {"\xff\xd8\xff"sv, "a JPEG image"},
+      {"PK\x03\x04"sv, "a ZIP archive (as .pth, .keras and .npz are)"},
+      {"\x89HDF\r\n\x1a\n"sv, "an HDF5 file"},
+      {"\x93NUMPY"sv, "a .npy array"},
+      {"\x80\x02"sv, "a pickle (as old .pth files are)"},
+      {"GGUF"sv, "a GGUF file"},
+      {"\xff\xd8\xff"sv, "a JPEG image"},
       {"\x89PNG"sv, "a PNG image"},
   };
   for (const Magic& magic : kMagics) {

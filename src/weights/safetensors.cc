@@ -79,7 +79,10 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
       const Entry& entry = entries.back();
       if (!entry.dtype || !entry.shape || !entry.has_offsets) {
         fail("[safetensors] {}: tensor {}: expected dtype, shape and data_offsets, found no {}", file_,
-             in_quotes(entry.name), !entry.dtype ? "dtype" : !entry.shape ? "shape" : "data_offsets");
+             in_quotes(entry.name),
+             !entry.dtype   ? "dtype"
+             : !entry.shape ? "shape"
+                            : "data_offsets");
       }
     }
     place_ = place_ == Place::kTop ? Place::kOutside : Place::kTop;

@@ -23,8 +23,7 @@ inline constexpr std::uint64_t kMaximalSafetensorsHeader = 100'000'000;
 RawFile read_safetensors(const std::string& path);
 
 /// The same from memory; `file` names it in errors, `owner` keeps `bytes` alive for the tensors.
-RawFile parse_safetensors(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
-                          const std::string& file);
+RawFile parse_safetensors(std::span<const std::byte> bytes, std::shared_ptr<const void> owner, const std::string& file);
 
 /// Writes tensors in the order the reference library writes them (wider dtypes first, then by name), whole or not at
 /// all. Throws `Error` on doubled names or text that is not UTF-8.

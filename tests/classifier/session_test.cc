@@ -169,7 +169,8 @@ TEST(Preprocessing, AutoFollowsMetadataThenSource) {
   info.source.layout = "canonical";
   info.origin = weights::ModelOrigin{"keras", "keras", ""};
   EXPECT_EQ(preprocessing_of(info, "auto", "m").preset, image::Preset::kKeras);
-  info.preprocess_json = R"({"preset": "timm", "image_size": [224, 224], "crop_pct": 0.75, "mean": [0, 0.5, 1], "std": [1, 2, 3]})";
+  info.preprocess_json =
+      R"({"preset": "timm", "image_size": [224, 224], "crop_pct": 0.75, "mean": [0, 0.5, 1], "std": [1, 2, 3]})";
   const image::PreprocessConfig config = preprocessing_of(info, "auto", "m");
   EXPECT_EQ(config.preset, image::Preset::kTimm);
   EXPECT_DOUBLE_EQ(config.crop_pct, 0.75);

@@ -34,7 +34,8 @@ std::string shown(const ImageFolder& folder) {
 }
 
 TEST(ImageFolder, FoldersAreTheClassesTheyAreNamedAfter) {
-  const Files files({"Egyptian cat/b.JPG", "Egyptian cat/a.png", "ROSE/x.webp", "tulip/deep/y.jpeg", "tulip/notes.txt"});
+  const Files files(
+      {"Egyptian cat/b.JPG", "Egyptian cat/a.png", "ROSE/x.webp", "tulip/deep/y.jpeg", "tulip/notes.txt"});
   const ImageFolder folder = read_image_folder(files.root(), Names{"rose", "tulip", "daisy", "egyptian_cat"}, {});
   EXPECT_EQ(shown(folder), "Egyptian cat/a.png=3 Egyptian cat/b.JPG=3 ROSE/x.webp=0 tulip/deep/y.jpeg=1 ");
   EXPECT_TRUE(folder.notices.empty());
@@ -42,14 +43,16 @@ TEST(ImageFolder, FoldersAreTheClassesTheyAreNamedAfter) {
 
 TEST(ImageFolder, WordNetIdsAreNamesToo) {
   const Files files({"n02/1.jpg", "n01/1.jpg"});
-  const ImageFolder folder = read_image_folder(files.root(), Names{"crane", "tench", "crane"}, Names{"n03", "n01", "n02"});
+  const ImageFolder folder =
+      read_image_folder(files.root(), Names{"crane", "tench", "crane"}, Names{"n03", "n01", "n02"});
   EXPECT_EQ(shown(folder), "n01/1.jpg=1 n02/1.jpg=2 ");
 }
 
 TEST(ImageFolder, ANameOfTwoClassesIsRefused) {
   const Files files({"crane/1.jpg", "tench/1.jpg"});
-  EXPECT_NE(error_of([&] { read_image_folder(files.root(), Names{"crane", "tench", "crane"}, Names{"n03", "n01", "n02"}); })
-                .find("folder \"crane\": two classes have that name; name it by its WordNet id"),
+  EXPECT_NE(error_of([&] {
+              read_image_folder(files.root(), Names{"crane", "tench", "crane"}, Names{"n03", "n01", "n02"});
+            }).find("folder \"crane\": two classes have that name; name it by its WordNet id"),
             std::string::npos);
 }
 
@@ -64,15 +67,17 @@ TEST(ImageFolder, SortedFoldersAreClassesWhenNoneHasAName) {
 
 TEST(ImageFolder, AFolderThatMatchesNothingBesideOthersThatDoIsRefused) {
   const Files files({"rose/1.jpg", "weeds/1.jpg"});
-  EXPECT_NE(error_of([&] { read_image_folder(files.root(), Names{"rose", "tulip"}, {}); })
-                .find("folder \"weeds\": expected a class of the model, as 1 other folders are"),
+  EXPECT_NE(error_of([&] {
+              read_image_folder(files.root(), Names{"rose", "tulip"}, {});
+            }).find("folder \"weeds\": expected a class of the model, as 1 other folders are"),
             std::string::npos);
 }
 
 TEST(ImageFolder, MoreFoldersThanClassesAreRefused) {
   const Files files({"a/1.jpg", "b/1.jpg", "c/1.jpg"});
-  EXPECT_NE(error_of([&] { read_image_folder(files.root(), Names{"x", "y"}, {}); })
-                .find("expected at most 2 class folders, found 3"),
+  EXPECT_NE(error_of([&] {
+              read_image_folder(files.root(), Names{"x", "y"}, {});
+            }).find("expected at most 2 class folders, found 3"),
             std::string::npos);
 }
 
@@ -89,7 +94,8 @@ TEST(ImageFolder, NothingToReadIsAnError) {
   const Files empty({"rose/notes.txt"});
   EXPECT_NE(error_of([&] { read_image_folder(flat.root(), Names{"rose"}, {}); }).find("a folder for each class"),
             std::string::npos);
-  EXPECT_NE(error_of([&] { read_image_folder(empty.root(), Names{"rose"}, {}); }).find("expected photos"), std::string::npos);
+  EXPECT_NE(error_of([&] { read_image_folder(empty.root(), Names{"rose"}, {}); }).find("expected photos"),
+            std::string::npos);
   EXPECT_NE(error_of([&] { read_image_folder(empty / "none", Names{"rose"}, {}); }).find("found nothing"),
             std::string::npos);
 }

@@ -21,13 +21,16 @@ void touch(const std::string& path) {
 }
 
 TEST(Listing, KnowsPhotosByTheirEndings) {
-  for (const char* name : {"a.jpg", "a.JPG", "b.jpeg", "c.Png", "d.WEBP", "x.y.jpg"}) EXPECT_TRUE(is_photo_name(name)) << name;
-  for (const char* name : {"a.gif", "jpg", "a.jpg.txt", "a.jp", "", ".jpg", "._a.jpg"}) EXPECT_FALSE(is_photo_name(name)) << name;
+  for (const char* name : {"a.jpg", "a.JPG", "b.jpeg", "c.Png", "d.WEBP", "x.y.jpg"})
+    EXPECT_TRUE(is_photo_name(name)) << name;
+  for (const char* name : {"a.gif", "jpg", "a.jpg.txt", "a.jp", "", ".jpg", "._a.jpg"})
+    EXPECT_FALSE(is_photo_name(name)) << name;
 }
 
 TEST(Listing, FindsPhotosInAllFoldersBelowSorted) {
   const TemporaryFolder folder;
-  for (const char* name : {"b.jpg", "a/z.png", "a/B.webp", "a-b/1.jpg", "a/deep/er/1.jpeg", "notes.txt", ".hidden/1.jpg"}) {
+  for (const char* name :
+       {"b.jpg", "a/z.png", "a/B.webp", "a-b/1.jpg", "a/deep/er/1.jpeg", "notes.txt", ".hidden/1.jpg"}) {
     touch(folder / name);
   }
   EXPECT_EQ(photos_below(folder / ""), (Names{"a-b/1.jpg", "a/B.webp", "a/deep/er/1.jpeg", "a/z.png", "b.jpg"}));
@@ -67,12 +70,16 @@ TEST(Listing, RefusesFoldersWithoutPhotosAndBadLists) {
   const TemporaryFolder folder;
   std::filesystem::create_directory(folder / "empty");
   write_text(folder / "blank", "\n\r\n");
-  EXPECT_NE(error_of([&] { expand_photo_arguments({folder / "empty"}); }).find("expected photos (jpg, jpeg, png, webp)"),
+  EXPECT_NE(
+      error_of([&] { expand_photo_arguments({folder / "empty"}); }).find("expected photos (jpg, jpeg, png, webp)"),
+      std::string::npos);
+  EXPECT_NE(
+      error_of([&] { expand_photo_arguments({"@" + (folder / "blank")}); }).find("expected a path a line, found none"),
+      std::string::npos);
+  EXPECT_NE(error_of([&] { expand_photo_arguments({"@" + (folder / "no")}); }).find("found nothing"),
             std::string::npos);
-  EXPECT_NE(error_of([&] { expand_photo_arguments({"@" + (folder / "blank")}); }).find("expected a path a line, found none"),
+  EXPECT_NE(error_of([&] { expand_photo_arguments({"@" + (folder / "empty")}); }).find("found a folder"),
             std::string::npos);
-  EXPECT_NE(error_of([&] { expand_photo_arguments({"@" + (folder / "no")}); }).find("found nothing"), std::string::npos);
-  EXPECT_NE(error_of([&] { expand_photo_arguments({"@" + (folder / "empty")}); }).find("found a folder"), std::string::npos);
 }
 
 }  // namespace

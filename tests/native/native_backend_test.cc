@@ -40,7 +40,8 @@ TEST(NativeBackend, ConvolutionOfStride2) {
     for (const int out : {1, 7, 16, 40}) {
       ops::Conv3x3 convolution{random_parameter(Role::kConvolution, {out, shape.channels, 3, 3}, 3, 0.3f), {}};
       if (out % 2 == 1) convolution.bias = random_parameter(Role::kBias, {out}, 4, 0.5f);
-      expect_equal(shape, [&](auto& backend, const Value& x) { return backend.convolution3x3_stride2(x, convolution); });
+      expect_equal(shape,
+                   [&](auto& backend, const Value& x) { return backend.convolution3x3_stride2(x, convolution); });
     }
   }
 }
@@ -69,9 +70,8 @@ TEST(NativeBackend, LinearWithEveryEpilogueAndTail) {
       };
       expect_equal(shape, [&](auto& backend, const Value& x) { return backend.linear(x, linear, {}); });
       for (const auto activation : {ops::Activation::kGelu, ops::Activation::kSigmoid}) {
-        expect_equal(shape, [&](auto& backend, const Value& x) {
-          return backend.linear(x, plain, {.activation = activation});
-        });
+        expect_equal(
+            shape, [&](auto& backend, const Value& x) { return backend.linear(x, plain, {.activation = activation}); });
       }
       for (const ops::Parameter* factor : {static_cast<const ops::Parameter*>(nullptr), &gamma}) {
         expect_equal(shape, [&](auto& backend, const Value& x) {
@@ -114,10 +114,13 @@ TEST(NativeBackend, MaxPoolSeesItsPadding) {
 TEST(NativeBackend, PoolingAndScaling) {
   for (const Shape shape : {Shape{1, 1, 1}, Shape{7, 7, 19}, Shape{56, 56, 8}}) {
     expect_equal(shape, [](auto& backend, const Value& x) { return backend.global_average_pool(x); }, 1e-5);
-    expect_equal(shape, [](auto& backend, const Value& x) {
-      const Value mean = backend.global_average_pool(x);
-      return backend.scale_channels(x, mean);
-    }, 1e-5);
+    expect_equal(
+        shape,
+        [](auto& backend, const Value& x) {
+          const Value mean = backend.global_average_pool(x);
+          return backend.scale_channels(x, mean);
+        },
+        1e-5);
   }
 }
 
@@ -128,15 +131,15 @@ struct AttentionCase {
 };
 
 std::vector<AttentionCase> attention_cases() {
-  return {{{2, 2, 4}, 1, {1, 1}},    {{4, 4, 8}, 2, {2, 2}},   {{6, 6, 12}, 3, {3, 3}},  {{4, 6, 16}, 2, {2, 3}},
-          {{7, 7, 64}, 2, {7, 7}},   {{14, 14, 32}, 1, {7, 7}}, {{14, 14, 64}, 2, {14, 14}}, {{5, 9, 15}, 3, {5, 3}},
-          {{16, 16, 24}, 3, {16, 16}}};
+  return {{{2, 2, 4}, 1, {1, 1}},      {{4, 4, 8}, 2, {2, 2}},  {{6, 6, 12}, 3, {3, 3}},
+          {{4, 6, 16}, 2, {2, 3}},     {{7, 7, 64}, 2, {7, 7}}, {{14, 14, 32}, 1, {7, 7}},
+          {{14, 14, 64}, 2, {14, 14}}, {{5, 9, 15}, 3, {5, 3}}, {{16, 16, 24}, 3, {16, 16}}};
 }
 
 TEST(NativeBackend, WindowAttention) {
   for (const AttentionCase& c : attention_cases()) {
-    const ops::Parameter table = random_parameter(
-        Role::kBiasTable, {(2 * c.window.height - 1) * (2 * c.window.width - 1), c.heads}, 13, 0.7f);
+    const ops::Parameter table =
+        random_parameter(Role::kBiasTable, {(2 * c.window.height - 1) * (2 * c.window.width - 1), c.heads}, 13, 0.7f);
     Shape qkv = c.map;
     qkv.channels *= 3;
     expect_equal(qkv, [&](auto& backend, const Value& x) {
@@ -156,8 +159,8 @@ TEST(NativeBackend, HalvesAreTheirCompositions) {
     const std::int64_t channels = c.map.channels;
     const ops::LayerNorm norm{random_parameter(Role::kNormScale, {channels}, 15, 0.3f, 1.0f),
                               random_parameter(Role::kNormShift, {channels}, 16, 0.3f)};
-    const ops::Parameter table = random_parameter(
-        Role::kBiasTable, {(2 * c.window.height - 1) * (2 * c.window.width - 1), c.heads}, 17, 0.7f);
+    const ops::Parameter table =
+        random_parameter(Role::kBiasTable, {(2 * c.window.height - 1) * (2 * c.window.width - 1), c.heads}, 17, 0.7f);
     const ops::Linear proj{random_parameter(Role::kLinear, {channels, channels}, 18, 0.3f),
                            random_parameter(Role::kBias, {channels}, 19, 0.3f)};
     const ops::Parameter gamma = random_parameter(Role::kLayerScale, {channels}, 20, 0.5f);
@@ -171,18 +174,28 @@ TEST(NativeBackend, HalvesAreTheirCompositions) {
       for (const int parts : {3, 2}) {
         const ops::Linear qkv{random_parameter(Role::kLinear, {parts * channels, channels}, 25, 0.3f),
                               random_parameter(Role::kBias, {parts * channels}, 26, 0.3f)};
-        expect_equal(c.map, [&](auto& backend, const Value& x) {
-          const Value q = backend.input(query, random_values(2 * query.size(), 27));
-          return backend.attention_half(x, {.norm = norm, .qkv = qkv, .bias_table = table, .proj = proj,
-                                            .heads = c.heads, .window = c.window,
-                                            .global_query = parts == 2 ? &q : nullptr,
-                                            .gamma = parts == 2 ? &gamma : nullptr});
-        }, kTolerance, threads);
+        expect_equal(
+            c.map,
+            [&](auto& backend, const Value& x) {
+              const Value q = backend.input(query, random_values(2 * query.size(), 27));
+              return backend.attention_half(x, {.norm = norm,
+                                                .qkv = qkv,
+                                                .bias_table = table,
+                                                .proj = proj,
+                                                .heads = c.heads,
+                                                .window = c.window,
+                                                .global_query = parts == 2 ? &q : nullptr,
+                                                .gamma = parts == 2 ? &gamma : nullptr});
+            },
+            kTolerance, threads);
       }
       for (const ops::Parameter* factor : {static_cast<const ops::Parameter*>(nullptr), &gamma}) {
-        expect_equal(c.map, [&](auto& backend, const Value& x) {
-          return backend.mlp_half(x, {.norm = norm, .fc1 = fc1, .fc2 = fc2, .gamma = factor});
-        }, kTolerance, threads);
+        expect_equal(
+            c.map,
+            [&](auto& backend, const Value& x) {
+              return backend.mlp_half(x, {.norm = norm, .fc1 = fc1, .fc2 = fc2, .gamma = factor});
+            },
+            kTolerance, threads);
       }
     }
   }

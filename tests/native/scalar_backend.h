@@ -51,7 +51,8 @@ class ScalarBackend final : public ops::Backend {
     each(x.shape(), [&](int n, int row, int column, int c) {
       double sum = 0.0;
       for (int tap = 0; tap < 9; ++tap) {
-        sum += at(x, n, row + tap / 3 - 1, column + tap % 3 - 1, c, 0.0) * convolution.weight.tensor.values()[c * 9 + tap];
+        sum +=
+            at(x, n, row + tap / 3 - 1, column + tap % 3 - 1, c, 0.0) * convolution.weight.tensor.values()[c * 9 + tap];
       }
       set(y, n, row, column, c, activate(sum, activation));
     });
@@ -143,8 +144,8 @@ class ScalarBackend final : public ops::Backend {
                                                      : at(*global_query, n, token_row, token_column, c, 0.0);
             score += q / std::sqrt(head_dim) * at(qkv, n, top + v, left + u, key_at + c, 0.0);
           }
-          const int bias_row = (token_row - v + window.height - 1) * (2 * window.width - 1) +
-                               (token_column - u + window.width - 1);
+          const int bias_row =
+              (token_row - v + window.height - 1) * (2 * window.width - 1) + (token_column - u + window.width - 1);
           scores.push_back(score + table[static_cast<std::size_t>(bias_row * heads + head)]);
         }
       }

@@ -303,9 +303,9 @@ TEST_F(Load, SavingRefusesWhatCannotBeLoaded) {
   Tensor large = Tensor::from_values(bias.dims, bias.tensor.values());
   large.mutable_values()[2] = 70000.0f;
   bias.tensor = large;
-  EXPECT_EQ(error_of([&] { save_model(folder_ / "m", model_, info_, DType::kF16); }),
-            "[weights] " + folder_ / "m" +
-                ": tensor \"patch_embed.proj.bias\": element 2, 70000, can't be written as f16");
+  EXPECT_EQ(
+      error_of([&] { save_model(folder_ / "m", model_, info_, DType::kF16); }),
+      "[weights] " + folder_ / "m" + ": tensor \"patch_embed.proj.bias\": element 2, 70000, can't be written as f16");
   bias.tensor = Tensor();
   EXPECT_EQ(error_of([&] { save_model(folder_ / "m", model_, info_); }),
             "[weights] " + folder_ / "m" + ": patch_embed.proj.bias has no values to write");

@@ -104,8 +104,7 @@ TEST(Npy, SaysWhatItFoundInstead) {
 
 TEST(Npy, RefusesBrokenFiles) {
   const std::string valid = read_text(reference("version1.npy"));
-  EXPECT_EQ(error_of([&] { parse(valid.substr(0, 9)); }),
-            "[npy] x.npy: cut short inside its header, file has 9 bytes");
+  EXPECT_EQ(error_of([&] { parse(valid.substr(0, 9)); }), "[npy] x.npy: cut short inside its header, file has 9 bytes");
   EXPECT_EQ(error_of([&] { parse(valid.substr(0, 127)); }), "[npy] x.npy: the header ends at byte 128, file has 127");
   EXPECT_EQ(error_of([&] { parse(valid.substr(0, 223)); }),
             "[npy] x.npy: float32 [2, 3, 4] needs 96 bytes, file has 95 behind its header");

@@ -141,8 +141,7 @@ TEST(Safetensors, RefusesTensorsThatAreNotDescribed) {
             file + "shape: expected an array of integers from 0 on, found a number that is no 64-bit integer");
   EXPECT_EQ(refusal(R"({"a":{"shape":[[1]]}})", 1),
             file + "shape: expected an array of integers from 0 on, found an array");
-  EXPECT_EQ(refusal(R"({"a":{"shape":null}})", 1),
-            file + "shape: expected an array of integers from 0 on, found null");
+  EXPECT_EQ(refusal(R"({"a":{"shape":null}})", 1), file + "shape: expected an array of integers from 0 on, found null");
   EXPECT_EQ(refusal(R"({"a":{"shape":[9223372036854775808]}})", 1),
             file + "shape: expected an array of integers from 0 on, found a number of more than 63 bits");
   EXPECT_EQ(refusal(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1,2]}})", 1),
