@@ -76,7 +76,7 @@ int run(const Options& options) {
       (whole ? results : errors).push_back(to_json(image, result, options));
     } else if (options.jsonl) {
       progress.clear();
-      print_json(to_json(image, result, options), -1);
+      print_json(to_json(image, result, options));
     } else if (whole) {
       progress.clear();
       print(to_text(image, result, options));
@@ -100,7 +100,7 @@ Command add_classify(CLI::App& program) {
   app->add_option("photos", options->photos,
                   "Photos (jpg, png, webp), folders of them, - for one on standard input, @LIST for a file with a path a line")
       ->required()
-      ->type_name("IMAGE...");
+      ->type_name("IMAGE");
   app->add_option("-k", options->k, "How many classes to show, most probable first")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();

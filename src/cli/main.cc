@@ -43,7 +43,9 @@ int run(int argc, char** argv) {
   } catch (const CLI::Success& request) {  // --help, --version
     return program.exit(request);
   } catch (const CLI::ParseError& error) {
-    return usage_error(error.what(), chosen() != nullptr ? chosen()->app->get_name() : "");
+    if (chosen() != nullptr) return usage_error(error.what(), chosen()->app->get_name());
+    const bool named = argc > 1 && argv[1][0] != '-';
+    return usage_error(named ? "there is no command " + std::string(argv[1]) : error.what(), "");
   }
   try {
     return chosen()->run();

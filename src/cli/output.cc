@@ -32,9 +32,7 @@ void print(std::string_view text) {
   fail("[output] standard output: can't be written: {}", std::generic_category().message(errno));
 }
 
-void print_json(const Json& json, int indent) {
-  print(json.dump(indent, ' ', false, Json::error_handler_t::replace) + "\n");
-}
+void print_json(const Json& json) { print(json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n"); }
 
 void notice(std::string_view sentence) { fmt::print(stderr, "gcvit: {}\n", sentence); }
 

@@ -18,8 +18,8 @@ struct ReaderGone {};
 
 /// Writes to stdout at once. Throws `ReaderGone` when nobody reads any more, `Error` when it can't be written.
 void print(std::string_view text);
-/// The object's text and a newline; bytes that aren't UTF-8 are replaced. `indent` -1 puts all on one line.
-void print_json(const Json& json, int indent = 2);
+/// The object on one line; bytes that aren't UTF-8 are replaced.
+void print_json(const Json& json);
 
 /// "gcvit: sentence" on stderr.
 void notice(std::string_view sentence);

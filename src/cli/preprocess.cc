@@ -73,7 +73,7 @@ Command add_preprocess(CLI::App& program) {
   app->add_option("photos", options->photos,
                   "Photos (jpg, png, webp), folders of them, - for one on standard input, @LIST for a file with a path a line")
       ->required()
-      ->type_name("IMAGE...");
+      ->type_name("IMAGE");
   app->add_option("-o,--output", options->output, "The .npy file to write: float32 [N,H,W,3], normalised")->required();
   options->arguments.add_photos(*app);
   app->add_option("--image-size", options->arguments.image_size,
