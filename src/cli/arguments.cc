@@ -31,7 +31,8 @@ void ModelArguments::add_threads(CLI::App& app) {
 }
 
 void ModelArguments::add_image_size(CLI::App& app) {
-  app.add_option("--image-size", image_size, "Height and width of the model's input, for weight files that don't tell them")
+  app.add_option("--image-size", image_size,
+                 "Height and width of the model's input, for weight files that don't tell them")
       ->type_name("HxW");
 }
 

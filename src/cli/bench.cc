@@ -125,8 +125,11 @@ int run(const Options& options) {
     }
   }
   if (options.json) {
-    Json json = {{"version", GCVIT_VERSION}, {"cpu", cpu_name()}, {"target", kernels::target()},
-                 {"roof_gflops", roof}, {"rows", Json::array()}};
+    Json json = {{"version", GCVIT_VERSION},
+                 {"cpu", cpu_name()},
+                 {"target", kernels::target()},
+                 {"roof_gflops", roof},
+                 {"rows", Json::array()}};
     for (const Row& row : rows) {
       json["rows"].push_back({{"model", name},
                               {"dtype", "f32"},
@@ -141,8 +144,8 @@ int run(const Options& options) {
     print_json(json);
     return 0;
   }
-  std::string text = fmt::format("{}, f32, gcvit {} on {}, SIMD target {}\nroof of {} threads: {:.0f} GFLOP/s\n\n", name,
-                                 GCVIT_VERSION, cpu_name(), kernels::target(), roof_threads, roof);
+  std::string text = fmt::format("{}, f32, gcvit {} on {}, SIMD target {}\nroof of {} threads: {:.0f} GFLOP/s\n\n",
+                                 name, GCVIT_VERSION, cpu_name(), kernels::target(), roof_threads, roof);
   text += "threads  batch  median ms     p90 ms   images/s  GFLOP/s  % of roof\n";
   for (const Row& row : rows) {
     text += fmt::format("{:>7}  {:>5}  {:>9.2f}  {:>9.2f}  {:>9.1f}  {:>7.1f}  {:>9.1f}\n", row.threads, row.batch,
@@ -155,7 +158,8 @@ int run(const Options& options) {
 }  // namespace
 
 Command add_bench(CLI::App& program) {
-  CLI::App* app = program.add_subcommand("bench", "Measure a model's speed on random images, beside this machine's roof");
+  CLI::App* app =
+      program.add_subcommand("bench", "Measure a model's speed on random images, beside this machine's roof");
   const auto options = std::make_shared<Options>();
   options->arguments.add_model(*app);
   app->add_option("--variant", options->variant,

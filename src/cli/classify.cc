@@ -47,7 +47,8 @@ Json to_json(const std::string& image, const PhotoResult& result, const Options&
 }
 
 std::string to_text(const std::string& image, const PhotoResult& result, const Options& options) {
-  std::string text = fmt::format("{}: {}\n", image, verdict(result, options).value_or(result.predictions.front().label));
+  std::string text =
+      fmt::format("{}: {}\n", image, verdict(result, options).value_or(result.predictions.front().label));
   for (const Prediction& prediction : result.predictions) {
     text += fmt::format("  {:6.2f} %  {}\n", 100.0f * prediction.probability, prediction.label);
   }
@@ -97,8 +98,9 @@ Command add_classify(CLI::App& program) {
   CLI::App* app = program.add_subcommand("classify", "Name what photos show");
   const auto options = std::make_shared<Options>();
   options->arguments.add_model(*app);
-  app->add_option("photos", options->photos,
-                  "Photos (jpg, png, webp), folders of them, - for one on standard input, @LIST for a file with a path a line")
+  app->add_option(
+         "photos", options->photos,
+         "Photos (jpg, png, webp), folders of them, - for one on standard input, @LIST for a file with a path a line")
       ->required()
       ->type_name("IMAGE");
   app->add_option("-k", options->k, "How many classes to show, most probable first")

@@ -28,14 +28,10 @@ using Labels = std::vector<std::string>;
 
 Json to_json(const evaluate::Evaluation& evaluation, const Labels& labels) {
   const evaluate::Metrics& metrics = evaluation.metrics;
-  Json json = {{"top1", metrics.top1()},
-               {"top5", metrics.top5()},
-               {"loss", metrics.loss()},
-               {"ece", metrics.calibration_error()},
-               {"count", metrics.count()},
-               {"skipped", evaluation.skipped},
-               {"per_class", Json::array()},
-               {"confusion", Json::array()}};
+  Json json = {{"top1", metrics.top1()},     {"top5", metrics.top5()},
+               {"loss", metrics.loss()},     {"ece", metrics.calibration_error()},
+               {"count", metrics.count()},   {"skipped", evaluation.skipped},
+               {"per_class", Json::array()}, {"confusion", Json::array()}};
   const auto classes = static_cast<std::int32_t>(labels.size());
   for (std::int32_t row = 0; row < classes; ++row) {
     const evaluate::ClassCount& one = metrics.per_class()[static_cast<std::size_t>(row)];
@@ -148,7 +144,8 @@ int run(const Options& options) {
 }  // namespace
 
 Command add_eval(CLI::App& program) {
-  CLI::App* app = program.add_subcommand("eval", "Measure a model on labelled photos, a folder with one of its own for each class");
+  CLI::App* app =
+      program.add_subcommand("eval", "Measure a model on labelled photos, a folder with one of its own for each class");
   const auto options = std::make_shared<Options>();
   options->arguments.add_model(*app);
   app->add_option("folder", options->folder, "The folder")->required()->type_name("DATA");

@@ -81,23 +81,26 @@ std::string classes_text(const weights::ModelInfo& info) {
   constexpr std::size_t kShown = 6;
   const std::vector<std::string> labels = classifier::class_labels(info);
   const std::size_t shown = std::min(labels.size(), kShown);
-  return fmt::format("{}: {}{}", labels.size(), fmt::join(labels.begin(), labels.begin() + static_cast<std::ptrdiff_t>(shown), ", "),
+  return fmt::format("{}: {}{}", labels.size(),
+                     fmt::join(labels.begin(), labels.begin() + static_cast<std::ptrdiff_t>(shown), ", "),
                      shown < labels.size() ? ", ..." : "");
 }
 
 std::string to_text(const Model& model, const summary::SummaryBackend& summary) {
   const model::GCViTConfig& config = model.info.config;
   std::string text;
-  const auto line = [&](std::string_view key, std::string_view value) { text += fmt::format("{:<13}{}\n", key, value); };
+  const auto line = [&](std::string_view key, std::string_view value) {
+    text += fmt::format("{:<13}{}\n", key, value);
+  };
   std::vector<std::string> windows;
   for (const ops::Window& window : config.windows) windows.push_back(fmt::format("{}x{}", window.height, window.width));
   line("model", model.name);
-  line("architecture", fmt::format("GCViT {}: dim {}, depths {}, heads {}, windows {}, MLP ratio {}{}",
-                                   model::variant_name(config), config.dim, fmt::join(config.depths, " "),
-                                   fmt::join(config.heads, " "), fmt::join(windows, " "), config.mlp_ratio,
-                                   config.layer_scale ? ", layer scale" : ""));
+  line("architecture",
+       fmt::format("GCViT {}: dim {}, depths {}, heads {}, windows {}, MLP ratio {}{}", model::variant_name(config),
+                   config.dim, fmt::join(config.depths, " "), fmt::join(config.heads, " "), fmt::join(windows, " "),
+                   config.mlp_ratio, config.layer_scale ? ", layer scale" : ""));
   line("max pool", config.pool_padding == ops::PoolPadding::kZero ? "pads with zeros (Keras)"
-                                                                 : "pads with minus infinity (PyTorch)");
+                                                                  : "pads with minus infinity (PyTorch)");
   line("input", fmt::format("{}x{} RGB", config.image_height, config.image_width));
   line("preprocess", image::describe(classifier::preprocessing_of(model.info, "auto", model.name)));
   line("classes", classes_text(model.info));
@@ -112,8 +115,8 @@ std::string to_text(const Model& model, const summary::SummaryBackend& summary) 
     line(&reason == model.info.source.inferred.data() ? "inferred" : "", reason);
   }
   if (!model.unexpected.empty()) {
-    line("left alone", fmt::format("{} tensors that belong to no layer, as {}", model.unexpected.size(),
-                                   model.unexpected.front()));
+    line("left alone",
+         fmt::format("{} tensors that belong to no layer, as {}", model.unexpected.size(), model.unexpected.front()));
   }
   line("program", fmt::format("gcvit {}, SIMD target {}", GCVIT_VERSION, kernels::target()));
   return text + "\n" + summary::to_table(summary);
@@ -135,7 +138,8 @@ int run(const Options& options) {
 }  // namespace
 
 Command add_info(CLI::App& program) {
-  CLI::App* app = program.add_subcommand("info", "Show a model: its layers, output shapes, parameters and multiply-adds");
+  CLI::App* app =
+      program.add_subcommand("info", "Show a model: its layers, output shapes, parameters and multiply-adds");
   const auto options = std::make_shared<Options>();
   options->arguments.add_model(*app);
   app->add_option("--variant", options->variant, "A published architecture instead of a file: xxtiny, ..., large_512")

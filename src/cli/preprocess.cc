@@ -30,9 +30,9 @@ classifier::Preparation preparation_of(const ModelArguments& arguments) {
   const std::string& preset = options.preprocess;
   const image::DecodeOptions decode{.apply_exif = options.apply_exif};
   if (arguments.model.empty() && preset != "auto" && options.image_height != 0) {
-    return {image::make_preprocess_config(classifier::parse_preset(preset), "", options.image_height,
-                                          options.image_width),
-            decode};
+    return {
+        image::make_preprocess_config(classifier::parse_preset(preset), "", options.image_height, options.image_width),
+        decode};
   }
   const std::string file = arguments.model_file();
   weights::LoadOptions load_options;
@@ -70,8 +70,9 @@ Command add_preprocess(CLI::App& program) {
   CLI::App* app = program.add_subcommand("preprocess", "Write the tensors that a model would see of photos");
   const auto options = std::make_shared<Options>();
   options->arguments.add_model(*app);
-  app->add_option("photos", options->photos,
-                  "Photos (jpg, png, webp), folders of them, - for one on standard input, @LIST for a file with a path a line")
+  app->add_option(
+         "photos", options->photos,
+         "Photos (jpg, png, webp), folders of them, - for one on standard input, @LIST for a file with a path a line")
       ->required()
       ->type_name("IMAGE");
   app->add_option("-o,--output", options->output, "The .npy file to write: float32 [N,H,W,3], normalised")->required();

@@ -135,8 +135,9 @@ TEST_F(Cli, InfoHasTheNumbersOfTheKerasExample) {
 TEST_F(Cli, InfoDescribesAFile) {
   const Result text = gcvit("info -m m.safetensors -t 1");
   ASSERT_EQ(text.code, 0) << text.err;
-  for (const char* part : {"dim 8, depths 2 2 2 2", "64x64 RGB", "7: red, Dark_Orange, yellow, green, blue, indigo, ...",
-                           "safetensors, canonical layout", "timm: ", "levels.3 (Level)", "SIMD target "}) {
+  for (const char* part :
+       {"dim 8, depths 2 2 2 2", "64x64 RGB", "7: red, Dark_Orange, yellow, green, blue, indigo, ...",
+        "safetensors, canonical layout", "timm: ", "levels.3 (Level)", "SIMD target "}) {
     EXPECT_NE(text.out.find(part), std::string::npos) << part << " in\n" << text.out;
   }
   const json info = json::parse(gcvit("info -m m.safetensors --json").out);
@@ -283,12 +284,9 @@ TEST_F(Cli, PreprocessAndForwardAreClassifyInTwoSteps) {
   EXPECT_EQ(weights::read_npy(folder / "x.npy").dims(), (Dims{3, 64, 64, 3}));
 
   ASSERT_EQ(shell("unzip -q y.npz -d y 2>&1 || python3 -m zipfile -e y.npz y").code, 0);
-  const std::pair<const char*, Dims> outputs[] = {{"logits", {3, 7}},
-                                                  {"pooled", {3, 64}},
-                                                  {"level1", {3, 16, 16, 8}},
-                                                  {"level2", {3, 8, 8, 16}},
-                                                  {"level3", {3, 4, 4, 32}},
-                                                  {"level4", {3, 2, 2, 64}}};
+  const std::pair<const char*, Dims> outputs[] = {{"logits", {3, 7}},         {"pooled", {3, 64}},
+                                                  {"level1", {3, 16, 16, 8}}, {"level2", {3, 8, 8, 16}},
+                                                  {"level3", {3, 4, 4, 32}},  {"level4", {3, 2, 2, 64}}};
   for (const auto& [name, dims] : outputs) {
     EXPECT_EQ(weights::read_npy(folder / ("y/" + std::string(name) + ".npy")).dims(), dims) << name;
   }
@@ -307,7 +305,8 @@ TEST_F(Cli, PreprocessAndForwardAreClassifyInTwoSteps) {
 TEST_F(Cli, PreprocessNeedsNoModelWithPresetAndSize) {
   photo(1);
   for (const char* preset : {"keras", "keras-train", "timm", "nvlabs"}) {
-    const Result result = gcvit(std::string("preprocess photo1.png -o x.npy --image-size 48x80 --preprocess ") + preset);
+    const Result result =
+        gcvit(std::string("preprocess photo1.png -o x.npy --image-size 48x80 --preprocess ") + preset);
     EXPECT_EQ(result.code, 0) << result.err;
     EXPECT_EQ(result.out, "");
     EXPECT_EQ(weights::read_npy(folder / "x.npy").dims(), (Dims{1, 48, 80, 3}));
@@ -338,7 +337,8 @@ TEST_F(Cli, ForwardRefusesWhatIsNotItsInput) {
   std::string doubles = read_text(folder / "small.npy");
   doubles.replace(doubles.find("<f4"), 3, "<f8");
   write_text(folder / "doubles.npy", doubles);
-  expect_failure("forward -m m.safetensors small.npy -o y.npz", "expected [N, 64, 64, 3] with N at least 1, found [1, 32, 32, 3]");
+  expect_failure("forward -m m.safetensors small.npy -o y.npz",
+                 "expected [N, 64, 64, 3] with N at least 1, found [1, 32, 32, 3]");
   expect_failure("forward -m m.safetensors flat.npy -o y.npz", "found [64, 64, 3]");
   expect_failure("forward -m m.safetensors none.npy -o y.npz", "none.npy");
   expect_failure("forward -m m.safetensors nchw.npy -o y.npz", "found [1, 3, 64, 64]");
@@ -419,7 +419,8 @@ TEST_F(Cli, BenchReportsEveryRow) {
 TEST_F(Cli, WhenTheReaderHasGoneItEndsQuietly) {
   std::filesystem::create_directory(folder / "many");
   for (unsigned i = 0; i < 40; ++i) write_text(folder / ("many/" + std::to_string(i) + ".png"), testing::blob_png(i));
-  const Result result = shell("{ \"$G\" classify -m m.safetensors --jsonl many --batch 1; echo code $? >&2; } | head -n 1");
+  const Result result =
+      shell("{ \"$G\" classify -m m.safetensors --jsonl many --batch 1; echo code $? >&2; } | head -n 1");
   EXPECT_EQ(std::count(result.out.begin(), result.out.end(), '\n'), 1);
   EXPECT_EQ(result.err, "code 0\n");
 }
