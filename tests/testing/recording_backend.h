@@ -70,7 +70,7 @@ class RecordingBackend : public ops::Backend {
   void release(std::int32_t id) noexcept override { --handles[static_cast<std::size_t>(id)]; }
 
  protected:
-  static std::string text(const Value& value) { return "v" + std::to_string(value.id()); }
+  static std::string text(const Value& value) { return fmt::format("v{}", value.id()); }
   static std::string text(ops::Activation activation) {
     return activation == ops::Activation::kNone ? "" : activation == ops::Activation::kGelu ? ", gelu" : ", sigmoid";
   }
