@@ -37,8 +37,9 @@ std::string to_table(const SummaryBackend& summary) {
   std::string table;
   const auto row = [&](std::string_view name, std::string_view shape, std::string_view parameters,
                        std::string_view macs) {
-    fmt::format_to(std::back_inserter(table), "{:<{}}  {:<{}}{:>{}}{:>{}}\n", name, name_width, shape, kShapeWidth,
+    fmt::format_to(std::back_inserter(table), "{:<{}}  {:<{}}{:>{}}{:>{}}", name, name_width, shape, kShapeWidth,
                    parameters, kNumberWidth, macs, kNumberWidth);
+    table.erase(table.find_last_not_of(' ') + 1) += '\n';
   };
   const std::string line = std::string(name_width + 2 + kShapeWidth + 2 * kNumberWidth, '-') + "\n";
 

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "classifier/photo_queue.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <new>
+
+#include "tensor/error.h"
+
+namespace gcvit::classifier {
+namespace {
+
+/// Every fifth photo is broken; the others' tensors are full of their index.
+void prepare(std::size_t index, std::span<float> tensor, image::PreprocessScratch&) {
+  if (index % 5 == 3) fail("[test] photo {}", index);
+  std::fill(tensor.begin(), tensor.end(), static_cast<float>(index));
+}
+
+TEST(PhotoQueue, HandsOutInOrderWhateverItsSizes) {
+  for (std::size_t round = 0; round < 60; ++round) {
+    const std::size_t count = 3 * round;
+    PhotoQueue queue(count, 16, 1 + round % 7, 1 + static_cast<int>(round % 5), prepare);
+    std::size_t seen = 0;
+    while (const PhotoQueue::Photo* photo = queue.next()) {
+      ASSERT_EQ(photo->index, seen);
+      if (seen % 5 == 3) {
+        EXPECT_EQ(photo->error, "[test] photo " + std::to_string(seen));
+      } else {
+        EXPECT_EQ(photo->error, "");
+        EXPECT_EQ(photo->tensor, std::vector<float>(16, static_cast<float>(seen)));
+      }
+      ++seen;
+    }
+    EXPECT_EQ(seen, count);
+    EXPECT_EQ(queue.next(), nullptr);
+  }
+}
+
+TEST(PhotoQueue, MayBeLeftBeforeItsEnd) {
+  for (std::size_t round = 0; round < 30; ++round) {
+    PhotoQueue queue(100, 16, 4, 3, prepare);
+    for (std::size_t i = 0; i < round; ++i) ASSERT_NE(queue.next(), nullptr);
+  }
+}
+
+TEST(PhotoQueue, RunsNoFurtherAheadThanItsCapacity) {
+  std::atomic<std::size_t> begun = 0;
+  PhotoQueue queue(1000, 1, 6, 3, [&](std::size_t, std::span<float>, image::PreprocessScratch&) { ++begun; });
+  for (std::size_t taken = 1; taken <= 200; ++taken) {
+    ASSERT_NE(queue.next(), nullptr);
+    EXPECT_LE(begun.load(), taken - 1 + 6);
+  }
+}
+
+TEST(PhotoQueue, APhotoTooLargeForMemorySpoilsItselfAlone) {
+  PhotoQueue queue(2, 1, 2, 1, [](std::size_t index, std::span<float>, image::PreprocessScratch&) {
+    if (index == 0) throw std::bad_alloc();
+  });
+  EXPECT_NE(queue.next()->error.find("not enough memory"), std::string::npos);
+  EXPECT_EQ(queue.next()->error, "");
+}
+
+}  // namespace
+}  // namespace gcvit::classifier
