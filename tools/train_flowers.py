@@ -100,6 +100,7 @@ def main() -> None:
         export(raw if arguments.raw else saved["ema"], arguments.out)
 
     if "eval" in wanted:
+        torch.set_num_threads(arguments.workers)
         result = evaluate(arguments.out, arguments.data, val)
         write_result(result, arguments.split.with_suffix(".json"))
         print({key: value for key, value in result.items() if key not in ("predicted", "model")})
