@@ -1,7 +1,7 @@
 """Optimisers: Muon for the big matrices, AdamW for everything else.
 
 Muon (Jordan et al., 2024) replaces the momentum of a matrix by the nearest orthogonal one, found by a Newton-Schulz
-iteration. In trials of 200 steps here it needed about half the steps of AdamW for the same loss.
+iteration. In a short trial here its loss after 75 steps was that of AdamW after 125, at one learning rate each.
 """
 
 from __future__ import annotations
