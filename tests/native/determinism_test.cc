@@ -1,37 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// An image's numbers are its own: the same bits alone and in any batch, on any number of threads; and a run that
-// repeats the last one allocates nothing.
+// An image's numbers are its own: the same bits alone and in any batch, on any number of threads.
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cstdlib>
 #include <cstring>
 #include <map>
-#include <new>
 
 #include "native/native_backend.h"
 #include "tests/native/test_model.h"
-
-namespace {
-std::atomic<std::int64_t> allocations{0};
-}  // namespace
-
-// Counts every allocation of this program, so that a test can see a run make none.
-void* operator new(std::size_t size) {
-  ++allocations;
-  if (void* memory = std::malloc(size)) return memory;
-  throw std::bad_alloc();
-}
-void* operator new(std::size_t size, std::align_val_t alignment) {
-  ++allocations;
-  const auto boundary = static_cast<std::size_t>(alignment);
-  if (void* memory = std::aligned_alloc(boundary, (size + boundary - 1) / boundary * boundary)) return memory;
-  throw std::bad_alloc();
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
 
 namespace gcvit::native {
 namespace {
@@ -84,23 +59,6 @@ TEST_F(Determinism, SameBitsInAnyBatchAndOnAnyThreadCount) {
             << name << " with " << threads << " threads in a batch of " << batch;
       }
     }
-  }
-}
-
-TEST_F(Determinism, SteadyStateAllocatesNothing) {
-  for (const int threads : {1, 2}) {
-    ThreadPool pool(threads);
-    NativeBackend backend(pool);
-    const auto infer = [&] {
-      backend.start(3);
-      const Value logits = model_.forward(backend, backend.input(kImage, std::span(images_).first(3 * kImage.size())));
-      return backend.read(logits)[0];
-    };
-    infer();
-    infer();
-    const std::int64_t before = allocations;
-    infer();
-    EXPECT_EQ(allocations - before, 0) << threads << " threads";
   }
 }
 
