@@ -11,9 +11,7 @@ target_include_directories(gcvit_compile_options INTERFACE
 if(GCVIT_SANITIZE)
   target_compile_options(gcvit_compile_options INTERFACE
     -fsanitize=${GCVIT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
-  # A test replaces operator new to count allocations; the sanitizers' own would be a second one.
-  target_link_options(gcvit_compile_options INTERFACE
-    -fsanitize=${GCVIT_SANITIZE} -Wl,--allow-multiple-definition)
+  target_link_options(gcvit_compile_options INTERFACE -fsanitize=${GCVIT_SANITIZE})
 endif()
 
 function(gcvit_room name)
