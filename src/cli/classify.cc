@@ -98,11 +98,7 @@ Command add_classify(CLI::App& program) {
   CLI::App* app = program.add_subcommand("classify", "Name what photos show");
   const auto options = std::make_shared<Options>();
   options->arguments.add_model(*app);
-  app->add_option(
-         "photos", options->photos,
-         "Photos (jpg, png, webp), folders of them, - for one on standard input, @LIST for a file with a path a line")
-      ->required()
-      ->type_name("IMAGE");
+  add_photo_list(*app, options->photos);
   app->add_option("-k", options->k, "How many classes to show, most probable first")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();

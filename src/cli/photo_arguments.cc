@@ -42,4 +42,12 @@ PhotoArguments::PhotoArguments(const std::vector<std::string>& arguments) {
   }
 }
 
+void add_photo_list(CLI::App& app, std::vector<std::string>& photos) {
+  app.add_option(
+         "photos", photos,
+         "Photos (jpg, png, webp), folders of them, - for one on standard input, @LIST for a file with a path a line")
+      ->required()
+      ->type_name("IMAGE");
+}
+
 }  // namespace gcvit::cli

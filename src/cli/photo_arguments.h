@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <CLI/CLI.hpp>
+
 #include <cstddef>
 #include <string>
 #include <vector>
@@ -24,5 +26,8 @@ class PhotoArguments {
   std::vector<std::byte> stdin_bytes_;
   std::vector<Photo> photos_;
 };
+
+/// Registers the positional list of photos that `classify` and `preprocess` take.
+void add_photo_list(CLI::App& app, std::vector<std::string>& photos);
 
 }  // namespace gcvit::cli

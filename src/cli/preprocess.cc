@@ -70,11 +70,7 @@ Command add_preprocess(CLI::App& program) {
   CLI::App* app = program.add_subcommand("preprocess", "Write the tensors that a model would see of photos");
   const auto options = std::make_shared<Options>();
   options->arguments.add_model(*app);
-  app->add_option(
-         "photos", options->photos,
-         "Photos (jpg, png, webp), folders of them, - for one on standard input, @LIST for a file with a path a line")
-      ->required()
-      ->type_name("IMAGE");
+  add_photo_list(*app, options->photos);
   app->add_option("-o,--output", options->output, "The .npy file to write: float32 [N,H,W,3], normalised")->required();
   options->arguments.add_photos(*app);
   app->add_option("--image-size", options->arguments.image_size,
