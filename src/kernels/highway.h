@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which of Highway's targets the kernels are compiled for: on x86 SSE2, SSE4, AVX2 and AVX-512 (the steps between them
+// Which of Highway's targets the kernels are compiled for: on x86 SSE4, AVX2, AVX-512 and below them SSE2 (plain scalars
+// with Debian 12's Highway; the steps between them
 // change nothing for f32), on Arm NEON. SVE is left out: the kernels keep vectors in arrays, which its sizeless types
 // don't allow. Include this before anything of Highway.
 #pragma once
