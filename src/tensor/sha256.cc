@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tensor/sha256.h"
+
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <new>
+#include <system_error>
+#include <vector>
+
+#include "tensor/error.h"
+
+namespace gcvit {
+namespace {
+
+constexpr std::size_t kBlock = std::size_t{1} << 20;
+
+void check(int result) {
+  if (result != 1) fail("[sha256] libcrypto: expected SHA-256, found none in this installation");
+}
+
+struct Descriptor {
+  int number;
+  explicit Descriptor(int number) : number(number) {}
+  ~Descriptor() {
+    if (number >= 0) ::close(number);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+};
+
+}  // namespace
+
+struct Sha256::State {
+  EVP_MD_CTX* context = EVP_MD_CTX_new();
+
+  State() {
+    if (context == nullptr) throw std::bad_alloc();
+  }
+  ~State() { EVP_MD_CTX_free(context); }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+
+  void start() { check(EVP_DigestInit_ex(context, EVP_sha256(), nullptr)); }
+};
+
+Sha256::Sha256() : state_(std::make_unique<State>()) { state_->start(); }
+Sha256::~Sha256() = default;
+Sha256::Sha256(Sha256&&) noexcept = default;
+Sha256& Sha256::operator=(Sha256&&) noexcept = default;
+
+void Sha256::update(std::span<const std::byte> bytes) {
+  check(EVP_DigestUpdate(state_->context, bytes.data(), bytes.size()));
+}
+
+std::string Sha256::finish() {
+  std::array<unsigned char, 32> digest;
+  check(EVP_DigestFinal_ex(state_->context, digest.data(), nullptr));
+  state_->start();
+  return fmt::format("{:02x}", fmt::join(digest, ""));
+}
+
+std::string sha256_of_file(const std::string& path) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  Sha256 hash;
+  std::vector<std::byte> block(kBlock);
+  while (true) {
+    const ssize_t count = file.number < 0 ? -1 : ::read(file.number, block.data(), block.size());
+    if (count < 0 && file.number >= 0 && errno == EINTR) continue;
+    if (count < 0) fail("[file] {}: can't be read: {}", path, std::generic_category().message(errno));
+    if (count == 0) return hash.finish();
+    hash.update(std::span(block).first(static_cast<std::size_t>(count)));
+  }
+}
+
+}  // namespace gcvit
