@@ -127,7 +127,11 @@ LoadedModel load_model(RawFile raw, const std::string& file, const LoadOptions& 
   loaded.model = std::make_unique<model::GCViT>(config);
 
   std::map<std::string_view, const Tensor*> by_name;
-  for (const NamedTensor& entry : canonical.tensors) by_name.emplace(entry.name, &entry.tensor);
+  for (const NamedTensor& entry : canonical.tensors) {
+    if (!by_name.emplace(entry.name, &entry.tensor).second) {
+      fail("[weights] {}: two tensors are {}", file, in_quotes(entry.name));
+    }
+  }
   const bool headless = !by_name.contains("head.weight") && !by_name.contains("head.bias");
   if (options.classes && headless) loaded.report.new_head = true;
 

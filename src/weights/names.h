@@ -17,9 +17,10 @@ enum class Layout : std::uint8_t {
   kCanonical,  ///< our own files: NVlabs' names, without index buffers
   kNvlabs,     ///< NVlabs' state_dict
   kTimm,       ///< timm's state_dict
+  kJax,        ///< a flattened JAX pytree: canonical names with JAX' leaves and kernels, or flaim's module names
 };
 
-/// "canonical", "nvlabs", "timm".
+/// "canonical", "nvlabs", "timm", "jax".
 std::string_view name_of(Layout layout);
 
 /// The layout that most names belong to; nullopt when none looks like GCViT. NVlabs' names give kNvlabs: only a
@@ -32,7 +33,7 @@ std::optional<std::string> canonical_name(Layout layout, std::string_view name);
 /// What `layout` calls the tensor with this canonical name.
 std::string layout_name(Layout layout, std::string_view canonical);
 
-/// True for buffers that carry no weights (relative_position_index): readers skip them.
+/// True for buffers that carry no weights (NVlabs' relative_position_index, flaim's rel_pos_ind): readers skip them.
 bool is_index_buffer(std::string_view name);
 
 /// Removes the wrappers `module.`, `_orig_mod.` and `model.` as long as all names have one of them in front.
@@ -44,8 +45,8 @@ struct Canonical {
   std::vector<std::string> unexpected;  ///< names the layout doesn't know, as the file has them
 };
 
-/// Renames, reshapes where a layout stores another rank (timm's squeeze-and-excitation layers are 1x1 convolutions) and
-/// drops index buffers.
+/// Renames, reshapes where a layout stores another rank (timm's squeeze-and-excitation layers are 1x1 convolutions),
+/// reorders the axes of kernels that JAX keeps as [..., in, out], and drops index buffers.
 Canonical to_canonical(Layout layout, std::vector<NamedTensor> tensors);
 
 /// The way back: a canonical tensor under `layout`'s name and shape.

@@ -40,16 +40,57 @@ TEST(Names, TimmNamesThatAreNoneAreNotMapped) {
   }
 }
 
-TEST(Names, EveryParameterHasOneTimmNameAndComesBack) {
+TEST(Names, JaxLocalAndGlobalBlocksNameTheirProductsDifferently) {
+  const std::string block = "GCViTStage_1.GCViTBlock_";
+  const std::string local = ".WindowMHSA_0.QKV_0.Dense_0.kernel";
+  const std::string global = ".WindowMHSA_0.Dense_0.kernel";
+  EXPECT_EQ(canonical_name(Layout::kJax, block + "2" + local), "levels.1.blocks.2.attn.qkv.weight");
+  EXPECT_EQ(canonical_name(Layout::kJax, block + "3" + global), "levels.1.blocks.3.attn.qkv.weight");
+  EXPECT_EQ(canonical_name(Layout::kJax, block + "2" + global), std::nullopt);
+  EXPECT_EQ(canonical_name(Layout::kJax, block + "3" + local), std::nullopt);
+}
+
+TEST(Names, JaxPathsMayHaveSlashesAndTheirCollection) {
+  for (const std::string name :
+       {"params/GCViTStage_1/GCViTDownsample_0/LayerNorm_1/scale", "GCViTStage_1.GCViTDownsample_0.LayerNorm_1.scale",
+        "params/levels/0/downsample/norm2/scale", "levels.0.downsample.norm2.scale"}) {
+    EXPECT_EQ(canonical_name(Layout::kJax, name), "levels.0.downsample.norm2.weight") << name;
+  }
+  EXPECT_EQ(canonical_name(Layout::kJax, "params/head/kernel"), "head.weight");
+  EXPECT_EQ(canonical_name(Layout::kJax, "levels/3/blocks/0/attn/relative_position_bias_table"),
+            "levels.3.blocks.0.attn.relative_position_bias_table");
+  EXPECT_EQ(canonical_name(Layout::kJax, "batch_stats/mean"), std::nullopt);
+}
+
+TEST(Names, JaxKernelsGetOurAxes) {
+  std::vector<NamedTensor> tensors;
+  tensors.push_back({"params/head/kernel", Tensor::from_values({2, 3}, std::vector<float>{0, 1, 2, 3, 4, 5})});
+  tensors.push_back({"params/patch_embed/proj/kernel", Tensor(DType::kF32, {3, 3, 5, 7})});
+  tensors.push_back({"params/levels/0/downsample/conv/0/kernel", Tensor(DType::kF32, {3, 3, 1, 7})});
+  tensors.push_back({"rel_pos_ind/GCViTStage_0/rel_pos_ind", Tensor(DType::kI32, {4, 4})});
+  ASSERT_EQ(detect_layout(tensors), Layout::kJax);
+  const Canonical canonical = to_canonical(Layout::kJax, tensors);
+  ASSERT_EQ(canonical.tensors.size(), 3u);
+  EXPECT_TRUE(canonical.unexpected.empty());
+  EXPECT_TRUE(std::ranges::equal(canonical.tensors[0].tensor.values(), std::vector<float>{0, 3, 1, 4, 2, 5}));
+  EXPECT_EQ(canonical.tensors[1].tensor.dims(), (Dims{7, 5, 3, 3}));
+  EXPECT_EQ(canonical.tensors[2].tensor.dims(), (Dims{7, 1, 3, 3}));
+}
+
+TEST(Names, EveryParameterHasOneNameInEachLayoutAndComesBack) {
   model::GCViTConfig config;
   config.layer_scale = true;
   const model::GCViT model(config);
-  std::set<std::string> names;
-  for (const model::Parameter* parameter : model.parameters()) {
-    const std::string name = layout_name(Layout::kTimm, parameter->name);
-    EXPECT_TRUE(names.insert(name).second) << name;
-    EXPECT_EQ(canonical_name(Layout::kTimm, name), parameter->name);
-    EXPECT_EQ(layout_name(Layout::kNvlabs, parameter->name), parameter->name);
+  for (const Layout layout : {Layout::kNvlabs, Layout::kTimm, Layout::kJax}) {
+    std::set<std::string> names;
+    for (const model::Parameter* parameter : model.parameters()) {
+      const std::string name = layout_name(layout, parameter->name);
+      EXPECT_TRUE(names.insert(name).second) << name;
+      EXPECT_EQ(canonical_name(layout, name), parameter->name);
+      if (layout == Layout::kNvlabs) {
+        EXPECT_EQ(name, parameter->name);
+      }
+    }
   }
 }
 
