@@ -168,6 +168,7 @@ Value NativeBackend::window_attention(const Value& qkv, const Value* global_quer
 
 Value NativeBackend::attention_half(const Value& x, const ops::AttentionHalf& half) {
   const Shape shape = ops::attention_half_shape(x.shape(), half);
+  if (ops::whole_windows(shape, half.window) != shape) return Backend::attention_half(x, half);
   const std::int32_t tokens = half.window.tokens();
   const std::int32_t head_dim = shape.channels / half.heads;
   const AttentionWalk walk{.grid = WindowGrid(shape, half.window),

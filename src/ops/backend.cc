@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/backend.h"
 
+#include "ops/shape.h"
 #include "tensor/error.h"
 
 namespace gcvit::ops {
@@ -16,9 +17,13 @@ Value::~Value() {
 }
 
 Value Backend::attention_half(const Value& x, const AttentionHalf& half) {
-  const Value normalized = layer_norm(x, half.norm);
+  const Shape whole = whole_windows(x.shape(), half.window);
+  const bool padded = whole != x.shape();
+  Value normalized = layer_norm(x, half.norm);
+  if (padded) normalized = pad_bottom_right(normalized, whole.height, whole.width);
   const Value qkv = linear(normalized, half.qkv, {});
-  const Value attended = window_attention(qkv, half.global_query, half.bias_table, half.heads, half.window);
+  Value attended = window_attention(qkv, half.global_query, half.bias_table, half.heads, half.window);
+  if (padded) attended = crop(attended, x.shape().height, x.shape().width);
   const Residual residual{x, half.gamma, half.drop_path};
   return linear(attended, half.proj, {.residual = &residual});
 }

@@ -40,10 +40,11 @@ struct Epilogue {
   const Residual* residual = nullptr;
 };
 
-/// Windowed multi-head self-attention and its residual: x + gamma * proj(attention(qkv(LN(x)))).
+/// Windowed multi-head self-attention and its residual: x + gamma * proj(attention(qkv(LN(x)))). Positions that pad the
+/// map to whole windows have zeros for LN(x) and take part in attention as all others do.
 struct AttentionHalf {
   const LayerNorm& norm;
-  const Linear& qkv;            ///< C -> 3C as [3][heads][head_dim], or C -> 2C (k, v) when `global_query` is set
+  const Linear& qkv;  ///< C -> 3C as [3][heads][head_dim], or C -> 2C (k, v) when `global_query` is set
   const Parameter& bias_table;  ///< [(2h-1)(2w-1), heads]
   const Linear& proj;
   std::int32_t heads;
@@ -92,8 +93,16 @@ class Backend {
   /// softmax(q k^T / sqrt(head_dim) + bias) v inside each h x w window and head. H, W are multiples of h, w.
   virtual Value window_attention(const Value& qkv, const Value* global_query, const Parameter& bias_table,
                                  std::int32_t heads, Window window) = 0;
+  /// H x W x C -> height x width x C, no side smaller: zeros at the bottom and on the right.
+  virtual Value pad_bottom_right(const Value& x, std::int32_t height, std::int32_t width) = 0;
+  /// H x W x C -> height x width x C, no side larger: what is in the top left corner.
+  virtual Value crop(const Value& x, std::int32_t height, std::int32_t width) = 0;
+  /// H x W x C -> height x width x C, each channel by itself: cubic convolution with a = -0.75, half-pixel centres, no
+  /// antialiasing, the edge repeated beyond the border (tensor/bicubic.h); PyTorch's interpolate(mode="bicubic").
+  virtual Value resize_bicubic(const Value& x, std::int32_t height, std::int32_t width) = 0;
 
-  /// The attention half of a block. The default is its plain composition of the operations above.
+  /// The attention half of a block. The default is its plain composition of the operations above. A map that isn't made
+  /// of whole windows is padded behind the normalisation, and what attention makes of the padding is cropped away.
   virtual Value attention_half(const Value& x, const AttentionHalf& half);
   /// The MLP half of a block. The default is its plain composition of the operations above.
   virtual Value mlp_half(const Value& x, const MlpHalf& half);

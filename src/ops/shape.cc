@@ -109,11 +109,40 @@ Shape window_attention_shape(const Shape& qkv, const Shape* global_query, const 
   return with_channels(qkv, qkv.channels / parts);
 }
 
+Shape pad_bottom_right_shape(const Shape& x, std::int32_t height, std::int32_t width) {
+  if (height < x.height || width < x.width) {
+    fail("[ops] pad_bottom_right: expected at least {}x{}, found {}x{}", x.height, x.width, height, width);
+  }
+  return {height, width, x.channels};
+}
+
+Shape crop_shape(const Shape& x, std::int32_t height, std::int32_t width) {
+  if (height < 1 || width < 1 || height > x.height || width > x.width) {
+    fail("[ops] crop: expected 1x1 to {}x{}, found {}x{}", x.height, x.width, height, width);
+  }
+  return {height, width, x.channels};
+}
+
+Shape resize_bicubic_shape(const Shape& x, std::int32_t height, std::int32_t width) {
+  if (height < 1 || width < 1 || x.height < 1 || x.width < 1) {
+    fail("[ops] resize_bicubic: expected maps with a position, found {}x{} to be resized to {}x{}", x.height, x.width,
+         height, width);
+  }
+  return {height, width, x.channels};
+}
+
+Shape whole_windows(const Shape& x, Window window) {
+  if (window.height < 1 || window.width < 1) return x;  // window_attention refuses them
+  return {(x.height + window.height - 1) / window.height * window.height,
+          (x.width + window.width - 1) / window.width * window.width, x.channels};
+}
+
 Shape attention_half_shape(const Shape& x, const AttentionHalf& half) {
-  const Shape qkv = linear_shape(layer_norm_shape(x, half.norm), half.qkv, {});
+  const Shape normalized = whole_windows(layer_norm_shape(x, half.norm), half.window);
+  const Shape qkv = linear_shape(normalized, half.qkv, {});
   const Shape* query = half.global_query == nullptr ? nullptr : &half.global_query->shape();
   const Shape attended = window_attention_shape(qkv, query, half.bias_table, half.heads, half.window);
-  if (linear_shape(attended, half.proj, {}) != x) {
+  if (linear_shape(crop_shape(attended, x.height, x.width), half.proj, {}) != x) {
     fail("[ops] attention_half \"{}\": expected an output of {}", half.proj.weight.name, to_string(x));
   }
   return x;

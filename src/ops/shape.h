@@ -16,7 +16,13 @@ Shape global_average_pool_shape(const Shape& x);
 Shape scale_channels_shape(const Shape& x, const Shape& scale);
 Shape window_attention_shape(const Shape& qkv, const Shape* global_query, const Parameter& bias_table,
                              std::int32_t heads, Window window);
+Shape pad_bottom_right_shape(const Shape& x, std::int32_t height, std::int32_t width);
+Shape crop_shape(const Shape& x, std::int32_t height, std::int32_t width);
+Shape resize_bicubic_shape(const Shape& x, std::int32_t height, std::int32_t width);
 Shape attention_half_shape(const Shape& x, const AttentionHalf& half);
 Shape mlp_half_shape(const Shape& x, const MlpHalf& half);
+
+/// `x` with its sides rounded up to multiples of the window's: what the attention half of a block works on.
+Shape whole_windows(const Shape& x, Window window);
 
 }  // namespace gcvit::ops

@@ -80,6 +80,18 @@ Value SummaryBackend::window_attention(const Value& qkv, const Value* global_que
   return make_value(shape);
 }
 
+Value SummaryBackend::pad_bottom_right(const Value& x, std::int32_t height, std::int32_t width) {
+  return make_value(ops::pad_bottom_right_shape(x.shape(), height, width));
+}
+
+Value SummaryBackend::crop(const Value& x, std::int32_t height, std::int32_t width) {
+  return make_value(ops::crop_shape(x.shape(), height, width));
+}
+
+Value SummaryBackend::resize_bicubic(const Value& x, std::int32_t height, std::int32_t width) {
+  return make_value(ops::resize_bicubic_shape(x.shape(), height, width));
+}
+
 void SummaryBackend::enter_scope(std::string_view name, std::string_view type) {
   if (scopes_++ == 0) {
     layers_.emplace_back();

@@ -136,6 +136,39 @@ std::vector<AttentionCase> attention_cases() {
           {{14, 14, 64}, 2, {14, 14}}, {{5, 9, 15}, 3, {5, 3}}, {{16, 16, 24}, 3, {16, 16}}};
 }
 
+/// Maps that are padded to whole windows: at the bottom, on the right, both, and smaller than a window.
+std::vector<AttentionCase> padded_attention_cases() {
+  return {{{5, 4, 8}, 2, {2, 2}}, {{4, 5, 16}, 2, {2, 3}}, {{10, 8, 32}, 1, {7, 7}}, {{1, 2, 12}, 3, {3, 3}}};
+}
+
+TEST(NativeBackend, PaddingAndCropping) {
+  for (const Shape shape : {Shape{1, 1, 1}, Shape{4, 3, 5}, Shape{7, 10, 16}}) {
+    for (const int down : {0, 3}) {
+      for (const int right : {0, 2}) {
+        const std::int32_t height = shape.height + down;
+        const std::int32_t width = shape.width + right;
+        expect_equal(
+            shape, [&](auto& backend, const Value& x) { return backend.pad_bottom_right(x, height, width); }, 0.0);
+        expect_equal(
+            {height, width, shape.channels},
+            [&](auto& backend, const Value& x) { return backend.crop(x, shape.height, shape.width); }, 0.0);
+      }
+    }
+  }
+}
+
+TEST(NativeBackend, ResizingBicubically) {
+  for (const Shape shape : {Shape{1, 1, 1}, Shape{1, 6, 3}, Shape{5, 1, 2}, Shape{7, 8, 16}, Shape{14, 10, 5}}) {
+    for (const ops::Window size : {ops::Window{1, 1}, ops::Window{7, 7}, ops::Window{3, 16}}) {
+      expect_equal(shape,
+                   [&](auto& backend, const Value& x) { return backend.resize_bicubic(x, size.height, size.width); });
+    }
+    expect_equal(
+        shape, [&](auto& backend, const Value& x) { return backend.resize_bicubic(x, shape.height, shape.width); },
+        0.0);
+  }
+}
+
 TEST(NativeBackend, WindowAttention) {
   for (const AttentionCase& c : attention_cases()) {
     const ops::Parameter table =
@@ -155,7 +188,9 @@ TEST(NativeBackend, WindowAttention) {
 }
 
 TEST(NativeBackend, HalvesAreTheirCompositions) {
-  for (const AttentionCase& c : attention_cases()) {
+  std::vector<AttentionCase> cases = attention_cases();
+  for (const AttentionCase& padded : padded_attention_cases()) cases.push_back(padded);
+  for (const AttentionCase& c : cases) {
     const std::int64_t channels = c.map.channels;
     const ops::LayerNorm norm{random_parameter(Role::kNormScale, {channels}, 15, 0.3f, 1.0f),
                               random_parameter(Role::kNormShift, {channels}, 16, 0.3f)};

@@ -3,6 +3,7 @@
 // with the code under test but the shape rules. Fused halves are the compositions that ops/ gives.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <deque>
 #include <limits>
@@ -159,6 +160,45 @@ class ScalarBackend final : public ops::Backend {
         }
         set(y, n, row, column, c, value);
       }
+    });
+    return y;
+  }
+
+  Value pad_bottom_right(const Value& x, std::int32_t height, std::int32_t width) override {
+    const Value y = make(ops::pad_bottom_right_shape(x.shape(), height, width));
+    each(y.shape(),
+         [&](int n, int row, int column, int c) { set(y, n, row, column, c, at(x, n, row, column, c, 0.0)); });
+    return y;
+  }
+
+  Value crop(const Value& x, std::int32_t height, std::int32_t width) override {
+    const Value y = make(ops::crop_shape(x.shape(), height, width));
+    each(y.shape(),
+         [&](int n, int row, int column, int c) { set(y, n, row, column, c, at(x, n, row, column, c, 0.0)); });
+    return y;
+  }
+
+  Value resize_bicubic(const Value& x, std::int32_t height, std::int32_t width) override {
+    const Shape in = x.shape();
+    const Value y = make(ops::resize_bicubic_shape(in, height, width));
+    // Every position within two of the centre, weighted by Keys' kernel; outside stands what is on the edge.
+    const auto weight = [](double distance) {
+      const double d = std::abs(distance);
+      if (d >= 2.0) return 0.0;
+      return d < 1.0 ? 1.25 * d * d * d - 2.25 * d * d + 1.0 : -0.75 * d * d * d + 3.75 * d * d - 6.0 * d + 3.0;
+    };
+    each(y.shape(), [&](int n, int row, int column, int c) {
+      const double centre_y = (row + 0.5) * in.height / height - 0.5;
+      const double centre_x = (column + 0.5) * in.width / width - 0.5;
+      double sum = 0.0;
+      for (int v = -3; v < in.height + 3; ++v) {
+        for (int u = -3; u < in.width + 3; ++u) {
+          const double factor = weight(v - centre_y) * weight(u - centre_x);
+          if (factor == 0.0) continue;
+          sum += factor * at(x, n, std::clamp(v, 0, in.height - 1), std::clamp(u, 0, in.width - 1), c, 0.0);
+        }
+      }
+      set(y, n, row, column, c, sum);
     });
     return y;
   }

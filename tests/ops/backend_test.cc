@@ -50,6 +50,17 @@ TEST_F(Composition, GlobalAttentionHalfWithLayerScaleAndDropPath) {
                                    "v5 = linear(v4, proj, residual v0, gamma gamma, drop_path 0.25)"}));
 }
 
+TEST_F(Composition, AttentionHalfOfAMapThatIsPaddedToWholeWindows) {
+  const Linear qkv = testing::linear("qkv", 8, 24);
+  const Parameter table = testing::parameter("table", Role::kBiasTable, {35, 2});
+  const Value y = backend_.attention_half(
+      x_, {.norm = norm_, .qkv = qkv, .bias_table = table, .proj = proj_, .heads = 2, .window = {3, 4}});
+  EXPECT_EQ(y.shape(), x_.shape());
+  EXPECT_EQ(backend_.lines, (Lines{"v2 = layer_norm(v0, norm)", "v3 = pad_bottom_right(v2, 6x8)",
+                                   "v4 = linear(v3, qkv)", "v5 = window_attention(v4, table, 2 heads, 3x4)",
+                                   "v6 = crop(v5, 4x6)", "v7 = linear(v6, proj, residual v0)"}));
+}
+
 TEST_F(Composition, MlpHalf) {
   const Linear fc1 = testing::linear("fc1", 8, 24);
   const Linear fc2 = testing::linear("fc2", 24, 8);

@@ -114,6 +114,34 @@ TEST(ShapeRule, WindowAttention) {
             "[ops] window_attention \"table\": expected a global query of 2x3x8, found 3x2x8");
 }
 
+TEST(ShapeRule, PaddingAndCropping) {
+  EXPECT_EQ(pad_bottom_right_shape({4, 9, 5}, 4, 12), (Shape{4, 12, 5}));
+  for (const Window smaller : {Window{3, 12}, Window{6, 8}}) {
+    EXPECT_EQ(error_of([&] { pad_bottom_right_shape({4, 9, 5}, smaller.height, smaller.width); }),
+              fmt::format("[ops] pad_bottom_right: expected at least 4x9, found {}x{}", smaller.height, smaller.width));
+  }
+  EXPECT_EQ(crop_shape({4, 12, 5}, 4, 9), (Shape{4, 9, 5}));
+  for (const Window wrong : {Window{5, 9}, Window{4, 13}, Window{0, 9}, Window{4, 0}}) {
+    EXPECT_EQ(error_of([&] { crop_shape({4, 12, 5}, wrong.height, wrong.width); }),
+              fmt::format("[ops] crop: expected 1x1 to 4x12, found {}x{}", wrong.height, wrong.width));
+  }
+}
+
+TEST(ShapeRule, ResizingBicubically) {
+  EXPECT_EQ(resize_bicubic_shape({8, 10, 5}, 7, 14), (Shape{7, 14, 5}));
+  EXPECT_EQ(error_of([] { resize_bicubic_shape({8, 10, 5}, 0, 7); }),
+            "[ops] resize_bicubic: expected maps with a position, found 8x10 to be resized to 0x7");
+  EXPECT_EQ(error_of([] { resize_bicubic_shape({8, 0, 5}, 7, 7); }),
+            "[ops] resize_bicubic: expected maps with a position, found 8x0 to be resized to 7x7");
+}
+
+TEST(ShapeRule, WholeWindows) {
+  EXPECT_EQ(whole_windows({4, 9, 5}, {2, 3}), (Shape{4, 9, 5}));
+  EXPECT_EQ(whole_windows({4, 9, 5}, {3, 2}), (Shape{6, 10, 5}));
+  EXPECT_EQ(whole_windows({1, 1, 5}, {7, 14}), (Shape{7, 14, 5}));
+  EXPECT_EQ(whole_windows({4, 9, 5}, {0, 7}), (Shape{4, 9, 5})) << "no windows: nothing to round to";
+}
+
 TEST(ShapeRule, HalvesOfABlock) {
   RecordingBackend backend;
   const LayerNorm norm = layer_norm("norm", 8);
@@ -133,6 +161,7 @@ TEST(ShapeRule, HalvesOfABlock) {
                              .window = {2, 2},
                              .global_query = &query};
   EXPECT_EQ(attention_half_shape({4, 6, 8}, global), (Shape{4, 6, 8}));
+  EXPECT_EQ(attention_half_shape({3, 1, 8}, global), (Shape{3, 1, 8})) << "padded to 4x2 and cropped";
   const AttentionHalf broken{
       .norm = norm, .qkv = qkv, .bias_table = table, .proj = narrow, .heads = 2, .window = {2, 2}};
   EXPECT_EQ(error_of([&] { attention_half_shape({4, 6, 8}, broken); }),

@@ -59,6 +59,18 @@ class RecordingBackend : public ops::Backend {
                   name_of(bias_table) + text(global_query, heads, window));
   }
 
+  Value pad_bottom_right(const Value& x, std::int32_t height, std::int32_t width) override {
+    return record(ops::pad_bottom_right_shape(x.shape(), height, width), "pad_bottom_right", x,
+                  fmt::format("{}x{}", height, width));
+  }
+  Value crop(const Value& x, std::int32_t height, std::int32_t width) override {
+    return record(ops::crop_shape(x.shape(), height, width), "crop", x, fmt::format("{}x{}", height, width));
+  }
+  Value resize_bicubic(const Value& x, std::int32_t height, std::int32_t width) override {
+    return record(ops::resize_bicubic_shape(x.shape(), height, width), "resize_bicubic", x,
+                  fmt::format("{}x{}", height, width));
+  }
+
   void enter_scope(std::string_view name, std::string_view type) override {
     lines.push_back("enter " + std::string(name) + " " + std::string(type));
   }
