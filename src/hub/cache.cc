@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hub/cache.h"
+
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
+
+#include "hub/record.h"
+#include "tensor/error.h"
+#include "tensor/sha256.h"
+
+namespace gcvit::hub {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The variable's value, empty when it isn't set.
+std::string environment(const char* name) {
+  const char* const value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+struct FileState {
+  std::uint64_t size;
+  std::int64_t modified_ns;
+};
+
+std::optional<FileState> state_of(const std::string& path) {
+  struct stat status{};
+  if (::stat(path.c_str(), &status) != 0) {
+    if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
+    fail("[file] {}: can't be read: {}", path, std::generic_category().message(errno));
+  }
+  if (!S_ISREG(status.st_mode)) fail("[pull] {}: expected a file, found a folder or device", path);
+  return FileState{static_cast<std::uint64_t>(status.st_size),
+                   std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec};
+}
+
+[[noreturn]] void fail_as_changed(const std::string& path, const std::string& expected, const std::string& found) {
+  fail("[pull] {}: expected {} as it was downloaded, found {}; remove it and pull it again", path, expected, found);
+}
+
+void check_size(const std::string& path, const Record& record, const FileState& state) {
+  if (state.size == record.size) return;
+  fail_as_changed(path, fmt::format("{} bytes", record.size), fmt::format("{}", state.size));
+}
+
+void check_sha256(const std::string& path, const Record& record) {
+  const std::string found = sha256_of_file(path);
+  if (found != record.sha256) fail_as_changed(path, "SHA-256 " + record.sha256, found);
+}
+
+std::string path_in(const std::string& folder, const OfficialFile& file) {
+  return (fs::path(folder) / file.file_name).string();
+}
+
+std::string url_of(const OfficialFile& file) {
+  std::string base = environment("GCVIT_HUB_URL");
+  if (base.empty()) return file.url;
+  if (!base.starts_with("http://") && !base.starts_with("https://")) {
+    fail("[pull] GCVIT_HUB_URL: expected an address that starts with https:// or http://, found {}", base);
+  }
+  while (base.ends_with('/')) base.pop_back();
+  return base + "/" + file.file_name;
+}
+
+/// The file that lies there, checked whole; none when there is none.
+std::optional<Pulled> pulled_before(const std::string& path) {
+  const std::optional<FileState> state = state_of(path);
+  if (!state) return std::nullopt;
+  std::optional<Record> record = read_record(path);
+  if (!record) fail("[pull] {}: is there already, and no pull has put it there; move it away", path);
+  check_size(path, *record, *state);
+  check_sha256(path, *record);
+  if (record->modified_ns != state->modified_ns) {
+    record->modified_ns = state->modified_ns;
+    write_record(path, *record);
+  }
+  return Pulled{path, record->size, record->sha256, false};
+}
+
+/// What the file must be: as the catalogue says and, when it was downloaded before, as it was then.
+Source source_of(const OfficialFile& file, const std::string& path) {
+  Source source{url_of(file), file.size, file.sha256, "as it is published"};
+  const std::optional<Record> record = read_record(path);
+  if (!record) return source;
+  if ((file.size != 0 && record->size != file.size) || !record->sha256.starts_with(file.sha256)) {
+    fail("[pull] {}: expected the record of {}, found another; remove it to download anew", record_path(path),
+         file.name);
+  }
+  source.size = record->size;
+  source.sha256 = record->sha256;
+  source.known_from = "as it was downloaded first, says " + record_path(path);
+  return source;
+}
+
+}  // namespace
+
+std::string cache_folder() {
+  if (const std::string folder = environment("GCVIT_CACHE"); !folder.empty()) return folder;
+  // A relative XDG_CACHE_HOME is to be ignored, says the specification.
+  if (const std::string folder = environment("XDG_CACHE_HOME"); folder.starts_with('/')) {
+    return (fs::path(folder) / "gcvit").string();
+  }
+  const std::string home = environment("HOME");
+  if (home.empty()) fail("[pull] no folder for downloads: expected HOME, XDG_CACHE_HOME or GCVIT_CACHE to be set");
+  return (fs::path(home) / ".cache/gcvit").string();
+}
+
+std::optional<std::string> find_in_cache(const OfficialFile& file) {
+  const std::string path = path_in(cache_folder(), file);
+  const std::optional<FileState> state = state_of(path);
+  const std::optional<Record> record = state ? read_record(path) : std::nullopt;
+  if (!record) return std::nullopt;
+  check_size(path, *record, *state);
+  if (state->modified_ns != record->modified_ns) check_sha256(path, *record);
+  return path;
+}
+
+Pulled pull(const OfficialFile& file, const std::string& folder, const Listener& listener, const Patience& patience) {
+  const std::string path = path_in(folder, file);
+  if (const std::optional<Pulled> pulled = pulled_before(path)) return *pulled;
+
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) fail("[file] {}: can't be made: {}", folder, error.message());
+  PartFile part(path, [&] { listener.notice(fmt::format("[pull] {}: waiting for another pull of it", path)); });
+  // Perhaps there was a wait, and another process has done the work.
+  if (const std::optional<Pulled> pulled = pulled_before(path)) return *pulled;
+
+  const Source source = source_of(file, path);
+  const std::string sha256 = download(source, part, patience, listener);
+  // The record first: a file without one would not be trusted, a record without its file only waits for it.
+  const std::int64_t modified_ns = part.sync();
+  const std::uint64_t size = part.size();
+  write_record(path, {file.name, source.url, size, sha256, modified_ns});
+  part.publish();
+  return {path, size, sha256, true};
+}
+
+}  // namespace gcvit::hub

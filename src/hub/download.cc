@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hub/download.h"
+
+#include <algorithm>
+#include <optional>
+#include <thread>
+
+#include "hub/transfer.h"
+#include "tensor/error.h"
+#include "tensor/sha256.h"
+
+namespace gcvit::hub {
+namespace {
+
+// A try that brought this much was worth it: the next failure is again the first in a row.
+constexpr std::uint64_t kWorthwhile = std::uint64_t{1} << 20;
+
+void bring(const Source& source, PartFile& part, const Patience& patience, const Listener& listener) {
+  Transfer transfer(source, part, patience, listener);
+  std::uint64_t had = part.size();
+  std::chrono::milliseconds pause = patience.first_pause;
+  int failures = 0;
+  while (const std::optional<std::string> reason = transfer.try_once()) {
+    if (part.size() >= had + kWorthwhile) {
+      had = part.size();
+      pause = patience.first_pause;
+      failures = 0;
+    }
+    if (++failures >= patience.tries) {
+      fail("[pull] {}: {}{}", source.url, *reason,
+           part.size() > 0 && !part.validator().empty() ? "; what has come stays, and the next pull goes on from there"
+                                                        : "");
+    }
+    listener.notice(fmt::format("[pull] {}: {}; trying again", source.url, *reason));
+    std::this_thread::sleep_for(pause);
+    pause *= 2;
+  }
+}
+
+}  // namespace
+
+std::string download(const Source& source, PartFile& part, const Patience& patience, const Listener& listener) {
+  if (source.size == 0 || part.size() != source.size) bring(source, part, patience, listener);
+  std::string sha256 = sha256_of_file(part.path());
+  if (!sha256.starts_with(source.sha256)) {
+    part.discard();
+    fail("[pull] {}: expected SHA-256 {}{} ({}), found {}; what has come was removed", source.url, source.sha256,
+         source.sha256.size() < sha256.size() ? "..." : "", source.known_from, sha256);
+  }
+  return sha256;
+}
+
+}  // namespace gcvit::hub

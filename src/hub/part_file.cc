@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hub/part_file.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <system_error>
+#include <thread>
+
+#include "hub/record.h"
+#include "tensor/atomic_file.h"
+#include "tensor/error.h"
+
+namespace gcvit::hub {
+namespace {
+
+constexpr auto kLockPause = std::chrono::milliseconds(50);
+
+[[noreturn]] void fail_to_write(const std::string& path) {
+  fail("[file] {}: can't be written: {}", path, std::generic_category().message(errno));
+}
+
+}  // namespace
+
+PartFile::PartFile(const std::string& file, const std::function<void()>& on_wait)
+    : file_(file), path_(file + ".part"), origin_path_(path_ + ".json") {
+  while (!open_and_lock(on_wait)) {
+  }
+  read_origin();
+}
+
+PartFile::~PartFile() {
+  if (descriptor_ < 0) return;
+  if (size_ == 0) {
+    discard();
+  } else {
+    ::close(descriptor_);
+  }
+}
+
+/// False when another process gave the part its final name or removed it while we waited for the lock.
+bool PartFile::open_and_lock(const std::function<void()>& on_wait) {
+  const int descriptor = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+  if (descriptor < 0) fail_to_write(path_);
+  bool waited = false;
+  while (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK && errno != EINTR) {
+      ::close(descriptor);
+      fail_to_write(path_);
+    }
+    if (!waited && on_wait) on_wait();
+    waited = true;
+    std::this_thread::sleep_for(kLockPause);
+  }
+  struct stat ours{};
+  struct stat named{};
+  const bool same = ::fstat(descriptor, &ours) == 0 && ::lstat(path_.c_str(), &named) == 0 &&
+                    ours.st_dev == named.st_dev && ours.st_ino == named.st_ino;
+  if (!same) {
+    ::close(descriptor);
+    return false;
+  }
+  if (!S_ISREG(ours.st_mode)) {
+    ::close(descriptor);
+    fail("[file] {}: expected a file to write, found a device", path_);
+  }
+  descriptor_ = descriptor;
+  size_ = static_cast<std::uint64_t>(ours.st_size);
+  return true;
+}
+
+/// A text that says nothing useful only means that the part can't be gone on with.
+void PartFile::read_origin() {
+  const auto json = nlohmann::json::parse(read_small_file(origin_path_).value_or(""), nullptr, false);
+  const auto text = [&](const char* key) {
+    return json.is_object() && json.contains(key) && json[key].is_string() ? json[key].get<std::string>() : "";
+  };
+  url_ = text("url");
+  validator_ = text("validator");
+}
+
+std::uint64_t PartFile::free_bytes() const {
+  struct statvfs status{};
+  if (::fstatvfs(descriptor_, &status) != 0) fail_to_write(path_);
+  return std::uint64_t{status.f_bavail} * status.f_frsize;
+}
+
+void PartFile::start(const std::string& url, const std::string& validator) {
+  // In this order the two never belong to different versions, wherever the process ends.
+  ::unlink(origin_path_.c_str());
+  if (::ftruncate(descriptor_, 0) != 0) fail_to_write(path_);
+  size_ = 0;
+  AtomicFile origin(origin_path_);
+  origin.write(nlohmann::json{{"url", url}, {"validator", validator}}.dump(2, ' ', false,
+                                                                           nlohmann::json::error_handler_t::replace) +
+               "\n");
+  origin.commit();
+  url_ = url;
+  validator_ = validator;
+}
+
+void PartFile::append(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(size_));
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) fail_to_write(path_);
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+    size_ += static_cast<std::uint64_t>(written);
+  }
+}
+
+std::int64_t PartFile::sync() {
+  struct stat status{};
+  if (::fsync(descriptor_) != 0 || ::fstat(descriptor_, &status) != 0) fail_to_write(path_);
+  return std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
+}
+
+void PartFile::publish() {
+  ::unlink(origin_path_.c_str());  // first: once the part is renamed, another process may begin one of its own
+  if (::rename(path_.c_str(), file_.c_str()) != 0) fail_to_write(file_);
+  ::close(descriptor_);
+  descriptor_ = -1;
+}
+
+void PartFile::discard() {
+  ::unlink(origin_path_.c_str());
+  ::unlink(path_.c_str());
+  ::close(descriptor_);
+  descriptor_ = -1;
+}
+
+}  // namespace gcvit::hub

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "hub/download.h"
+
+namespace gcvit::hub {
+
+/// HTTP by libcurl: one try at a time to bring a part to the whole file.
+class Transfer {
+ public:
+  Transfer(const Source& source, PartFile& part, const Patience& patience, const Listener& listener);
+  ~Transfer();
+  Transfer(const Transfer&) = delete;
+  Transfer& operator=(const Transfer&) = delete;
+
+  /// Nothing when the part is whole now; else why it isn't, when trying again may help. Throws `Error` when it won't.
+  std::optional<std::string> try_once();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace gcvit::hub
