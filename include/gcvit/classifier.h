@@ -75,6 +75,8 @@ struct ClassifierOptions {
   /// Side lengths of the model's input, for the few weight files whose tensors don't tell them; else 0.
   std::int32_t image_height = 0;
   std::int32_t image_width = 0;
+  /// For weights that were tuned with the Keras example, which gives all heads one bias: see docs/weights.md.
+  bool keras_example_bias = false;
   /// Turn photos as their EXIF orientation says. TensorFlow and timm don't.
   bool apply_exif = true;
   /// Photos that go through the model together. Results don't depend on it.

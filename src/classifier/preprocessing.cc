@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "classifier/preprocessing.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -76,6 +79,18 @@ image::PreprocessConfig preprocessing_of(const weights::ModelInfo& info, std::st
   const model::GCViTConfig& config = info.config;
   return image::make_preprocess_config(automatic ? preset_by_source(info) : parse_preset(preset),
                                        model::variant_name(config), config.image_height, config.image_width);
+}
+
+std::string to_json(const image::PreprocessConfig& config) {
+  nlohmann::ordered_json value = {{"preset", image::to_string(config.preset)},
+                                  {"image_size", {config.height, config.width}}};
+  if (config.preset == image::Preset::kTimm || config.preset == image::Preset::kNvlabs) {
+    value["crop_pct"] = config.crop_pct;
+    value["squash"] = config.squash;
+  }
+  value["mean"] = json::parse(fmt::format("[{}]", fmt::join(config.mean, ", ")));
+  value["std"] = json::parse(fmt::format("[{}]", fmt::join(config.std, ", ")));
+  return value.dump();
 }
 
 }  // namespace gcvit::classifier

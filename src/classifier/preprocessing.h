@@ -17,4 +17,7 @@ image::PreprocessConfig preprocessing_of(const weights::ModelInfo& info, std::st
 /// The preset of that name; throws `Error` listing them.
 image::Preset parse_preset(std::string_view name);
 
+/// The value of gcvit.preprocess that says this: the preset and its numbers.
+std::string to_json(const image::PreprocessConfig& config);
+
 }  // namespace gcvit::classifier

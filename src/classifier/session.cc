@@ -21,17 +21,22 @@ weights::LoadedModel load(const std::string& file, const ClassifierOptions& opti
   if (options.batch < 1 || options.batch > kMaximalBatch) {
     fail("[classifier] batch: expected 1 to {} photos, found {}", kMaximalBatch, options.batch);
   }
-  weights::LoadOptions load_options;
-  if (options.image_height != 0 || options.image_width != 0) {
-    load_options.image_size = {options.image_height, options.image_width};
-  }
-  return weights::load_model(file, load_options);
+  return weights::load_model(file, load_options_of(options));
 }
 
 /// As many tensors as keep the model busy for a batch while the next one is made.
 std::size_t queue_capacity(int batch, int threads) { return static_cast<std::size_t>(2 * batch + threads); }
 
 }  // namespace
+
+weights::LoadOptions load_options_of(const ClassifierOptions& options) {
+  weights::LoadOptions result;
+  if (options.image_height != 0 || options.image_width != 0) {
+    result.image_size = {options.image_height, options.image_width};
+  }
+  result.keras_example_bias = options.keras_example_bias;
+  return result;
+}
 
 void prepare(const Photo& photo, const Preparation& preparation, std::span<float> tensor,
              image::PreprocessScratch& scratch) {

@@ -28,6 +28,9 @@ struct Preparation {
 void prepare(const Photo& photo, const Preparation& preparation, std::span<float> tensor,
              image::PreprocessScratch& scratch);
 
+/// How the options want a model file to be loaded.
+weights::LoadOptions load_options_of(const ClassifierOptions& options);
+
 /// Everything that a model file says, and the model itself.
 struct Session {
   std::string file;

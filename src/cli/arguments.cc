@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/arguments.h"
 
+#include <fmt/format.h>
+
 #include <charconv>
 
 #include "classifier/bundled_model.h"
+#include "classifier/session.h"
+#include "cli/output.h"
 
 namespace gcvit::cli {
 namespace {
@@ -21,7 +25,20 @@ std::string check_dtype(const std::string& dtype) {
 
 void ModelArguments::add_model(CLI::App& app) {
   app.add_option("-m,--model", model,
-                 "Model file (.safetensors: ours, timm's or NVlabs'); without it the bundled flower model");
+                 "Model or weight file: ours, Keras', PyTorch's, timm's or JAX'; without it the bundled flower model");
+  add_keras_example_bias(app);
+}
+
+void ModelArguments::add_keras_example_bias(CLI::App& app) {
+  app.add_flag("--keras-example-bias", options.keras_example_bias,
+               "For weights tuned with the Keras example, whose attention gives all heads one bias");
+}
+
+void ModelArguments::add_new_head(CLI::App& app) {
+  app.add_option("--num-classes", num_classes,
+                 "Give the model a new, random head of this many classes, unless it has one")
+      ->check(CLI::Range(1, 1'000'000));
+  app.add_option("--seed", seed, "Of the new head's values")->needs("--num-classes")->capture_default_str();
 }
 
 void ModelArguments::add_threads(CLI::App& app) {
@@ -64,6 +81,18 @@ ClassifierOptions ModelArguments::classifier_options() const {
   }
   result.apply_exif = !no_exif;
   return result;
+}
+
+weights::LoadOptions ModelArguments::load_options() const {
+  weights::LoadOptions result = classifier::load_options_of(classifier_options());
+  if (num_classes != 0) result.classes = num_classes;
+  result.seed = seed;
+  return result;
+}
+
+void notice_new_head(const weights::LoadedModel& loaded) {
+  if (!loaded.report.new_head) return;
+  notice(fmt::format("the head is new: {} classes with random values, to be trained", loaded.info.config.classes));
 }
 
 Size parse_size(const std::string& text) {

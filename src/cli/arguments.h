@@ -7,6 +7,7 @@
 #include <string>
 
 #include "gcvit/classifier.h"
+#include "weights/load.h"
 
 namespace gcvit::cli {
 
@@ -21,9 +22,15 @@ struct ModelArguments {
   std::string model;       ///< empty: the bundled one
   std::string image_size;  ///< "", "224" or "192x256"
   bool no_exif = false;
+  int num_classes = 0;  ///< 0: the file's
+  std::uint64_t seed = 0;
   ClassifierOptions options;
 
   void add_model(CLI::App& app);
+  /// --keras-example-bias; add_model has it.
+  void add_keras_example_bias(CLI::App& app);
+  /// --num-classes and --seed
+  void add_new_head(CLI::App& app);
   /// -t, --threads
   void add_threads(CLI::App& app);
   /// --image-size
@@ -39,7 +46,12 @@ struct ModelArguments {
   std::string model_file() const;
   /// All of the above as the library takes it.
   ClassifierOptions classifier_options() const;
+  /// What loading alone needs of them.
+  weights::LoadOptions load_options() const;
 };
+
+/// Says on stderr that a model's head is new, when it is.
+void notice_new_head(const weights::LoadedModel& loaded);
 
 /// Sides of "224" (both) or "192x256" (height, width).
 struct Size {

@@ -56,7 +56,7 @@ std::string cpu_name() {
 }
 
 std::shared_ptr<const model::GCViT> load(const Options& options, const std::string& name) {
-  if (options.variant.empty()) return weights::load_model(name).model;
+  if (options.variant.empty()) return weights::load_model(name, options.arguments.load_options()).model;
   auto model = std::make_shared<model::GCViT>(model::variant_config(name));
   model::initialise(*model, kSeed);
   return model;

@@ -23,7 +23,6 @@ namespace {
 struct Options {
   ModelArguments arguments;
   std::string variant;
-  int classes = 1000;
   bool json = false;
 };
 
@@ -38,17 +37,15 @@ struct Model {
 Model open(const Options& options) {
   if (!options.variant.empty()) {
     model::GCViTConfig config = model::variant_config(options.variant);
-    config.classes = options.classes;
+    if (options.arguments.num_classes != 0) config.classes = options.arguments.num_classes;
     Model result{options.variant, {}, {}, std::make_shared<model::GCViT>(config)};
     result.info.config = config;
     result.info.source = {"none", "canonical", {}};
     return result;
   }
   const std::string file = options.arguments.model_file();
-  const ClassifierOptions wanted = options.arguments.classifier_options();
-  weights::LoadOptions load_options;
-  if (wanted.image_height != 0) load_options.image_size = {wanted.image_height, wanted.image_width};
-  weights::LoadedModel loaded = weights::load_model(file, load_options);
+  weights::LoadedModel loaded = weights::load_model(file, options.arguments.load_options());
+  notice_new_head(loaded);
   return {file, std::move(loaded.info), std::move(loaded.report.unexpected), std::move(loaded.model)};
 }
 
@@ -144,10 +141,7 @@ Command add_info(CLI::App& program) {
   options->arguments.add_model(*app);
   app->add_option("--variant", options->variant, "A published architecture instead of a file: xxtiny, ..., large_512")
       ->excludes("-m");
-  app->add_option("--classes", options->classes, "Classes of that variant")
-      ->check(CLI::Range(1, 1'000'000))
-      ->needs("--variant")
-      ->capture_default_str();
+  options->arguments.add_new_head(*app);
   options->arguments.add_image_size(*app);
   options->arguments.add_threads(*app);
   add_json(*app, options->json);

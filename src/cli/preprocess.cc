@@ -35,9 +35,8 @@ classifier::Preparation preparation_of(const ModelArguments& arguments) {
         decode};
   }
   const std::string file = arguments.model_file();
-  weights::LoadOptions load_options;
-  if (options.image_height != 0) load_options.image_size = {options.image_height, options.image_width};
-  return {classifier::preprocessing_of(weights::load_model(file, load_options).info, preset, file), decode};
+  const weights::LoadedModel loaded = weights::load_model(file, arguments.load_options());
+  return {classifier::preprocessing_of(loaded.info, preset, file), decode};
 }
 
 int run(const Options& options) {

@@ -8,6 +8,7 @@
 #include "model/initialise.h"
 #include "tensor/error.h"
 #include "weights/in_quotes.h"
+#include "weights/keras_example_bias.h"
 #include "weights/names.h"
 #include "weights/safetensors.h"
 
@@ -68,6 +69,28 @@ void fill(model::Parameter& parameter, const Tensor& tensor, const std::string& 
   }
   parameter.tensor = std::move(converted);
   ++parameter.version;
+}
+
+/// kF16 or kBF16 when all tensors are that, else kF32.
+DType narrow_dtype_of(const std::vector<std::pair<model::Parameter*, const Tensor*>>& found) {
+  const DType first = found.empty() ? DType::kF32 : found.front().second->dtype();
+  const bool all = std::ranges::all_of(found, [&](const auto& entry) { return entry.second->dtype() == first; });
+  return all && (first == DType::kF16 || first == DType::kBF16) ? first : DType::kF32;
+}
+
+void rewrite_bias_tables(LoadedModel& loaded, const std::string& file) {
+  ModelInfo& info = loaded.info;
+  if (!info.origin) info.origin = ModelOrigin{.format = info.source.format, .layout = info.source.layout, .sha256 = ""};
+  if (info.origin->keras_example_bias) {
+    fail("[weights] {}: the bias tables were rewritten as the Keras example reads them when the file was made", file);
+  }
+  info.origin->keras_example_bias = true;
+  info.source.inferred.push_back("bias tables rewritten as the Keras example reads them, as asked");
+  for (model::Parameter* parameter : loaded.model->parameters()) {
+    if (parameter->role != ops::Role::kBiasTable) continue;
+    parameter->tensor = keras_example_bias_table(parameter->tensor);
+    ++parameter->version;
+  }
 }
 
 /// Config, class names and all else that metadata or tensors tell.
@@ -164,6 +187,8 @@ LoadedModel load_model(RawFile raw, const std::string& file, const LoadOptions& 
   }
 
   for (const auto& [parameter, tensor] : found) fill(*parameter, *tensor, file);
+  report.dtype = narrow_dtype_of(found);
+  if (options.keras_example_bias) rewrite_bias_tables(loaded, file);
   if (report.new_head) {
     for (model::Parameter* parameter : loaded.model->parameters()) {
       if (is_head(parameter->name)) model::initialise(*parameter, options.seed);
@@ -172,10 +197,7 @@ LoadedModel load_model(RawFile raw, const std::string& file, const LoadOptions& 
   return loaded;
 }
 
-void save_model(const std::string& path, const model::GCViT& model, const ModelInfo& info, DType dtype) {
-  if (!info.classes.empty() && info.classes.size() != static_cast<std::size_t>(model.config().classes)) {
-    fail("[weights] {}: expected {} class names, found {}", path, model.config().classes, info.classes.size());
-  }
+std::vector<NamedTensor> tensors_of(const model::GCViT& model, DType dtype, const std::string& path) {
   std::vector<NamedTensor> tensors;
   for (const model::Parameter* parameter : model.parameters()) {
     if (parameter->tensor.empty()) fail("[weights] {}: {} has no values to write", path, parameter->name);
@@ -188,6 +210,14 @@ void save_model(const std::string& path, const model::GCViT& model, const ModelI
     }
     tensors.push_back({parameter->name, std::move(converted)});
   }
+  return tensors;
+}
+
+void save_model(const std::string& path, const model::GCViT& model, const ModelInfo& info, DType dtype) {
+  if (!info.classes.empty() && info.classes.size() != static_cast<std::size_t>(model.config().classes)) {
+    fail("[weights] {}: expected {} class names, found {}", path, model.config().classes, info.classes.size());
+  }
+  const std::vector<NamedTensor> tensors = tensors_of(model, dtype, path);
   ModelInfo written = info;
   written.config = model.config();
   write_safetensors(path, tensors, serialise_model_info(written));

@@ -23,6 +23,9 @@ struct LoadOptions {
   std::optional<std::int32_t> classes;
   /// Of the new head's random values.
   std::uint64_t seed = 0;
+  /// For weights that were tuned with the Keras example, which takes the bias of all heads from the flattened table:
+  /// rewrites the tables so that the model computes the same. For inference; ModelInfo::origin records it.
+  bool keras_example_bias = false;
 };
 
 struct Mismatch {
@@ -36,6 +39,7 @@ struct LoadReport {
   std::vector<std::string> unexpected;  ///< names in the file that no parameter has; they are left alone
   std::vector<Mismatch> mismatched;
   bool new_head = false;  ///< the head was initialised, not loaded; it stands under missing or mismatched
+  DType dtype = DType::kF32;  ///< kF16 or kBF16 when all parameters were stored so, else kF32
 };
 
 struct LoadedModel {
@@ -51,6 +55,10 @@ LoadedModel load_model(const std::string& path, const LoadOptions& options = {})
 
 /// The same from a file already read; `file` names it in errors.
 LoadedModel load_model(RawFile raw, const std::string& file, const LoadOptions& options = {});
+
+/// The parameters rounded to `dtype`, kF32, kF16 or kBF16, under canonical names. Throws `Error`, which names the file
+/// `path` that they are for, when a parameter has no values or one doesn't fit the dtype.
+std::vector<NamedTensor> tensors_of(const model::GCViT& model, DType dtype, const std::string& path);
 
 /// Writes the self-describing file. `dtype`: kF32, kF16 or kBF16. Throws `Error` when a parameter has no values or
 /// one doesn't fit the dtype.

@@ -186,9 +186,11 @@ ModelInfo parse_model_info(const Metadata& metadata, const std::string& file) {
   });
   with("gcvit.source", [&](const Place& root) {
     if (!root.value.is_object()) root.expected("an object");
-    info.origin = ModelOrigin{.format = optional_text(root, "format"),
-                              .layout = optional_text(root, "layout"),
-                              .sha256 = optional_text(root, "sha256")};
+    info.origin =
+        ModelOrigin{.format = optional_text(root, "format"),
+                    .layout = optional_text(root, "layout"),
+                    .sha256 = optional_text(root, "sha256"),
+                    .keras_example_bias = root.has("keras_example_bias") && root.key("keras_example_bias").boolean()};
   });
   with("gcvit.calibration", [&](const Place& root) {
     const double temperature = root.key("temperature").number();
@@ -224,6 +226,7 @@ Metadata serialise_model_info(const ModelInfo& info) {
     if (info.origin) {
       nlohmann::ordered_json source = {{"format", info.origin->format}, {"layout", info.origin->layout}};
       if (!info.origin->sha256.empty()) source["sha256"] = info.origin->sha256;
+      if (info.origin->keras_example_bias) source["keras_example_bias"] = true;
       metadata["gcvit.source"] = source.dump();
     }
     if (info.temperature) metadata["gcvit.calibration"] = json{{"temperature", *info.temperature}}.dump();

@@ -27,6 +27,8 @@ struct ModelOrigin {
   std::string format;
   std::string layout;
   std::string sha256;  ///< empty when unknown
+  /// The relative position bias tables were rewritten as the Keras example reads them.
+  bool keras_example_bias = false;
 };
 
 /// All about a model but its weights.

@@ -337,5 +337,48 @@ TEST_F(Load, DamagedModelFilesAreAnsweredBySentences) {
   EXPECT_GT(refused, 300);
 }
 
+TEST_F(Load, ReportsTheNarrowTypeThatAllParametersHave) {
+  RawFile file = raw(Layout::kNvlabs);
+  for (NamedTensor& entry : file.tensors) entry.tensor = entry.tensor.to(DType::kF16);
+  EXPECT_EQ(load_model(file, "f").report.dtype, DType::kF16);
+  file.tensors.back().tensor = file.tensors.back().tensor.to(DType::kBF16);
+  EXPECT_EQ(load_model(file, "f").report.dtype, DType::kF32);
+  EXPECT_EQ(load_model(raw(Layout::kNvlabs), "f").report.dtype, DType::kF32);
+}
+
+TEST_F(Load, TheKerasExamplesBiasIsWrittenIntoTheTablesOnceAndRecorded) {
+  LoadOptions rewriting;
+  rewriting.keras_example_bias = true;
+  const LoadedModel loaded = load_model(raw(Layout::kNvlabs), "f", rewriting);
+  ASSERT_TRUE(loaded.info.origin.has_value());
+  EXPECT_TRUE(loaded.info.origin->keras_example_bias);
+  const auto parameters = std::as_const(*loaded.model).parameters();
+  const auto before = std::as_const(model_).parameters();
+  std::size_t tables = 0;
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    if (parameters[i]->role != ops::Role::kBiasTable || parameters[i]->dims[1] < 2) continue;
+    ++tables;
+    const auto heads = static_cast<std::size_t>(parameters[i]->dims[1]);
+    for (std::size_t head = 0; head < heads; ++head) {
+      EXPECT_EQ(parameters[i]->tensor.values()[heads + head], before[i]->tensor.values()[1]);
+    }
+  }
+  EXPECT_EQ(tables, 4u);
+
+  const TemporaryFolder folder;
+  save_model(folder / "m.safetensors", *loaded.model, loaded.info);
+  EXPECT_TRUE(load_model(folder / "m.safetensors").info.origin->keras_example_bias);
+  EXPECT_EQ(error_of([&] { load_model(folder / "m.safetensors", rewriting); }),
+            "[weights] " + folder / "m.safetensors" +
+                ": the bias tables were rewritten as the Keras example reads them when the file was made");
+}
+
+TEST_F(Load, TwoNamesOfOneTensorAreRefused) {
+  RawFile file = raw(Layout::kJax);
+  file.tensors.push_back({"norm/scale", Tensor(DType::kF32, {64})});
+  const std::string sentence = error_of([&] { load_model(file, "f"); });
+  EXPECT_NE(sentence.find("two tensors are \"norm.weight\""), std::string::npos) << sentence;
+}
+
 }  // namespace
 }  // namespace gcvit::weights
