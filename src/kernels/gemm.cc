@@ -99,24 +99,37 @@ void gemm(const PackedWeights& weights, const GemmRows& rows, const GemmEpilogue
   HWY_DYNAMIC_DISPATCH(gemm_impl)(weights, rows, epilogue, first_panel, last_panel);
 }
 
-PackedWeights pack_weights(const float* weights, const float* bias, std::int32_t columns, std::int32_t taps,
-                           std::int32_t k) {
-  const std::int32_t width = panel_width();
-  const std::int32_t panels = panel_count(columns);
-  const std::int64_t depth = std::int64_t{taps} * k;
-  PackedWeights packed{columns, taps, k, AlignedBuffer(panels * depth * width),
-                       AlignedBuffer(std::int64_t{panels} * width)};
+PackedWeights make_packed_weights(const float* bias, std::int32_t columns, std::int32_t taps, std::int32_t k) {
+  const std::int64_t width = panel_width();
+  const std::int64_t panels = panel_count(columns);
+  PackedWeights packed{columns, taps, k, AlignedBuffer(panels * taps * k * width), AlignedBuffer(panels * width)};
   std::fill_n(packed.bias.data(), packed.bias.size(), 0.0f);
   if (bias != nullptr) std::copy_n(bias, columns, packed.bias.data());
-  float* to = packed.panels.data();
-  for (std::int32_t p = 0; p < panels; ++p) {
-    for (std::int64_t i = 0; i < depth; ++i) {
-      for (std::int32_t j = 0; j < width; ++j) {
-        const std::int64_t column = std::int64_t{p} * width + j;
-        *to++ = column < columns ? weights[column * depth + i] : 0.0f;
+  return packed;
+}
+
+void pack_panels(const float* weights, PackedWeights& packed, std::int32_t first_panel, std::int32_t last_panel) {
+  constexpr std::int64_t kTile = 16;  // of a row: a cache line of floats
+  const std::int64_t width = panel_width();
+  const std::int64_t depth = std::int64_t{packed.taps} * packed.k;
+  for (std::int64_t panel = first_panel; panel < last_panel; ++panel) {
+    float* const to = packed.panels.data() + panel * packed.panel_stride();
+    const std::int64_t filled = std::min(width, packed.columns - panel * width);
+    for (std::int64_t begin = 0; begin < depth; begin += kTile) {
+      const std::int64_t end = std::min(begin + kTile, depth);
+      for (std::int64_t j = 0; j < filled; ++j) {
+        const float* const from = weights + (panel * width + j) * depth;
+        for (std::int64_t i = begin; i < end; ++i) to[i * width + j] = from[i];
       }
+      for (std::int64_t i = begin; i < end; ++i) std::fill(to + i * width + filled, to + (i + 1) * width, 0.0f);
     }
   }
+}
+
+PackedWeights pack_weights(const float* weights, const float* bias, std::int32_t columns, std::int32_t taps,
+                           std::int32_t k) {
+  PackedWeights packed = make_packed_weights(bias, columns, taps, k);
+  pack_panels(weights, packed, 0, panel_count(columns));
   return packed;
 }
 

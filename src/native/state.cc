@@ -73,15 +73,23 @@ PackedParameters::Entry& PackedParameters::entry(const ops::Parameter& parameter
   return entry;
 }
 
+kernels::PackedWeights PackedParameters::pack(const float* weights, const std::optional<ops::Parameter>& bias,
+                                              std::int64_t columns, std::int32_t taps, std::int64_t k) {
+  kernels::PackedWeights packed = kernels::make_packed_weights(
+      bias ? values_of(*bias) : nullptr, static_cast<std::int32_t>(columns), taps, static_cast<std::int32_t>(k));
+  pool_.parallel_for(kernels::panel_count(packed.columns), [&](std::int64_t panel, int) {
+    kernels::pack_panels(weights, packed, static_cast<std::int32_t>(panel), static_cast<std::int32_t>(panel) + 1);
+  });
+  return packed;
+}
+
 const kernels::PackedWeights& PackedParameters::linear(const ops::Linear& linear) {
   bool stale = false;
   Entry& packed = entry(linear.weight, stale);
   bool bias_stale = false;
   if (linear.bias) entry(*linear.bias, bias_stale);
   if (stale || bias_stale) {
-    packed.weights = kernels::pack_weights(values_of(linear.weight), linear.bias ? values_of(*linear.bias) : nullptr,
-                                           static_cast<std::int32_t>(linear.weight.dims[0]), 1,
-                                           static_cast<std::int32_t>(linear.weight.dims[1]));
+    packed.weights = pack(values_of(linear.weight), linear.bias, linear.weight.dims[0], 1, linear.weight.dims[1]);
   }
   return packed.weights;
 }
@@ -97,15 +105,14 @@ const kernels::PackedWeights& PackedParameters::convolution(const ops::Conv3x3& 
     const std::int64_t in = convolution.weight.dims[1];
     // [out][in][9] -> [out][9][in]
     std::vector<float> by_pixel(static_cast<std::size_t>(out * in * 9));
-    for (std::int64_t o = 0; o < out; ++o) {
+    pool_.parallel_for(out, [&](std::int64_t o, int) {
       for (std::int64_t i = 0; i < in; ++i) {
         for (std::int64_t pixel = 0; pixel < 9; ++pixel) {
           by_pixel[static_cast<std::size_t>((o * 9 + pixel) * in + i)] = weights[(o * in + i) * 9 + pixel];
         }
       }
-    }
-    packed.weights = kernels::pack_weights(by_pixel.data(), convolution.bias ? values_of(*convolution.bias) : nullptr,
-                                           static_cast<std::int32_t>(out), 3, static_cast<std::int32_t>(3 * in));
+    });
+    packed.weights = pack(by_pixel.data(), convolution.bias, out, 3, 3 * in);
   }
   return packed.weights;
 }

@@ -74,6 +74,8 @@ class Scratch {
 /// Parameters in the form the kernels want, packed on first use and again when a parameter's version changes.
 class PackedParameters {
  public:
+  explicit PackedParameters(ThreadPool& pool) : pool_(pool) {}
+
   const kernels::PackedWeights& linear(const ops::Linear& linear);
   /// A 3x3 convolution as three taps (rows of the kernel) of three pixels each.
   const kernels::PackedWeights& convolution(const ops::Conv3x3& convolution);
@@ -90,6 +92,10 @@ class PackedParameters {
   };
   /// The entry of a parameter, and whether it must be packed (anew); marks it as packed at the present version.
   Entry& entry(const ops::Parameter& parameter, bool& stale);
+  kernels::PackedWeights pack(const float* weights, const std::optional<ops::Parameter>& bias, std::int64_t columns,
+                              std::int32_t taps, std::int64_t k);
+
+  ThreadPool& pool_;
   std::deque<Entry> entries_;  ///< by parameter id; references stay valid as it grows
 };
 
@@ -98,7 +104,7 @@ const float* values_of(const ops::Parameter& parameter);
 
 struct NativeBackend::State {
   explicit State(ThreadPool& thread_pool)
-      : pool(thread_pool), scratches(static_cast<std::size_t>(thread_pool.size())) {}
+      : pool(thread_pool), parameters(thread_pool), scratches(static_cast<std::size_t>(thread_pool.size())) {}
 
   ThreadPool& pool;
   ValueStore values;

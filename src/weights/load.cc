@@ -47,8 +47,17 @@ void describe(std::string& sentence, const std::vector<Entry>& entries, std::str
 
 /// Index of the first element that is infinite or NaN; the size when all are finite.
 std::size_t first_not_finite(std::span<const float> values) {
-  const auto is_finite = [](float value) { return (std::bit_cast<std::uint32_t>(value) & 0x7f800000u) != 0x7f800000u; };
-  return static_cast<std::size_t>(std::ranges::find_if_not(values, is_finite) - values.begin());
+  constexpr std::uint32_t kExponent = 0x7f800000u;
+  constexpr std::size_t kBlock = 1024;  // without a way out, so that the compiler makes vectors of it
+  const auto is_finite = [](float value) { return (std::bit_cast<std::uint32_t>(value) & kExponent) != kExponent; };
+  for (std::size_t begin = 0; begin < values.size(); begin += kBlock) {
+    const std::span<const float> block = values.subspan(begin, std::min(kBlock, values.size() - begin));
+    std::uint32_t broken = 0;
+    for (const float value : block) broken |= is_finite(value) ? 0u : 1u;
+    if (broken != 0)
+      return begin + static_cast<std::size_t>(std::ranges::find_if_not(block, is_finite) - block.begin());
+  }
+  return values.size();
 }
 
 void fill(model::Parameter& parameter, const Tensor& tensor, const std::string& file) {
