@@ -117,6 +117,12 @@ ModelInfo read_info(const RawFile& raw, Layout layout, const std::vector<NamedTe
     InferredConfig inferred = infer_config(tensors, file, {options.image_size, options.classes});
     info.config = inferred.config;
     info.source.inferred = std::move(inferred.reasons);
+    if (layout == Layout::kKeras) {
+      info.config.pool_padding = ops::PoolPadding::kZero;
+      info.source.inferred.emplace_back("pools padded with zeros, as Keras' code does");
+      info.config.head_activation = model::HeadActivation::kSoftmax;
+      info.source.inferred.emplace_back("softmax inside the head, as Keras' code has it: left out, logits are logits");
+    }
   }
   info.source.format = raw.format;
   info.source.layout = name_of(layout);
@@ -129,8 +135,9 @@ Layout layout_of(const RawFile& raw, const std::string& file) {
   const std::optional<Layout> layout = detect_layout(raw.tensors);
   if (!layout) {
     fail(
-        "[weights] {}: expected a GCViT's tensors, as \"patch_embed.proj.weight\" (NVlabs) or \"stem.conv1.weight\" "
-        "(timm), found {} others, as {}",
+        "[weights] {}: expected a GCViT's tensors, as \"patch_embed.proj.weight\" (NVlabs), \"stem.conv1.weight\" "
+        "(timm) "
+        "or \"layers/patch_embed/proj/vars/0\" (Keras), found {} others, as {}",
         file, raw.tensors.size(), in_quotes(raw.tensors.front().name));
   }
   return *layout;

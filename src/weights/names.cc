@@ -7,6 +7,7 @@
 
 #include "tensor/error.h"
 #include "weights/in_quotes.h"
+#include "weights/keras_names.h"
 #include "weights/permute.h"
 
 namespace gcvit::weights {
@@ -247,6 +248,7 @@ struct Translated {
 };
 
 std::optional<Translated> from_canonical(Layout layout, std::string_view canonical) {
+  if (layout == Layout::kKeras) return Translated{keras_path(canonical), Storage::kSame};
   const std::span<const Rule> rules = rules_of(layout);
   if (rules.empty()) return Translated{std::string(canonical), Storage::kSame};
   for (const Rule& rule : rules) {
@@ -307,6 +309,7 @@ std::optional<Translated> from_jax(std::string_view path) {
 }
 
 std::optional<Translated> into_canonical(Layout layout, std::string_view name) {
+  if (layout == Layout::kKeras) return std::nullopt;
   return layout == Layout::kJax ? from_jax(name) : by_rules(layout, name);
 }
 
@@ -338,6 +341,7 @@ std::string_view name_of(Layout layout) {
     case Layout::kNvlabs: return "nvlabs";
     case Layout::kTimm: return "timm";
     case Layout::kJax: return "jax";
+    case Layout::kKeras: return "keras";
   }
   fail("[names] unknown layout {}", static_cast<int>(layout));
 }
@@ -345,11 +349,14 @@ std::string_view name_of(Layout layout) {
 std::optional<Layout> detect_layout(const std::vector<NamedTensor>& tensors) {
   std::size_t nvlabs = 0;
   std::size_t timm = 0;
+  std::size_t keras = 0;
   for (const NamedTensor& tensor : tensors) {
     if (is_jax(dotted(tensor.name))) return Layout::kJax;
     if (has_any_prefix(tensor.name, {"patch_embed.", "levels."})) ++nvlabs;
     if (has_any_prefix(tensor.name, {"stem.", "stages."})) ++timm;
+    if (is_keras_name(tensor.name)) ++keras;
   }
+  if (keras > nvlabs && keras > timm) return Layout::kKeras;
   if (nvlabs == 0 && timm == 0) return std::nullopt;
   return timm > nvlabs ? Layout::kTimm : Layout::kNvlabs;
 }
@@ -385,6 +392,7 @@ void strip_wrapper_prefixes(std::vector<NamedTensor>& tensors) {
 }
 
 Canonical to_canonical(Layout layout, std::vector<NamedTensor> tensors) {
+  if (layout == Layout::kKeras) return keras_to_canonical(std::move(tensors));
   Canonical canonical;
   for (NamedTensor& entry : tensors) {
     if (is_index_buffer(entry.name)) continue;
@@ -400,6 +408,7 @@ Canonical to_canonical(Layout layout, std::vector<NamedTensor> tensors) {
 }
 
 NamedTensor to_layout(Layout layout, const NamedTensor& canonical) {
+  if (layout == Layout::kKeras) return to_keras(canonical);
   auto translated = from_canonical(layout, canonical.name);
   if (!translated) fail("[names] {} has no name for {}", name_of(layout), in_quotes(canonical.name));
   return {std::move(translated->name), to_layout_storage(canonical.tensor, translated->storage)};

@@ -18,16 +18,18 @@ enum class Layout : std::uint8_t {
   kNvlabs,     ///< NVlabs' state_dict
   kTimm,       ///< timm's state_dict
   kJax,        ///< a flattened JAX pytree: canonical names with JAX' leaves and kernels, or flaim's module names
+  kKeras,      ///< a Keras 3 or tf.keras file: keras_names.h
 };
 
-/// "canonical", "nvlabs", "timm", "jax".
+/// "canonical", "nvlabs", "timm", "jax", "keras".
 std::string_view name_of(Layout layout);
 
 /// The layout that most names belong to; nullopt when none looks like GCViT. NVlabs' names give kNvlabs: only a
 /// file's metadata can say that it is canonical.
 std::optional<Layout> detect_layout(const std::vector<NamedTensor>& tensors);
 
-/// The canonical name of a tensor that `layout` calls `name`; nullopt when the layout has no such name.
+/// The canonical name of a tensor that `layout` calls `name`; nullopt when the layout has no such name. Not for kKeras,
+/// whose names mean something only beside each other.
 std::optional<std::string> canonical_name(Layout layout, std::string_view name);
 
 /// What `layout` calls the tensor with this canonical name.
@@ -46,7 +48,7 @@ struct Canonical {
 };
 
 /// Renames, reshapes where a layout stores another rank (timm's squeeze-and-excitation layers are 1x1 convolutions),
-/// reorders the axes of kernels that JAX keeps as [..., in, out], and drops index buffers.
+/// reorders the axes of kernels that JAX and Keras keep as [..., in, out], and drops index buffers.
 Canonical to_canonical(Layout layout, std::vector<NamedTensor> tensors);
 
 /// The way back: a canonical tensor under `layout`'s name and shape.

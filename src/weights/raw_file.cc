@@ -4,8 +4,10 @@
 #include <string_view>
 
 #include "tensor/error.h"
+#include "weights/hdf5_file.h"
 #include "weights/mapped_file.h"
 #include "weights/safetensors.h"
+#include "weights/zip_archive.h"
 
 namespace gcvit::weights {
 namespace {
@@ -19,7 +21,6 @@ std::string_view describe(std::string_view head) {
   };
   static constexpr Magic kMagics[] = {
       {"PK\x03\x04"sv, "a ZIP archive (as .pth, .keras and .npz are)"},
-      {"\x89HDF\r\n\x1a\n"sv, "an HDF5 file"},
       {"\x93NUMPY"sv, "a .npy array"},
       {"\x80\x02"sv, "a pickle (as old .pth files are)"},
       {"GGUF"sv, "a GGUF file"},
@@ -32,12 +33,24 @@ std::string_view describe(std::string_view head) {
   return "something else";
 }
 
+/// What a .keras archive holds beside its configuration.
+constexpr std::string_view kKerasWeights = "model.weights.h5";
+
 }  // namespace
 
 RawFile read_raw_file(const std::string& path) {
   const std::shared_ptr<const MappedFile> file = MappedFile::open(path, "weights");
   const std::span<const std::byte> bytes = file->bytes();
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (is_hdf5(text)) return parse_hdf5(bytes, file, path);
+  if (is_zip(text)) {
+    const ZipArchive archive(bytes, path);
+    if (const ZipArchive::Entry* const weights = archive.find(kKerasWeights)) {
+      RawFile raw = parse_hdf5(weights->bytes, file, fmt::format("{}: {}", path, kKerasWeights));
+      raw.format = "keras";
+      return raw;
+    }
+  }
   // A safetensors header starts with { behind its length; a broken one is known by the file's ending.
   const bool safetensors = (text.size() > 8 && text[8] == '{') || path.ends_with(".safetensors");
   if (!safetensors) fail("[weights] {}: expected a .safetensors file, found {}", path, describe(text.substr(0, 16)));

@@ -289,9 +289,10 @@ TEST_F(Load, FilesThatAreNoModel) {
             "[weights] " + folder_ / "text.txt" + ": expected a .safetensors file, found something else");
   EXPECT_EQ(refusal({.format = "safetensors", .tensors = {}, .metadata = {}}),
             "[weights] m: expected a GCViT's tensors, found none");
-  EXPECT_EQ(refusal({.format = "safetensors", .tensors = {{"conv1.weight", Tensor(DType::kF32, {1})}}, .metadata = {}}),
-            "[weights] m: expected a GCViT's tensors, as \"patch_embed.proj.weight\" (NVlabs) or \"stem.conv1.weight\" "
-            "(timm), found 1 others, as \"conv1.weight\"");
+  EXPECT_EQ(
+      refusal({.format = "safetensors", .tensors = {{"conv1.weight", Tensor(DType::kF32, {1})}}, .metadata = {}}),
+      "[weights] m: expected a GCViT's tensors, as \"patch_embed.proj.weight\" (NVlabs), \"stem.conv1.weight\" (timm) "
+      "or \"layers/patch_embed/proj/vars/0\" (Keras), found 1 others, as \"conv1.weight\"");
 }
 
 TEST_F(Load, SavingRefusesWhatCannotBeLoaded) {
