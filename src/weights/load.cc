@@ -126,6 +126,7 @@ ModelInfo read_info(const RawFile& raw, Layout layout, const std::vector<NamedTe
   }
   info.source.format = raw.format;
   info.source.layout = name_of(layout);
+  info.source.inferred.insert(info.source.inferred.end(), raw.notes.begin(), raw.notes.end());
   return info;
 }
 

@@ -5,8 +5,10 @@
 
 #include "tensor/error.h"
 #include "weights/hdf5_file.h"
+#include "weights/in_quotes.h"
 #include "weights/mapped_file.h"
 #include "weights/safetensors.h"
+#include "weights/torch_file.h"
 #include "weights/zip_archive.h"
 
 namespace gcvit::weights {
@@ -20,11 +22,8 @@ std::string_view describe(std::string_view head) {
     std::string_view description;
   };
   static constexpr Magic kMagics[] = {
-      {"PK\x03\x04"sv, "a ZIP archive (as .pth, .keras and .npz are)"},
-      {"\x93NUMPY"sv, "a .npy array"},
-      {"\x80\x02"sv, "a pickle (as old .pth files are)"},
-      {"GGUF"sv, "a GGUF file"},
-      {"\xff\xd8\xff"sv, "a JPEG image"},
+      {"\x93NUMPY"sv, "a .npy array"}, {"\x80"sv, "a pickle that torch.save didn't write"},
+      {"GGUF"sv, "a GGUF file"},       {"\xff\xd8\xff"sv, "a JPEG image"},
       {"\x89PNG"sv, "a PNG image"},
   };
   for (const Magic& magic : kMagics) {
@@ -36,6 +35,19 @@ std::string_view describe(std::string_view head) {
 /// What a .keras archive holds beside its configuration.
 constexpr std::string_view kKerasWeights = "model.weights.h5";
 
+RawFile parse_archive(std::span<const std::byte> bytes, const std::shared_ptr<const void>& owner,
+                      const std::string& file) {
+  const ZipArchive archive(bytes, file);
+  if (is_torch_archive(archive)) return parse_torch_archive(archive, owner, file);
+  if (const ZipArchive::Entry* const weights = archive.find(kKerasWeights)) {
+    RawFile raw = parse_hdf5(weights->bytes, owner, fmt::format("{}: {}", file, kKerasWeights));
+    raw.format = "keras";
+    return raw;
+  }
+  fail("[weights] {}: expected a ZIP archive as .pth and .keras files are, found another with {} entries{}", file,
+       archive.entries().size(), archive.entries().empty() ? "" : ", as " + in_quotes(archive.entries().front().name));
+}
+
 }  // namespace
 
 RawFile read_raw_file(const std::string& path) {
@@ -43,17 +55,11 @@ RawFile read_raw_file(const std::string& path) {
   const std::span<const std::byte> bytes = file->bytes();
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (is_hdf5(text)) return parse_hdf5(bytes, file, path);
-  if (is_zip(text)) {
-    const ZipArchive archive(bytes, path);
-    if (const ZipArchive::Entry* const weights = archive.find(kKerasWeights)) {
-      RawFile raw = parse_hdf5(weights->bytes, file, fmt::format("{}: {}", path, kKerasWeights));
-      raw.format = "keras";
-      return raw;
-    }
-  }
+  if (is_zip(text)) return parse_archive(bytes, file, path);
+  if (is_torch_stream(text)) return parse_torch_stream(bytes, file, path);
   // A safetensors header starts with { behind its length; a broken one is known by the file's ending.
   const bool safetensors = (text.size() > 8 && text[8] == '{') || path.ends_with(".safetensors");
-  if (!safetensors) fail("[weights] {}: expected a .safetensors file, found {}", path, describe(text.substr(0, 16)));
+  if (!safetensors) fail("[weights] {}: expected a weight file, found {}", path, describe(text.substr(0, 16)));
   return parse_safetensors(bytes, file, path);
 }
 

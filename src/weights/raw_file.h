@@ -17,9 +17,10 @@ struct NamedTensor {
 };
 
 struct RawFile {
-  std::string format;  ///< "safetensors"
+  std::string format;  ///< "safetensors", "pytorch"
   std::vector<NamedTensor> tensors;
   std::map<std::string, std::string> metadata;
+  std::vector<std::string> notes = {};  ///< what a person should know about how the file was read
 };
 
 /// Reads a weight file of any format that has a reader, told apart by its first bytes. Tensors view the mapped file

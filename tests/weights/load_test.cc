@@ -283,10 +283,10 @@ TEST_F(Load, FilesThatAreNoModel) {
             "[weights] " + folder_ / "empty.safetensors" + ": the file is empty");
   write_text(folder_ / "photo", "\xff\xd8\xff\xe0 and so on");
   EXPECT_EQ(error_of([&] { load_model(folder_ / "photo"); }),
-            "[weights] " + folder_ / "photo" + ": expected a .safetensors file, found a JPEG image");
+            "[weights] " + folder_ / "photo" + ": expected a weight file, found a JPEG image");
   write_text(folder_ / "text.txt", "hello, world");
   EXPECT_EQ(error_of([&] { load_model(folder_ / "text.txt"); }),
-            "[weights] " + folder_ / "text.txt" + ": expected a .safetensors file, found something else");
+            "[weights] " + folder_ / "text.txt" + ": expected a weight file, found something else");
   EXPECT_EQ(refusal({.format = "safetensors", .tensors = {}, .metadata = {}}),
             "[weights] m: expected a GCViT's tensors, found none");
   EXPECT_EQ(
