@@ -4,10 +4,15 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <filesystem>
+#include <optional>
+#include <system_error>
 
 #include "classifier/bundled_model.h"
 #include "classifier/session.h"
 #include "cli/output.h"
+#include "hub/cache.h"
+#include "tensor/error.h"
 
 namespace gcvit::cli {
 namespace {
@@ -25,7 +30,8 @@ std::string check_dtype(const std::string& dtype) {
 
 void ModelArguments::add_model(CLI::App& app) {
   app.add_option("-m,--model", model,
-                 "Model or weight file: ours, Keras', PyTorch's, timm's or JAX'; without it the bundled flower model");
+                 "Model or weight file: ours, Keras', PyTorch's, timm's or JAX', or a pulled one's name; without it "
+                 "the bundled flower model");
   add_keras_example_bias(app);
 }
 
@@ -70,7 +76,9 @@ void ModelArguments::add_dtype(CLI::App& app) {
   app.add_option("--dtype", "Type to compute in")->check(CLI::Validator(check_dtype, "f32|bf16|int8", "dtype"));
 }
 
-std::string ModelArguments::model_file() const { return model.empty() ? classifier::bundled_model() : model; }
+std::string ModelArguments::model_file() const {
+  return model.empty() ? classifier::bundled_model() : file_of_model(model);
+}
 
 ClassifierOptions ModelArguments::classifier_options() const {
   ClassifierOptions result = options;
@@ -93,6 +101,14 @@ weights::LoadOptions ModelArguments::load_options() const {
 void notice_new_head(const weights::LoadedModel& loaded) {
   if (!loaded.report.new_head) return;
   notice(fmt::format("the head is new: {} classes with random values, to be trained", loaded.info.config.classes));
+}
+
+std::string file_of_model(const std::string& model) {
+  std::error_code error;
+  const std::optional<hub::OfficialFile> official = hub::find_official(model);
+  if (!official || std::filesystem::exists(model, error)) return model;
+  if (const std::optional<std::string> pulled = hub::find_in_cache(*official)) return *pulled;
+  fail("[model] {}: there is no such file here, and it was never pulled; run `gcvit pull {}`", model, model);
 }
 
 Size parse_size(const std::string& text) {

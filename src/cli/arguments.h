@@ -42,7 +42,7 @@ struct ModelArguments {
   /// --dtype: what the model computes in
   static void add_dtype(CLI::App& app);
 
-  /// The model's file; throws `Error` when none was given and the bundled one isn't there.
+  /// The file of the model, by `file_of_model`. Throws `Error` when none was given and the bundled one isn't there.
   std::string model_file() const;
   /// All of the above as the library takes it.
   ClassifierOptions classifier_options() const;
@@ -52,6 +52,10 @@ struct ModelArguments {
 
 /// Says on stderr that a model's head is new, when it is.
 void notice_new_head(const weights::LoadedModel& loaded);
+
+/// Where a model lies that a person has named: the file of that name; else, for an official name as `gcvit pull` takes
+/// it, what was pulled. Throws `Error` when it was not pulled or was changed since.
+std::string file_of_model(const std::string& model);
 
 /// Sides of "224" (both) or "192x256" (height, width).
 struct Size {

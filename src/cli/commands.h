@@ -19,5 +19,6 @@ Command add_preprocess(CLI::App& program);
 Command add_forward(CLI::App& program);
 Command add_eval(CLI::App& program);
 Command add_bench(CLI::App& program);
+Command add_pull(CLI::App& program);
 
 }  // namespace gcvit::cli

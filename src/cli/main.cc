@@ -29,7 +29,8 @@ int run(int argc, char** argv) {
   program.require_subcommand(1);
   program.set_version_flag("--version", "gcvit " GCVIT_VERSION);
   const std::vector<Command> commands = {add_classify(program), add_eval(program),       add_info(program),
-                                         add_forward(program),  add_preprocess(program), add_bench(program)};
+                                         add_forward(program),  add_preprocess(program), add_bench(program),
+                                         add_pull(program)};
   for (const Command& command : commands) command.app->set_version_flag("--version", "gcvit " GCVIT_VERSION);
 
   const auto chosen = [&] {

@@ -43,11 +43,13 @@ std::size_t columns_of(std::string_view text) {
   return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
 }
 
-Progress::Progress(std::size_t total) : shown_(isatty(STDERR_FILENO) == 1 && total > 1), total_(total) {}
+Progress::Progress(std::size_t total, Unit unit, std::size_t before)
+    : shown_(isatty(STDERR_FILENO) == 1 && total > 1), total_(total), unit_(unit), before_(before), done_(before) {}
 
-void Progress::step() {
-  ++done_;
-  if (!shown_) return;
+void Progress::set(std::size_t done) {
+  done_ = std::min(done, total_);
+  before_ = std::min(before_, done_);  // a download may begin anew
+  if (!shown_ || done_ == before_) return;
   const Clock::time_point now = Clock::now();
   if (now >= next_draw_) draw(now);
 }
@@ -55,11 +57,14 @@ void Progress::step() {
 void Progress::draw(Clock::time_point now) {
   constexpr std::size_t kBarWidth = 30;
   const double elapsed = std::chrono::duration<double>(now - start_).count();
-  const double speed = static_cast<double>(done_) / std::max(elapsed, 1e-9);
+  const double speed = static_cast<double>(done_ - before_) / std::max(elapsed, 1e-9);
   const std::size_t filled = kBarWidth * done_ / total_;
-  fmt::print(stderr, "\r\033[K[{}{}] {}/{} photos, {:.1f}/s, {} left", std::string(filled, '#'),
-             std::string(kBarWidth - filled, '.'), done_, total_, speed,
-             time_text(static_cast<double>(total_ - done_) / speed));
+  const std::string counts = unit_ == Unit::kPhotos
+                                 ? fmt::format("{}/{} photos, {:.1f}/s", done_, total_, speed)
+                                 : fmt::format("{:.1f}/{:.1f} MB, {:.1f} MB/s", 1e-6 * static_cast<double>(done_),
+                                               1e-6 * static_cast<double>(total_), 1e-6 * speed);
+  fmt::print(stderr, "\r\033[K[{}{}] {}, {} left", std::string(filled, '#'), std::string(kBarWidth - filled, '.'),
+             counts, time_text(static_cast<double>(total_ - done_) / speed));
   std::fflush(stderr);
   drawn_ = true;
   next_draw_ = now + kRedraw;

@@ -32,13 +32,17 @@ std::size_t columns_of(std::string_view text);
 /// A bar on stderr with what is done, the speed and the time left; nothing when stderr is no terminal.
 class Progress {
  public:
-  explicit Progress(std::size_t total);
+  enum class Unit { kPhotos, kBytes };
+  /// `before` of them were done before the start, and don't count for the speed.
+  explicit Progress(std::size_t total, Unit unit = Unit::kPhotos, std::size_t before = 0);
   ~Progress() { clear(); }
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
   /// One more is done.
-  void step();
+  void step() { set(done_ + 1); }
+  /// So many are done.
+  void set(std::size_t done);
   /// Takes the bar off the line, for something else to be printed; the next step draws it again.
   void clear();
 
@@ -49,7 +53,9 @@ class Progress {
   bool shown_;
   bool drawn_ = false;
   std::size_t total_;
-  std::size_t done_ = 0;
+  Unit unit_;
+  std::size_t before_;
+  std::size_t done_;
   Clock::time_point start_ = Clock::now();
   Clock::time_point next_draw_ = start_;
 };

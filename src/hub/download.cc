@@ -31,7 +31,7 @@ void bring(const Source& source, PartFile& part, const Patience& patience, const
            part.size() > 0 && !part.validator().empty() ? "; what has come stays, and the next pull goes on from there"
                                                         : "");
     }
-    listener.notice(fmt::format("[pull] {}: {}; trying again", source.url, *reason));
+    listener.notice(fmt::format("[pull] {}; trying again", *reason));
     std::this_thread::sleep_for(pause);
     pause *= 2;
   }

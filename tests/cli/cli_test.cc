@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program as a user calls it: what it prints, its exit code, its one sentence when something is wrong.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
 #include <algorithm>
 #include <cmath>
@@ -9,8 +8,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "tests/classifier/test_photos.h"
-#include "tests/weights/test_files.h"
+#include "tests/cli/program.h"
 #include "weights/npy.h"
 #include "weights/safetensors.h"
 
@@ -22,65 +20,6 @@ using weights::read_text;
 using weights::TemporaryFolder;
 using weights::write_text;
 
-struct Result {
-  int code = -1;
-  std::string out;
-  std::string err;
-};
-
-/// 'text' for a shell.
-std::string quoted(const std::string& text) {
-  std::string result = "'";
-  for (const char letter : text) result += letter == '\'' ? std::string("'\\''") : std::string(1, letter);
-  return result + "'";
-}
-
-struct Cli : ::testing::Test {
-  TemporaryFolder folder;
-  std::string model = folder / "m.safetensors";
-  int calls = 0;
-
-  Cli() { testing::write_tiny_model(model, testing::colour_names()); }
-
-  /// Runs a shell's command line, "$G" being the program.
-  Result shell(const std::string& command) {
-    const std::string out = folder / ("out" + std::to_string(calls));
-    const std::string err = folder / ("err" + std::to_string(calls++));
-    const std::string line = "G=" + quoted(GCVIT_PROGRAM) + "; cd " + quoted(folder / "") + "; { " + command + "; } >" +
-                             quoted(out) + " 2>" + quoted(err) + " </dev/null";
-    const int status = std::system(line.c_str());
-    Result result{WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_text(out), read_text(err)};
-    std::filesystem::remove(out);
-    std::filesystem::remove(err);
-    return result;
-  }
-  Result gcvit(const std::string& arguments) { return shell("\"$G\" " + arguments); }
-
-  /// One sentence on stderr that holds `part`, nothing on stdout, exit code 1.
-  void expect_failure(const std::string& arguments, const std::string& part) {
-    const Result result = gcvit(arguments);
-    EXPECT_EQ(result.code, 1) << arguments << "\n" << result.err;
-    EXPECT_EQ(result.out, "") << arguments;
-    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << arguments << "\n" << result.err;
-    EXPECT_TRUE(result.err.starts_with("gcvit: [")) << arguments << "\n" << result.err;
-    EXPECT_NE(result.err.find(part), std::string::npos) << arguments << "\n" << result.err;
-  }
-  void expect_usage_error(const std::string& arguments, const std::string& part) {
-    const Result result = gcvit(arguments);
-    EXPECT_EQ(result.code, 2) << arguments << "\n" << result.err;
-    EXPECT_EQ(result.out, "") << arguments;
-    EXPECT_NE(result.err.find(part), std::string::npos) << arguments << "\n" << result.err;
-    EXPECT_NE(result.err.find("--help` to see how it is called"), std::string::npos) << arguments << "\n" << result.err;
-  }
-
-  std::string photo(unsigned seed) {
-    const std::string name = "photo" + std::to_string(seed) + ".png";
-    write_text(folder / name, testing::blob_png(seed));
-    return name;
-  }
-  std::size_t files_left() { return folder.files(); }
-};
-
 std::vector<std::string> keys_of(const json& object) {
   std::vector<std::string> keys;
   for (const auto& [key, value] : object.items()) keys.push_back(key);
@@ -89,7 +28,7 @@ std::vector<std::string> keys_of(const json& object) {
 using Keys = std::vector<std::string>;
 
 TEST_F(Cli, HelpAndVersionEverywhere) {
-  for (const char* command : {"", "info", "classify", "preprocess", "forward", "eval", "bench"}) {
+  for (const char* command : {"", "info", "classify", "preprocess", "forward", "eval", "bench", "pull"}) {
     const Result version = gcvit(std::string(command) + " --version");
     EXPECT_EQ(version.code, 0) << command;
     EXPECT_TRUE(version.out.starts_with("gcvit ")) << version.out;

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// gcvit pull: official weight files from where they are published.
+#include <fmt/format.h>
+
+#include <memory>
+#include <optional>
+
+#include "cli/arguments.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "hub/cache.h"
+#include "tensor/error.h"
+
+namespace gcvit::cli {
+namespace {
+
+struct Options {
+  std::string name;
+  std::string folder;
+  bool list = false;
+  bool json = false;
+};
+
+/// The path of a pulled file; what is wrong with one that was changed is said, and it counts as not pulled.
+std::optional<std::string> pulled_path(const hub::OfficialFile& file) {
+  try {
+    return hub::find_in_cache(file);
+  } catch (const Error& error) {
+    notice(error.what());
+    return std::nullopt;
+  }
+}
+
+int list(const Options& options) {
+  Json files = Json::array();
+  std::string text;
+  for (const hub::OfficialFile& file : hub::official_files()) {
+    const std::optional<std::string> path = pulled_path(file);
+    Json json{{"name", file.name}, {"url", file.url}};
+    json["file"] = path ? Json(*path) : Json(nullptr);
+    files.push_back(std::move(json));
+    text += fmt::format("{:<24}{:<8}{}\n", file.name, path ? "pulled" : "", file.url);
+  }
+  if (options.json) {
+    print_json(Json{{"licence", hub::kLicence}, {"files", std::move(files)}});
+  } else {
+    print(fmt::format("{}Licence of all: {}, not for commercial use. They are pulled to {}\n", text, hub::kLicence,
+                      hub::cache_folder()));
+  }
+  return 0;
+}
+
+int pull(const Options& options) {
+  const std::optional<hub::OfficialFile> file = hub::find_official(options.name);
+  if (!file) {
+    throw UsageError(fmt::format("NAME: expected an official weight file as `gcvit pull --list` shows them, found {}",
+                                 options.name));
+  }
+  notice(fmt::format("{} is published under {}: not for commercial use", file->name, hub::kLicence));
+
+  std::optional<Progress> progress;
+  std::uint64_t known_total = 0;
+  hub::Listener listener;
+  listener.bytes = [&](std::uint64_t done, std::uint64_t total) {
+    if (!progress || total != known_total) progress.emplace(total, Progress::Unit::kBytes, done);
+    known_total = total;
+    progress->set(done);
+  };
+  listener.notice = [&](const std::string& sentence) {
+    if (progress) progress->clear();
+    notice(sentence);
+  };
+  const hub::Pulled pulled = hub::pull(*file, options.folder.empty() ? hub::cache_folder() : options.folder, listener);
+  progress.reset();
+
+  if (options.json) {
+    print_json(Json{{"name", file->name},
+                    {"file", pulled.path},
+                    {"size", pulled.size},
+                    {"sha256", pulled.sha256},
+                    {"licence", hub::kLicence},
+                    {"downloaded", pulled.downloaded}});
+  } else {
+    print(fmt::format("{}\n  {} bytes, SHA-256 {}{}\n", pulled.path,
+                      with_commas(static_cast<std::int64_t>(pulled.size)), pulled.sha256,
+                      pulled.downloaded ? "" : ", was there already"));
+  }
+  return 0;
+}
+
+int run(const Options& options) {
+  if (options.list) return list(options);
+  if (options.name.empty()) throw UsageError("NAME: expected an official weight file or --list, found neither");
+  return pull(options);
+}
+
+}  // namespace
+
+Command add_pull(CLI::App& program) {
+  CLI::App* app = program.add_subcommand("pull", "Download an official weight file");
+  const auto options = std::make_shared<Options>();
+  CLI::Option* name = app->add_option(
+      "NAME", options->name,
+      "gcvit_VARIANT.PRODUCER, as gcvit_xxtiny.keras, .timm or .nvlabs; -m takes this name from then on");
+  CLI::Option* to = app->add_option("--to", options->folder, "Folder to put it in, instead of the cache that -m knows")
+                        ->type_name("DIR");
+  app->add_flag("--list", options->list, "Show all names, where they come from and which were pulled")
+      ->excludes(name)
+      ->excludes(to);
+  add_json(*app, options->json);
+  return {app, [options] { return run(*options); }};
+}
+
+}  // namespace gcvit::cli
