@@ -299,6 +299,8 @@ Canonical keras_to_canonical(std::vector<NamedTensor> tensors) {
 }
 
 std::string keras_path(std::string_view canonical, KerasFlavour flavour) {
+  static constexpr std::string_view kSameWords[] = {"proj", "conv_down", "norm1", "norm2", "reduction", "q_global_gen",
+                                                    "attn", "qkv",       "mlp",   "fc1",   "fc2",       "head"};
   const bool example = flavour == KerasFlavour::kExample;
   const auto numbered = [](std::string_view word, std::string_view number) {
     return number == "0" ? std::string(word) : fmt::format("{}_{}", word, number);
@@ -327,8 +329,10 @@ std::string keras_path(std::string_view canonical, KerasFlavour flavour) {
                               : "conv/conv2d/";
     } else if (word == "fc") {
       path += number == "0" ? "fc/dense/" : "fc/dense_1/";
-    } else if (!number_of(word)) {
+    } else if (std::ranges::find(kSameWords, word) != std::end(kSameWords)) {
       path += std::string(word) + "/";
+    } else if (i == 0 || !number_of(word)) {
+      unknown();
     }
   }
   const std::string_view leaf = parts.back();
