@@ -20,5 +20,6 @@ Command add_forward(CLI::App& program);
 Command add_eval(CLI::App& program);
 Command add_bench(CLI::App& program);
 Command add_pull(CLI::App& program);
+Command add_export(CLI::App& program);
 
 }  // namespace gcvit::cli

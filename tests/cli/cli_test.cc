@@ -28,7 +28,7 @@ std::vector<std::string> keys_of(const json& object) {
 using Keys = std::vector<std::string>;
 
 TEST_F(Cli, HelpAndVersionEverywhere) {
-  for (const char* command : {"", "info", "classify", "preprocess", "forward", "eval", "bench", "pull"}) {
+  for (const char* command : {"", "info", "classify", "preprocess", "forward", "eval", "bench", "export", "pull"}) {
     const Result version = gcvit(std::string(command) + " --version");
     EXPECT_EQ(version.code, 0) << command;
     EXPECT_TRUE(version.out.starts_with("gcvit ")) << version.out;
@@ -52,6 +52,9 @@ TEST_F(Cli, CalledWronglyItExitsWith2) {
   expect_usage_error("classify a.jpg --dtype f64", "f64");
   expect_usage_error("classify - -", "once");
   expect_usage_error("forward x.npy", "--output");
+  expect_usage_error("export", "output");
+  expect_usage_error("export m.onnx --opset 12", "--opset");
+  expect_usage_error("export m.onnx --opset 99", "--opset");
   expect_usage_error("bench --variant xxtiny -m m.safetensors", "excludes");
 }
 
@@ -369,6 +372,30 @@ TEST_F(Cli, OutputThatCantBeWrittenIsAnError) {
   const Result result = gcvit("classify -m m.safetensors photo1.png --json > /dev/full");
   EXPECT_EQ(result.code, 1);
   EXPECT_NE(result.err.find("standard output: can't be written"), std::string::npos) << result.err;
+}
+
+TEST_F(Cli, ExportWritesAnOnnxFileOrNone) {
+  const std::size_t before = files_left();
+  const Result result = gcvit("export -m m.safetensors m.onnx");
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, "");
+  EXPECT_NE(result.err.find("m.onnx: opset 17"), std::string::npos) << result.err;
+  EXPECT_EQ(files_left(), before + 1);
+  const std::string file = read_text(folder / "m.onnx");
+  for (const char* part : {"gcvit.cpp", "gcvit.config", "gcvit.classes", "gcvit.preprocess", "gcvit.source", "images",
+                           "logits", "level1/block0/attention/q"}) {
+    EXPECT_NE(file.find(part), std::string::npos) << part;
+  }
+  EXPECT_EQ(gcvit("export -m m.safetensors old.onnx --opset 13").code, 0);
+  EXPECT_EQ(read_text(folder / "old.onnx").find("LayerNormalization"), std::string::npos);
+  EXPECT_NE(file.find("LayerNormalization"), std::string::npos);
+
+  expect_failure("export -m m.safetensors none/m.onnx", "none/m.onnx: can't be written");
+  expect_failure("export -m missing.safetensors m.onnx", "missing.safetensors");
+  write_text(folder / "broken.safetensors", "no model");
+  expect_failure("export -m broken.safetensors m.onnx", "broken.safetensors");
+  EXPECT_EQ(read_text(folder / "m.onnx"), file) << "a failed export leaves what was there";
+  EXPECT_EQ(files_left(), before + 3);
 }
 
 }  // namespace

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+// Attention in windows. Queries, keys and values are layers of their own, so that nothing is split afterwards.
+#include <cmath>
+
+#include "onnx/names.h"
+#include "onnx/state.h"
+#include "ops/shape.h"
+#include "tensor/error.h"
+
+namespace gcvit::onnx {
+
+using ops::Shape;
+using ops::Value;
+using ops::Window;
+
+namespace {
+
+/// A larger bias is gathered from its table when the graph is loaded: written out, those of 384 and 512 images would
+/// outgrow the weights, and the file.
+constexpr std::int64_t kLargestBias = 8 << 20;  // bytes
+
+/// The row of the bias table for each pair of tokens, queries outermost.
+std::vector<std::int32_t> relative_positions(Window window) {
+  std::vector<std::int32_t> rows;
+  const std::int32_t tokens = window.tokens();
+  rows.reserve(static_cast<std::size_t>(std::int64_t{tokens} * tokens));
+  for (std::int32_t q = 0; q < tokens; ++q) {
+    for (std::int32_t k = 0; k < tokens; ++k) {
+      const std::int32_t down = q / window.width - k / window.width + window.height - 1;
+      const std::int32_t across = q % window.width - k % window.width + window.width - 1;
+      rows.push_back(down * (2 * window.width - 1) + across);
+    }
+  }
+  return rows;
+}
+
+float scale_of(std::int64_t head_dim) { return 1.0f / std::sqrt(static_cast<float>(head_dim)); }
+
+}  // namespace
+
+std::string OnnxBackend::State::bias(const Attention& attention) {
+  const ops::Parameter& table = attention.bias_table;
+  const std::int64_t tokens = attention.window.tokens();
+  const std::int64_t heads = attention.heads;
+  const std::vector<std::int32_t> rows = relative_positions(attention.window);
+  const std::string name = table.name.substr(0, table.name.rfind('_'));  // "...relative_position_bias"
+  if (heads * tokens * tokens * static_cast<std::int64_t>(sizeof(float)) <= kLargestBias) {
+    const std::span<const float> values = values_of(table);
+    return graph.initialiser(name, {1, heads, tokens, tokens}, [&](const Graph::Append& append) {
+      std::vector<float> of_head(rows.size());
+      for (std::int64_t head = 0; head < heads; ++head) {
+        for (std::size_t i = 0; i < rows.size(); ++i) {
+          of_head[i] = values[static_cast<std::size_t>(rows[i] * heads + head)];
+        }
+        append(of_head);
+      }
+    });
+  }
+  const std::int64_t table_rows = table.dims[0];
+  const std::string by_head =
+      graph.initialiser(name + "_by_head", {1, heads, table_rows}, [&](const Graph::Append& append) {
+        const std::span<const float> values = values_of(table);
+        std::vector<float> of_head(static_cast<std::size_t>(table_rows));
+        for (std::int64_t head = 0; head < heads; ++head) {
+          for (std::size_t row = 0; row < of_head.size(); ++row) {
+            of_head[row] = values[row * static_cast<std::size_t>(heads) + static_cast<std::size_t>(head)];
+          }
+          append(of_head);
+        }
+      });
+  const Window window = attention.window;
+  const std::string index =
+      graph.indices(fmt::format("relative_position_index_{}x{}", window.height, window.width), {tokens, tokens}, rows);
+  return graph.add("Gather", attention.layer + "/bias", {by_head, index}, {}, {{"axis", std::int64_t{2}}});
+}
+
+std::string OnnxBackend::State::global_queries(const Attention& attention) {
+  const Entry& from = entry(*attention.global_query);
+  if (!from.queries.empty()) return from.queries;
+  const Shape shape = from.shape;
+  const std::int64_t tokens = shape.positions();
+  const std::int64_t heads = attention.heads;
+  const std::int64_t head_dim = shape.channels / heads;
+  const std::string layer = below(from.layer, "queries");
+  // Not the last two axes swapped, which ONNX Runtime would move into each product that reads the queries.
+  const std::string parted =
+      reshape(map(*attention.global_query), layer + "/heads", {1, heads, head_dim, shape.height, shape.width});
+  const std::string moved =
+      graph.add("Transpose", layer + "/transpose", {parted}, {1, heads, shape.height, shape.width, head_dim},
+                {{"perm", std::vector<std::int64_t>{0, 1, 3, 4, 2}}});
+  const bool one_window = attention.shape.positions() == tokens;
+  const Axes axes = one_window ? Axes{1, heads, tokens, head_dim} : Axes{1, 1, heads, tokens, head_dim};
+  return entry(*attention.global_query).queries = reshape(moved, layer, axes);
+}
+
+std::string OnnxBackend::State::attend(const Attention& attention) {
+  const std::string& layer = attention.layer;
+  const std::int64_t tokens = attention.window.tokens();
+  const std::int64_t windows = attention.shape.positions() / tokens;  // of an image
+  const std::int64_t heads = attention.heads;
+  const std::int64_t channels = attention.shape.channels;
+  const std::int64_t head_dim = channels / heads;
+  // Windows have an axis of their own only where they share their image's query.
+  const bool shared_query = attention.global_query != nullptr && windows > 1;
+  const auto axes = [&](std::int64_t a, std::int64_t b, std::int64_t c) {
+    return shared_query ? Axes{1, windows, a, b, c} : Axes{windows, a, b, c};
+  };
+  const auto order = [&](std::int64_t a, std::int64_t b, std::int64_t c) {
+    return shared_query ? std::vector<std::int64_t>{0, 1, a + 1, b + 1, c + 1} : std::vector<std::int64_t>{0, a, b, c};
+  };
+  const auto by_head = [&](std::string_view name, const std::string& values, bool transposed) {
+    const std::string parted = reshape(values, below(layer, name) + "/heads", axes(tokens, heads, head_dim));
+    return graph.add("Transpose", below(layer, name) + "/transpose", {parted},
+                     transposed ? axes(heads, head_dim, tokens) : axes(heads, tokens, head_dim),
+                     {{"perm", transposed ? order(2, 3, 1) : order(2, 1, 3)}});
+  };
+  const std::string q =
+      attention.global_query != nullptr ? global_queries(attention) : by_head("q", attention.q, false);
+  const std::string k = by_head("k", attention.k, true);
+  const std::string v = by_head("v", attention.v, false);
+  const std::string scores = graph.add("MatMul", layer + "/scores", {q, k}, axes(heads, tokens, tokens));
+  const std::string biased =
+      graph.add("Add", layer + "/add_bias", {scores, bias(attention)}, axes(heads, tokens, tokens));
+  const std::string shares =
+      graph.add("Softmax", layer + "/softmax", {biased}, axes(heads, tokens, tokens), {{"axis", std::int64_t{-1}}});
+  const std::string mixed = graph.add("MatMul", layer + "/mix", {shares, v}, axes(heads, tokens, head_dim));
+  const std::string joined =
+      graph.add("Transpose", layer + "/join", {mixed}, axes(tokens, heads, head_dim), {{"perm", order(2, 1, 3)}});
+  return reshape(joined, layer + "/join/tokens", {attention.shape.positions(), channels});
+}
+
+std::string OnnxBackend::State::linear_part(const Tokens& x, const ops::Linear& linear, const Part& part,
+                                            std::int64_t positions) {
+  const std::string layer = layer_name(linear.weight.name);
+  const auto outputs = static_cast<std::size_t>(linear.weight.dims[0] / part.count);
+  const auto slice = [&](const ops::Parameter& parameter) {
+    Dims dims = parameter.dims;
+    dims[0] = static_cast<std::int64_t>(outputs);
+    return graph.initialiser(fmt::format("{}_{}", parameter.name, part.name), dims, [&](const Graph::Append& append) {
+      const std::span<const float> values = values_of(parameter);
+      const std::size_t size = values.size() / static_cast<std::size_t>(part.count);
+      const std::span<const float> own = values.subspan(static_cast<std::size_t>(part.index) * size, size);
+      std::vector<float> row(size / outputs);
+      for (std::size_t output = 0; output < outputs; ++output) {
+        for (std::size_t i = 0; i < row.size(); ++i) row[i] = own[output * row.size() + i] * part.factor;
+        append(row);
+      }
+    });
+  };
+  std::vector<std::string> inputs{x.name, slice(linear.weight)};
+  if (linear.bias) inputs.push_back(slice(*linear.bias));
+  return graph.add("Gemm", below(parent_of(layer), part.name), inputs, {positions, static_cast<std::int64_t>(outputs)},
+                   {{"transB", std::int64_t{1}}});
+}
+
+Value OnnxBackend::attention_half(const Value& x, const ops::AttentionHalf& half) {
+  const Shape shape = ops::attention_half_shape(x.shape(), half);
+  const std::int64_t positions = shape.positions();
+  const Axes axes{positions, shape.channels};
+  const std::string layer = parent_of(layer_name(half.qkv.weight.name));
+
+  const std::string in_windows = state_->tokens(x, half.window);
+  const Tokens normalised{state_->normalise(in_windows, half.norm, axes), half.window};
+  const float scale = scale_of(shape.channels / half.heads);
+  State::Attention attention{.layer = layer,
+                             .q = "",
+                             .k = "",
+                             .v = "",
+                             .global_query = half.global_query,
+                             .bias_table = half.bias_table,
+                             .shape = shape,
+                             .heads = half.heads,
+                             .window = half.window};
+  // q's layer takes the scale; a global query comes from elsewhere, so there k's does.
+  if (half.global_query == nullptr) {
+    attention.q = state_->linear_part(normalised, half.qkv, {"q", 0, 3, scale}, positions);
+    attention.k = state_->linear_part(normalised, half.qkv, {"k", 1, 3, 1.0f}, positions);
+    attention.v = state_->linear_part(normalised, half.qkv, {"v", 2, 3, 1.0f}, positions);
+  } else {
+    attention.k = state_->linear_part(normalised, half.qkv, {"k", 0, 2, scale}, positions);
+    attention.v = state_->linear_part(normalised, half.qkv, {"v", 1, 2, 1.0f}, positions);
+  }
+  const Value attended = state_->make_value(
+      *this, {.shape = shape, .layer = layer, .tokens = Tokens{state_->attend(attention), half.window}});
+  const ops::Residual residual{x, half.gamma, half.drop_path};
+  return linear(attended, half.proj, {.residual = &residual});
+}
+
+Value OnnxBackend::window_attention(const Value& qkv, const Value* global_query, const ops::Parameter& bias_table,
+                                    std::int32_t heads, Window window) {
+  const Shape* query_shape = global_query == nullptr ? nullptr : &global_query->shape();
+  const Shape shape = ops::window_attention_shape(qkv.shape(), query_shape, bias_table, heads, window);
+  const Axes axes{shape.positions(), shape.channels};
+  const std::string layer = layer_name(bias_table.name);
+  const std::string from = state_->tokens(qkv, window);
+  const std::int64_t parts = global_query == nullptr ? 3 : 2;
+  const auto part = [&](std::string_view name, std::int64_t index) {
+    const std::string bounds[] = {state_->graph.integers("start", {index * shape.channels}),
+                                  state_->graph.integers("end", {(index + 1) * shape.channels}),
+                                  state_->graph.integers("axis", {1})};
+    return state_->graph.add("Slice", below(layer, name), {from, bounds[0], bounds[1], bounds[2]}, axes);
+  };
+  const std::string k = state_->graph.add(
+      "Mul", below(layer, "scaled_k"),
+      {part("k", parts - 2),
+       state_->graph.scalar(fmt::format("scale_{}", shape.channels / heads), scale_of(shape.channels / heads))},
+      axes);
+  const std::string attended = state_->attend({.layer = layer,
+                                               .q = global_query == nullptr ? part("q", 0) : "",
+                                               .k = k,
+                                               .v = part("v", parts - 1),
+                                               .global_query = global_query,
+                                               .bias_table = bias_table,
+                                               .shape = shape,
+                                               .heads = heads,
+                                               .window = window});
+  return state_->make_value(*this, {.shape = shape, .layer = layer, .tokens = Tokens{attended, window}});
+}
+
+}  // namespace gcvit::onnx
