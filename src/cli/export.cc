@@ -52,10 +52,7 @@ onnx::GraphDescription describe(const weights::ModelInfo& info, const std::strin
 
 int run(const Options& options) {
   const std::string file = options.arguments.model_file();
-  const ClassifierOptions wanted = options.arguments.classifier_options();
-  weights::LoadOptions load_options;
-  if (wanted.image_height != 0) load_options.image_size = {wanted.image_height, wanted.image_width};
-  const weights::LoadedModel loaded = weights::load_model(file, load_options);
+  const weights::LoadedModel loaded = weights::load_model(file, options.arguments.load_options());
   const model::GCViTConfig& config = loaded.info.config;
 
   onnx::OnnxBackend backend(options.graph);

@@ -129,7 +129,7 @@ std::string OnnxBackend::State::attend(const Attention& attention) {
   return reshape(joined, layer + "/join/tokens", {attention.shape.positions(), channels});
 }
 
-std::string OnnxBackend::State::linear_part(const Tokens& x, const ops::Linear& linear, const Part& part,
+std::string OnnxBackend::State::linear_part(const std::string& x, const ops::Linear& linear, const Part& part,
                                             std::int64_t positions) {
   const std::string layer = layer_name(linear.weight.name);
   const auto outputs = static_cast<std::size_t>(linear.weight.dims[0] / part.count);
@@ -147,7 +147,7 @@ std::string OnnxBackend::State::linear_part(const Tokens& x, const ops::Linear& 
       }
     });
   };
-  std::vector<std::string> inputs{x.name, slice(linear.weight)};
+  std::vector<std::string> inputs{x, slice(linear.weight)};
   if (linear.bias) inputs.push_back(slice(*linear.bias));
   return graph.add("Gemm", below(parent_of(layer), part.name), inputs, {positions, static_cast<std::int64_t>(outputs)},
                    {{"transB", std::int64_t{1}}});
@@ -155,12 +155,15 @@ std::string OnnxBackend::State::linear_part(const Tokens& x, const ops::Linear& 
 
 Value OnnxBackend::attention_half(const Value& x, const ops::AttentionHalf& half) {
   const Shape shape = ops::attention_half_shape(x.shape(), half);
-  const std::int64_t positions = shape.positions();
-  const Axes axes{positions, shape.channels};
+  const Shape whole = ops::whole_windows(shape, half.window);
+  const bool padded = whole != shape;
+  const std::int64_t positions = whole.positions();
   const std::string layer = parent_of(layer_name(half.qkv.weight.name));
 
-  const std::string in_windows = state_->tokens(x, half.window);
-  const Tokens normalised{state_->normalise(in_windows, half.norm, axes), half.window};
+  if (!padded) state_->tokens(x, half.window);  // the order that all that follows goes on with
+  Value normalized = layer_norm(x, half.norm);
+  if (padded) normalized = pad_bottom_right(normalized, whole.height, whole.width);
+  const std::string from = state_->tokens(normalized, half.window);
   const float scale = scale_of(shape.channels / half.heads);
   State::Attention attention{.layer = layer,
                              .q = "",
@@ -168,20 +171,21 @@ Value OnnxBackend::attention_half(const Value& x, const ops::AttentionHalf& half
                              .v = "",
                              .global_query = half.global_query,
                              .bias_table = half.bias_table,
-                             .shape = shape,
+                             .shape = whole,
                              .heads = half.heads,
                              .window = half.window};
   // q's layer takes the scale; a global query comes from elsewhere, so there k's does.
   if (half.global_query == nullptr) {
-    attention.q = state_->linear_part(normalised, half.qkv, {"q", 0, 3, scale}, positions);
-    attention.k = state_->linear_part(normalised, half.qkv, {"k", 1, 3, 1.0f}, positions);
-    attention.v = state_->linear_part(normalised, half.qkv, {"v", 2, 3, 1.0f}, positions);
+    attention.q = state_->linear_part(from, half.qkv, {"q", 0, 3, scale}, positions);
+    attention.k = state_->linear_part(from, half.qkv, {"k", 1, 3, 1.0f}, positions);
+    attention.v = state_->linear_part(from, half.qkv, {"v", 2, 3, 1.0f}, positions);
   } else {
-    attention.k = state_->linear_part(normalised, half.qkv, {"k", 0, 2, scale}, positions);
-    attention.v = state_->linear_part(normalised, half.qkv, {"v", 1, 2, 1.0f}, positions);
+    attention.k = state_->linear_part(from, half.qkv, {"k", 0, 2, scale}, positions);
+    attention.v = state_->linear_part(from, half.qkv, {"v", 1, 2, 1.0f}, positions);
   }
-  const Value attended = state_->make_value(
-      *this, {.shape = shape, .layer = layer, .tokens = Tokens{state_->attend(attention), half.window}});
+  Value attended = state_->make_value(
+      *this, {.shape = whole, .layer = layer, .tokens = Tokens{state_->attend(attention), half.window}});
+  if (padded) attended = crop(attended, shape.height, shape.width);
   const ops::Residual residual{x, half.gamma, half.drop_path};
   return linear(attended, half.proj, {.residual = &residual});
 }

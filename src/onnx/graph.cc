@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "onnx/graph.h"
 
+#include <algorithm>
+
 #include "tensor/error.h"
 
 namespace gcvit::onnx {
@@ -22,6 +24,10 @@ void set(::onnx::AttributeProto& attribute, std::int64_t value) {
 void set(::onnx::AttributeProto& attribute, float value) {
   attribute.set_type(::onnx::AttributeProto::FLOAT);
   attribute.set_f(value);
+}
+void set(::onnx::AttributeProto& attribute, const char* value) {
+  attribute.set_type(::onnx::AttributeProto::STRING);
+  attribute.set_s(value);
 }
 void set(::onnx::AttributeProto& attribute, const std::vector<std::int64_t>& values) {
   attribute.set_type(::onnx::AttributeProto::INTS);
@@ -73,7 +79,13 @@ std::string Graph::add(std::string_view op, const std::string& name, const std::
     std::visit([&](const auto& content) { set(attribute, content); }, value);
   }
   if (!axes.empty()) shapes_[output] = axes;
+  if (op == "Reshape") before_reshape_[output] = before_reshape(inputs[0]);
   return output;
+}
+
+const std::string& Graph::before_reshape(const std::string& value) const {
+  const auto found = before_reshape_.find(value);
+  return found == before_reshape_.end() ? value : found->second;
 }
 
 ::onnx::TensorProto* Graph::new_initialiser(const std::string& name, std::span<const std::int64_t> dims,
@@ -124,7 +136,26 @@ std::string Graph::indices(const std::string& name, const Dims& dims, std::span<
   return name;
 }
 
+void Graph::remove_unused() {
+  std::set<std::string> used;
+  for (const ::onnx::ValueInfoProto& output : graph_.output()) used.insert(output.name());
+  // From the last node to the first: what a node uses was made before it.
+  for (int i = graph_.node_size() - 1; i >= 0; --i) {
+    const ::onnx::NodeProto& node = graph_.node(i);
+    if (used.contains(node.output(0))) {
+      used.insert(node.input().begin(), node.input().end());
+    } else {
+      shapes_.erase(node.output(0));
+      graph_.mutable_node()->DeleteSubrange(i, 1);
+    }
+  }
+  auto& initialisers = *graph_.mutable_initializer();
+  const auto unused = [&](const ::onnx::TensorProto& tensor) { return !used.contains(tensor.name()); };
+  initialisers.erase(std::remove_if(initialisers.begin(), initialisers.end(), unused), initialisers.end());
+}
+
 ::onnx::GraphProto Graph::finish(const std::string& name) {
+  remove_unused();
   graph_.set_name(name);
   for (const auto& [value, axes] : shapes_) describe(*graph_.add_value_info(), value, axes);
   return std::move(graph_);

@@ -22,7 +22,8 @@ namespace gcvit::onnx {
 /// The shape of what flows between nodes: its first axis counts for one image, so that {49, 64} is [N*49, 64].
 using Axes = std::vector<std::int64_t>;
 
-using Attribute = std::pair<std::string_view, std::variant<std::int64_t, float, std::vector<std::int64_t>>>;
+using Attribute =
+    std::pair<std::string_view, std::variant<std::int64_t, float, const char*, std::vector<std::int64_t>>>;
 
 class Graph {
  public:
@@ -39,6 +40,9 @@ class Graph {
   std::string add(std::string_view op, const std::string& name, const std::vector<std::string>& inputs,
                   const Axes& axes, const std::vector<Attribute>& attributes = {});
 
+  /// What `value` was before it was given other axes; `value` itself when it wasn't.
+  const std::string& before_reshape(const std::string& value) const;
+
   /// Appends floats to an initialiser.
   using Append = std::function<void(std::span<const float>)>;
   /// An initialiser that `fill` writes piece by piece; one that is there already stays. Returns `name`. Throws `Error`
@@ -50,11 +54,12 @@ class Graph {
   std::string integers(std::string_view name, const std::vector<std::int64_t>& values);
   std::string indices(const std::string& name, const Dims& dims, std::span<const std::int32_t> values);
 
-  /// The graph with all shapes; nothing may be added afterwards.
+  /// The graph with all shapes, without what nothing uses; nothing may be added afterwards.
   ::onnx::GraphProto finish(const std::string& name);
 
  private:
   std::string unique(const std::string& name);
+  void remove_unused();
   /// A new initialiser, or null when `name` is there already.
   ::onnx::TensorProto* new_initialiser(const std::string& name, std::span<const std::int64_t> dims,
                                        ::onnx::TensorProto::DataType type, std::int64_t element_size);
@@ -63,6 +68,7 @@ class Graph {
   std::set<std::string> names_;  ///< of nodes and values
   std::set<std::string> initialisers_;  ///< theirs
   std::map<std::string, Axes> shapes_;  ///< of node outputs
+  std::map<std::string, std::string> before_reshape_;
   std::int64_t largest_file_;
   std::int64_t bytes_ = 0;  ///< of all initialisers
 };

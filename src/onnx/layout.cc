@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Values in the forms that nodes want: maps [N, C, H, W] and tokens [N * H * W, C].
+// Values in the forms that nodes want, maps [N, C, H, W] and tokens [N * H * W, C], and what only moves positions.
+#include <cmath>
+#include <limits>
+
 #include "onnx/names.h"
 #include "onnx/state.h"
+#include "ops/shape.h"
+#include "tensor/error.h"
 
 namespace gcvit::onnx {
 
@@ -30,7 +35,12 @@ Value OnnxBackend::State::make_value(OnnxBackend& backend, Entry entry) {
 std::string OnnxBackend::State::reshape(const std::string& x, const std::string& name, const Axes& axes) {
   Axes target = axes;
   target[0] = -1;  // the batch, and what is joined with it
-  return graph.add("Reshape", name, {x, graph.integers("shape", target)}, axes);
+  return graph.add("Reshape", name, {graph.before_reshape(x), graph.integers("shape", target)}, axes);
+}
+
+std::string OnnxBackend::State::channels_last(const Value& value, const std::string& name) {
+  const Shape shape = value.shape();
+  return reshape(tokens(value, {shape.height, shape.width}), name, {1, shape.height, shape.width, shape.channels});
 }
 
 std::string OnnxBackend::State::map(const Value& value) {
@@ -38,14 +48,11 @@ std::string OnnxBackend::State::map(const Value& value) {
   const Shape shape = value.shape();
   const Axes axes{1, shape.channels, shape.height, shape.width};
   const std::string layer = below(entry(value).layer, "to_map");
-  if (shape.positions() == 1) return entry(value).map = reshape(entry(value).tokens->name, layer, axes);
-  const Axes channels_last{1, shape.height, shape.width, shape.channels};
-  const Tokens from = *entry(value).tokens;
-  const std::string by_row = is_row_by_row(from.window, shape)
-                                 ? reshape(from.name, layer + "/rows", channels_last)
-                                 : reorder(value, from.window, true, layer + "/rows", channels_last);
-  return entry(value).map =
-             graph.add("Transpose", layer, {by_row}, axes, {{"perm", std::vector<std::int64_t>{0, 3, 1, 2}}});
+  const std::string as_map = shape.positions() == 1
+                                 ? reshape(entry(value).tokens->name, layer, axes)
+                                 : graph.add("Transpose", layer, {channels_last(value, layer + "/rows")}, axes,
+                                             {{"perm", std::vector<std::int64_t>{0, 3, 1, 2}}});
+  return entry(value).map = as_map;
 }
 
 std::string OnnxBackend::State::tokens(const Value& value, Window window) {
@@ -54,15 +61,13 @@ std::string OnnxBackend::State::tokens(const Value& value, Window window) {
   const std::optional<Tokens>& have = entry(value).tokens;
   if (have && have->window == order) return have->name;
 
-  const Axes axes{shape.positions(), shape.channels};
-  const std::string& layer = entry(value).layer;
   std::string name;
-  if (is_row_by_row(order, shape)) {
-    name = have ? reorder(value, have->window, true, below(layer, "to_rows"), axes) : rows_of_map(value);
+  if (!is_row_by_row(order, shape)) {
+    // From the map, and from windows of another size, by way of rows: these two moves are the fast ones.
+    tokens(value, {shape.height, shape.width});
+    name = reorder(value, order, false);
   } else {
-    // From the map and from windows of another size by way of rows: these two moves are the fast ones.
-    if (!have || !is_row_by_row(have->window, shape)) tokens(value, {shape.height, shape.width});
-    name = reorder(value, order, false, below(layer, "to_windows"), axes);
+    name = have ? reorder(value, have->window, true) : rows_of_map(value);
   }
   entry(value).tokens = Tokens{name, order};
   return name;
@@ -78,15 +83,15 @@ std::string OnnxBackend::State::rows_of_map(const Value& value) {
   const std::string& layer = entry(value).layer;
   const Axes axes{shape.positions(), shape.channels};
   if (shape.positions() == 1) return graph.add("Flatten", below(layer, "flatten"), {map(value)}, axes);
-  const std::string channels_last =
+  const std::string moved =
       graph.add("Transpose", below(layer, "to_rows/transpose"), {map(value)},
                 {1, shape.height, shape.width, shape.channels}, {{"perm", std::vector<std::int64_t>{0, 2, 3, 1}}});
-  return reshape(channels_last, below(layer, "to_rows"), axes);
+  return reshape(moved, below(layer, "to_rows"), axes);
 }
 
-std::string OnnxBackend::State::reorder(const Value& value, Window window, bool to_rows, const std::string& layer,
-                                        const Axes& axes) {
+std::string OnnxBackend::State::reorder(const Value& value, Window window, bool to_rows) {
   const Shape shape = value.shape();
+  const std::string layer = below(entry(value).layer, to_rows ? "to_rows" : "to_windows");
   const std::int64_t down = shape.height / window.height;
   const std::int64_t across = shape.width / window.width;
   const Axes rows{1, down, window.height, across, window.width, shape.channels};
@@ -94,7 +99,57 @@ std::string OnnxBackend::State::reorder(const Value& value, Window window, bool 
   const std::string parted = reshape(entry(value).tokens->name, layer + "/split", to_rows ? windows : rows);
   const std::string moved = graph.add("Transpose", layer + "/transpose", {parted}, to_rows ? rows : windows,
                                       {{"perm", std::vector<std::int64_t>{0, 1, 3, 2, 4, 5}}});
-  return reshape(moved, layer, axes);
+  return reshape(moved, layer, {shape.positions(), shape.channels});
+}
+
+Value OnnxBackend::pad_bottom_right(const Value& x, std::int32_t height, std::int32_t width) {
+  const Shape shape = ops::pad_bottom_right_shape(x.shape(), height, width);
+  const std::string layer = below(parent_of(state_->entry(x).layer), "pad");
+  const std::string pads = state_->graph.integers(
+      "pads", {0, 0, 0, 0, 0, shape.height - x.shape().height, shape.width - x.shape().width, 0});
+  const std::string padded = state_->graph.add(
+      "Pad", layer, {state_->channels_last(x, layer + "/rows"), pads, state_->graph.scalar("zero", 0.0f)},
+      {1, shape.height, shape.width, shape.channels});
+  const std::string tokens = state_->reshape(padded, layer + "/tokens", {shape.positions(), shape.channels});
+  return state_->make_value(*this, {.shape = shape, .layer = layer, .tokens = Tokens{tokens, {height, width}}});
+}
+
+Value OnnxBackend::crop(const Value& x, std::int32_t height, std::int32_t width) {
+  const Shape shape = ops::crop_shape(x.shape(), height, width);
+  const std::string layer = below(state_->entry(x).layer, "crop");
+  const std::string cropped =
+      state_->graph.add("Slice", layer,
+                        {state_->channels_last(x, layer + "/rows"), state_->graph.integers("starts", {0, 0}),
+                         state_->graph.integers("ends", {height, width}), state_->graph.integers("axes", {1, 2})},
+                        {1, shape.height, shape.width, shape.channels});
+  const std::string tokens = state_->reshape(cropped, layer + "/tokens", {shape.positions(), shape.channels});
+  return state_->make_value(*this, {.shape = shape, .layer = layer, .tokens = Tokens{tokens, {height, width}}});
+}
+
+namespace {
+
+/// `to` / `from`, as the float whose product with `from` is not below `to`: ONNX rounds that product down.
+float scale_to(std::int32_t from, std::int32_t to) {
+  float scale = static_cast<float>(to) / static_cast<float>(from);
+  while (static_cast<double>(scale) * from < to || scale * static_cast<float>(from) < static_cast<float>(to)) {
+    scale = std::nextafter(scale, std::numeric_limits<float>::infinity());
+  }
+  return scale;
+}
+
+}  // namespace
+
+Value OnnxBackend::resize_bicubic(const Value& x, std::int32_t height, std::int32_t width) {
+  const Shape shape = ops::resize_bicubic_shape(x.shape(), height, width);
+  const std::string layer = below(parent_of(state_->entry(x).layer), "resize");
+  // Sizes would have to name the batch.
+  const float scales[] = {1.0f, 1.0f, scale_to(x.shape().height, height), scale_to(x.shape().width, width)};
+  const std::string factors = state_->graph.initialiser(
+      fmt::format("scales[{}x{} to {}x{}]", x.shape().height, x.shape().width, height, width), {4}, scales);
+  const std::string y = state_->graph.add(
+      "Resize", layer, {state_->map(x), "", factors}, {1, shape.channels, shape.height, shape.width},
+      {{"mode", "cubic"}, {"cubic_coeff_a", -0.75f}, {"coordinate_transformation_mode", "half_pixel"}});
+  return state_->make_value(*this, {.shape = shape, .layer = layer, .map = y});
 }
 
 }  // namespace gcvit::onnx

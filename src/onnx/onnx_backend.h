@@ -66,6 +66,9 @@ class OnnxBackend final : public ops::Backend {
   ops::Value scale_channels(const ops::Value& x, const ops::Value& scale) override;
   ops::Value window_attention(const ops::Value& qkv, const ops::Value* global_query, const ops::Parameter& bias_table,
                               std::int32_t heads, ops::Window window) override;
+  ops::Value pad_bottom_right(const ops::Value& x, std::int32_t height, std::int32_t width) override;
+  ops::Value crop(const ops::Value& x, std::int32_t height, std::int32_t width) override;
+  ops::Value resize_bicubic(const ops::Value& x, std::int32_t height, std::int32_t width) override;
   ops::Value attention_half(const ops::Value& x, const ops::AttentionHalf& half) override;
   void enter_scope(std::string_view name, std::string_view type) override;
   void leave_scope() override;

@@ -47,9 +47,10 @@ struct OnnxBackend::State {
 
   /// Tokens row by row from the map.
   std::string rows_of_map(const ops::Value& value);
-  /// The value's tokens from windows to rows, or from rows to windows; `axes` are the result's.
-  std::string reorder(const ops::Value& value, ops::Window window, bool to_rows, const std::string& layer,
-                      const Axes& axes);
+  /// The value's tokens from windows to rows, or from rows to windows.
+  std::string reorder(const ops::Value& value, ops::Window window, bool to_rows);
+  /// The value as [N, H, W, C].
+  std::string channels_last(const ops::Value& value, const std::string& name);
   /// The same elements under other axes.
   std::string reshape(const std::string& x, const std::string& name, const Axes& axes);
 
@@ -65,7 +66,7 @@ struct OnnxBackend::State {
     float factor;
   };
   /// That part as a layer of its own, applied to tokens.
-  std::string linear_part(const Tokens& x, const ops::Linear& linear, const Part& part, std::int64_t positions);
+  std::string linear_part(const std::string& x, const ops::Linear& linear, const Part& part, std::int64_t positions);
 
   std::string activate(const std::string& x, const std::string& layer, ops::Activation activation, const Axes& axes);
   /// Normalises the last axis.

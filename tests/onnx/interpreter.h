@@ -114,6 +114,7 @@ class OnnxInterpreter {
     if (op == "Pad") return pad(node);
     if (op == "Slice") return slice(node);
     if (op == "Gather") return gather(node);
+    if (op == "Resize") return resize(node);
     fail("no operator {}", op);
   }
 
@@ -240,7 +241,41 @@ class OnnxInterpreter {
     return y;
   }
 
-  /// Sums or maxima over windows of an image: `use(y, n, c, row, column)` for each output element.
+  /// Cubic, half-pixel centres, the edge repeated; of maps.
+  Array resize(const Node& node) const {
+    if (attribute(node, "mode")->s() != "cubic" ||
+        attribute(node, "coordinate_transformation_mode")->s() != "half_pixel") {
+      fail("Resize: only cubic and half_pixel");
+    }
+    const double a = double(attribute(node, "cubic_coeff_a")->f());
+    const auto weight = [a](double distance) {
+      const double d = std::abs(distance);
+      if (d >= 2.0) return 0.0;
+      return d < 1.0 ? ((a + 2) * d - (a + 3)) * d * d + 1 : ((a * d - 5 * a) * d + 8 * a) * d - 4 * a;
+    };
+    const Array& x = input(node, 0);
+    const Array& scales = input(node, 2);
+    Dims dims;
+    for (std::size_t i = 0; i < 4; ++i)
+      dims.push_back(std::int64_t(std::floor(scales.values.at(i) * double(x.dims.at(i)))));
+    Array y(dims);
+    std::size_t place = 0;
+    each(dims, [&](const Dims& at) {
+      const double row = (double(at[2]) + 0.5) / scales.values[2] - 0.5;
+      const double column = (double(at[3]) + 0.5) / scales.values[3] - 0.5;
+      double sum = 0.0;
+      for (auto r = std::int64_t(std::floor(row)) - 1; double(r) < row + 2.0; ++r) {
+        for (auto c = std::int64_t(std::floor(column)) - 1; double(c) < column + 2.0; ++c) {
+          const Dims from{at[0], at[1], std::clamp<std::int64_t>(r, 0, x.dim(2) - 1),
+                          std::clamp<std::int64_t>(c, 0, x.dim(3) - 1)};
+          sum += weight(row - double(r)) * weight(column - double(c)) * x.values[offset(x.dims, from)];
+        }
+      }
+      y.values[place++] = sum;
+    });
+    return y;
+  }
+
   static std::int64_t output_side(std::int64_t side, std::int64_t kernel, std::int64_t pads, std::int64_t stride) {
     return (side + pads - kernel) / stride + 1;
   }

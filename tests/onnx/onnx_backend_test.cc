@@ -295,58 +295,121 @@ TEST(OnnxBackend, AModelWithoutValuesIsRefused) {
   EXPECT_EQ(error_of([&] { record(backend, model); }), "[onnx] \"patch_embed.proj.weight\" has no values");
 }
 
-/// What the native backend and the graph make of one operation, both the head's outputs over the mean of a map.
-struct Attended {
+/// What the native backend and a graph make of a few operations on two images.
+struct Outcome {
   std::vector<float> expected;
   std::vector<double> found;
   ::onnx::ModelProto graph;
+
+  double error() const { return testing::relative_error(found, expected); }
+  std::ptrdiff_t count(std::string_view op) const {
+    return std::ranges::count_if(graph.graph().node(), [op](const auto& node) { return node.op_type() == op; });
+  }
 };
 
-Attended attend(const ops::Shape& map, std::int32_t heads, ops::Window window, bool global) {
+/// `forward(backend, x)` makes a map; five mixtures of its channels' means are compared.
+template <typename Forward>
+Outcome outcome(const ops::Shape& map, const Forward& forward) {
   constexpr std::int32_t kBatch = 2;
-  const std::int64_t channels = map.channels;
-  const Dims table_dims{std::int64_t{2 * window.height - 1} * (2 * window.width - 1), heads};
-  const ops::Parameter table = testing::random_parameter(ops::Role::kBiasTable, table_dims, 3, 0.5f);
-  const auto linear = [&](std::int64_t outputs, unsigned seed) {
-    return ops::Linear{testing::random_parameter(ops::Role::kLinear, {outputs, channels}, seed, 0.5f), std::nullopt};
-  };
-  const ops::Linear qkv = linear((global ? 2 : 3) * channels, 6), query = linear(channels, 7), head = linear(5, 4);
-  const auto forward = [&](ops::Backend& backend, const ops::Value& x) {
-    ops::Value q;
-    if (global) q = backend.max_pool3x3_stride2(backend.linear(x, query, {}), ops::PoolPadding::kNegativeInfinity);
-    const ops::Value y =
-        backend.window_attention(backend.linear(x, qkv, {}), global ? &q : nullptr, table, heads, window);
+  const auto mixtures = [&](ops::Backend& backend, const ops::Value& x) {
+    const ops::Value y = forward(backend, x);
+    const Dims dims{5, y.shape().channels};
+    const ops::Linear head{testing::random_parameter(ops::Role::kLinear, dims, 4, 1.0f), std::nullopt};
     return backend.linear(backend.global_average_pool(y), head, {});
   };
   const std::vector<float> images = testing::random_values(kBatch * map.size(), 9);
   ThreadPool pool(1);
   native::NativeBackend native(pool);
   native.start(kBatch);
-  const ops::Value expected = forward(native, native.input(map, images));
+  const ops::Value expected = mixtures(native, native.input(map, images));
   const std::span<const float> values = native.read(expected);
 
   OnnxBackend backend;
-  backend.output("y", forward(backend, backend.input("x", map)));
-  Attended result{{values.begin(), values.end()}, {}, parse(backend.serialise({.name = "attention"}))};
+  backend.output("y", mixtures(backend, backend.input("x", map)));
+  Outcome result{{values.begin(), values.end()}, {}, parse(backend.serialise({.name = "operations"}))};
   testing::OnnxInterpreter interpreter(result.graph);
   result.found = interpreter.run("x", planes(images, map), "y").values;
   return result;
 }
 
+ops::Linear linear(std::int64_t outputs, std::int64_t inputs, unsigned seed) {
+  return {testing::random_parameter(ops::Role::kLinear, {outputs, inputs}, seed, 0.5f), std::nullopt};
+}
+
+ops::Parameter bias_table(ops::Window window, std::int32_t heads) {
+  const Dims dims{std::int64_t{2 * window.height - 1} * (2 * window.width - 1), heads};
+  return testing::random_parameter(ops::Role::kBiasTable, dims, 3, 0.5f);
+}
+
+Outcome attend(const ops::Shape& map, std::int32_t heads, ops::Window window, bool global) {
+  const ops::Parameter table = bias_table(window, heads);
+  const ops::Linear qkv = linear((global ? 2 : 3) * map.channels, map.channels, 6);
+  return outcome(map, [&](ops::Backend& backend, const ops::Value& x) {
+    ops::Value q;
+    if (global) q = backend.max_pool3x3_stride2(x, ops::PoolPadding::kNegativeInfinity);
+    return backend.window_attention(backend.linear(x, qkv, {}), global ? &q : nullptr, table, heads, window);
+  });
+}
+
 TEST(OnnxBackend, WindowAttentionByItself) {
-  for (const bool global : {false, true}) {
-    const Attended attended = attend({4, 8, 8}, 2, {2, 4}, global);
-    EXPECT_LT(testing::relative_error(attended.found, attended.expected), 1e-5) << global;
-  }
+  for (const bool global : {false, true}) EXPECT_LT(attend({4, 8, 8}, 2, {2, 4}, global).error(), 1e-5) << global;
 }
 
 TEST(OnnxBackend, ALargeBiasIsGatheredWhenTheGraphIsLoaded) {
-  const Attended attended = attend({22, 24, 8}, 8, {22, 24}, false);
-  EXPECT_LT(testing::relative_error(attended.found, attended.expected), 1e-5);
+  const Outcome attended = attend({22, 24, 8}, 8, {22, 24}, false);
+  EXPECT_LT(attended.error(), 1e-5);
   EXPECT_LT(attended.graph.ByteSizeLong(), 1'500'000u);  // 9 MB when written out
-  int gathers = 0;
-  for (const ::onnx::NodeProto& node : attended.graph.graph().node()) gathers += node.op_type() == "Gather" ? 1 : 0;
-  EXPECT_EQ(gathers, 1);
+  EXPECT_EQ(attended.count("Gather"), 1);
+}
+
+TEST(OnnxBackend, MapsThatAreNotWholeWindowsArePaddedAndCropped) {
+  constexpr std::int32_t kChannels = 8, kHeads = 2;
+  const ops::Window window{3, 4};
+  const ops::LayerNorm norm{testing::random_parameter(ops::Role::kNormScale, {kChannels}, 1, 0.3f, 1.0f),
+                            testing::random_parameter(ops::Role::kNormShift, {kChannels}, 2, 0.3f)};
+  const ops::Parameter table = bias_table(window, kHeads);
+  ops::Linear proj = linear(kChannels, kChannels, 8);
+  proj.bias = testing::random_parameter(ops::Role::kBias, {kChannels}, 10, 0.3f);
+  const ops::Parameter gamma = testing::random_parameter(ops::Role::kLayerScale, {kChannels}, 11, 0.3f, 0.7f);
+  for (const bool global : {false, true}) {
+    ops::Linear qkv = linear((global ? 2 : 3) * kChannels, kChannels, 6);
+    qkv.bias = testing::random_parameter(ops::Role::kBias, {(global ? 2 : 3) * kChannels}, 7, 0.3f);
+    const ops::Parameter* const no_gamma = nullptr;
+    for (const ops::Parameter* factor : {no_gamma, &gamma}) {
+      const Outcome result = outcome({5, 9, kChannels}, [&](ops::Backend& backend, const ops::Value& x) {
+        const ops::Value q = global ? backend.resize_bicubic(x, window.height, window.width) : ops::Value();
+        const ops::AttentionHalf half{norm, qkv, table, proj, kHeads, window, global ? &q : nullptr, factor};
+        return backend.attention_half(backend.attention_half(x, half), half);
+      });
+      EXPECT_LT(result.error(), 1e-5) << global;
+      EXPECT_EQ(result.count("Pad"), 2);
+      EXPECT_EQ(result.count("Slice"), 2);
+      EXPECT_EQ(result.count("Resize"), global ? 1 : 0);
+    }
+  }
+}
+
+TEST(OnnxBackend, OperationsOfOtherImageSizes) {
+  const ops::Shape map{5, 7, 4};
+  EXPECT_LT(outcome(map, [](auto& backend, const auto& x) { return backend.crop(x, 2, 6); }).error(), 1e-6);
+  EXPECT_LT(outcome(map, [](auto& backend, const auto& x) { return backend.pad_bottom_right(x, 5, 9); }).error(), 1e-6);
+  for (const ops::Window to : {ops::Window{5, 7}, {14, 14}, {3, 2}, {1, 1}, {49, 11}}) {
+    const auto resize = [&](auto& backend, const auto& x) { return backend.resize_bicubic(x, to.height, to.width); };
+    EXPECT_LT(outcome(map, resize).error(), 1e-5) << to.height;
+  }
+}
+
+/// ONNX takes a resized side from its factor, rounding down: every factor must lead to the side that is meant.
+TEST(OnnxBackend, FactorsOfResizingLeadToTheSideMeant) {
+  for (std::int32_t from = 1; from <= 64; ++from) {
+    OnnxBackend backend;
+    ops::Value x = backend.input("x", {from, 1, 1});
+    for (std::int32_t to = 1; to <= 64; ++to) x = backend.resize_bicubic(backend.resize_bicubic(x, to, 1), from, 1);
+    backend.output("y", backend.global_average_pool(x));
+    ::onnx::ModelProto graph = parse(backend.serialise({.name = "resizes"}));
+    EXPECT_NO_THROW(::onnx::shape_inference::InferShapes(graph, ::onnx::OpSchemaRegistry::Instance(), {true, 1, false}))
+        << from;
+  }
 }
 
 }  // namespace
