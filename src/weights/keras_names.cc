@@ -19,6 +19,7 @@ namespace gcvit::weights {
 namespace {
 
 constexpr std::size_t kLongestNumber = 6;
+constexpr std::size_t kLongestName = 256;  // bounds how deep layers lie within each other
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> parts;
@@ -266,6 +267,7 @@ std::optional<std::string> legacy_canonical_name(std::string_view name) {
 
 /// What a file may hold beside a model: the optimizer's state, metrics, random states.
 bool is_training_state(std::string_view name) {
+  if (!is_keras_name(name)) return false;
   const std::vector<std::string_view> parts = split(name, '/');
   for (const char* root :
        {"optimizer", "optimizer_weights", "metrics", "_metrics", "_loss_tracker", "compile_metrics"}) {
@@ -277,6 +279,7 @@ bool is_training_state(std::string_view name) {
 }  // namespace
 
 bool is_keras_name(std::string_view name) {
+  if (name.size() > kLongestName) return false;
   return variable_number(split(name, '/')).has_value() || (name.find('/') != name.npos && name.ends_with(":0"));
 }
 
@@ -285,6 +288,7 @@ Canonical keras_to_canonical(std::vector<NamedTensor> tensors) {
   Collector collector;
   Layer root;
   for (const NamedTensor& tensor : tensors) {
+    if (!is_keras_name(tensor.name)) continue;
     const std::vector<std::string_view> parts = split(tensor.name, '/');
     if (const auto number = variable_number(parts)) {
       Layer* layer = &root;

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // Against what the real libraries computed with the same weights and images (tests/data/parity, written by
-// tools/parity/make_references.py and make_jax_references.py): timm's, NVlabs' and flaim's names, rectangular
-// windows, Keras' zero-padded pools.
+// tools/parity/make_references.py, make_jax_references.py and make_keras_references.py): timm's, NVlabs' and flaim's
+// names, rectangular windows, Keras' zero-padded pools, the files of all that writes Keras weights.
 #include <gtest/gtest.h>
+#include <zip.h>
 
+#include <algorithm>
+#include <fstream>
 #include <map>
+#include <memory>
 #include <ostream>
 #include <string>
 
 #include "native/native_backend.h"
+#include "tensor/error.h"
 #include "tests/native/test_model.h"
 #include "weights/load.h"
 
@@ -19,13 +24,11 @@ namespace {
 /// tensor read in the wrong order changes the logits by 1e-3 or more.
 constexpr double kTolerance = 1e-5;
 
-std::string file_of(const std::string& name) {
-  return std::string(GCVIT_TEST_DATA) + "/parity/" + name + ".safetensors";
-}
+std::string file_of(const std::string& name) { return std::string(GCVIT_TEST_DATA) + "/parity/" + name; }
 
 std::map<std::string, Tensor> read_reference(const std::string& name) {
   std::map<std::string, Tensor> tensors;
-  for (const weights::NamedTensor& entry : weights::read_raw_file(file_of(name + ".reference")).tensors) {
+  for (const weights::NamedTensor& entry : weights::read_raw_file(file_of(name + ".reference.safetensors")).tensors) {
     tensors.emplace(entry.name, entry.tensor.to_f32());
   }
   return tensors;
@@ -36,16 +39,38 @@ struct Case {
   std::string layout;
   ops::PoolPadding pool_padding;
   bool layer_scale;
+  std::string archived = "";  ///< a member of keras_files.zip instead of NAME.safetensors
+  bool keras_example_bias = false;
 };
 
 void PrintTo(const Case& value, std::ostream* stream) { *stream << value.name; }
+
+/// The case's weight file, taken out of the archive if it lies there.
+std::string weights_of(const Case& expected) {
+  if (expected.archived.empty()) return file_of(expected.name + ".safetensors");
+  const std::unique_ptr<zip_t, void (*)(zip_t*)> archive(
+      zip_open(file_of("keras_files.zip").c_str(), ZIP_RDONLY, nullptr), zip_discard);
+  zip_stat_t status;
+  if (archive == nullptr || zip_stat(archive.get(), expected.archived.c_str(), 0, &status) != 0) {
+    fail("keras_files.zip: no {}", expected.archived);
+  }
+  std::string bytes(status.size, '\0');
+  zip_file_t* const member = zip_fopen_index(archive.get(), status.index, 0);
+  const zip_int64_t read = zip_fread(member, bytes.data(), bytes.size());
+  zip_fclose(member);
+  if (read != std::ssize(bytes)) fail("keras_files.zip: {} can't be read", expected.archived);
+  const std::string path = ::testing::TempDir() + expected.name + "_" + expected.archived;
+  std::ofstream(path, std::ios::binary) << bytes;
+  return path;
+}
 
 class ParityTest : public ::testing::TestWithParam<Case> {};
 
 TEST_P(ParityTest, EveryOutputIsTheLibrarys) {
   const Case& expected = GetParam();
   const std::map<std::string, Tensor> reference = read_reference(expected.name);
-  const weights::LoadedModel loaded = weights::load_model(file_of(expected.name));
+  const weights::LoadedModel loaded =
+      weights::load_model(weights_of(expected), {.keras_example_bias = expected.keras_example_bias});
   EXPECT_EQ(loaded.info.source.layout, expected.layout);
   EXPECT_EQ(loaded.info.config.pool_padding, expected.pool_padding);
   EXPECT_EQ(loaded.info.config.layer_scale, expected.layer_scale);
@@ -53,7 +78,7 @@ TEST_P(ParityTest, EveryOutputIsTheLibrarys) {
 
   const Tensor& images = reference.at("images");
   const Dims& dims = images.dims();
-  ASSERT_EQ(dims, (Dims{3, loaded.info.config.image_height, loaded.info.config.image_width, 3}));
+  ASSERT_EQ(dims, (Dims{dims[0], loaded.info.config.image_height, loaded.info.config.image_width, 3}));
   ThreadPool pool(2);
   NativeBackend backend(pool);
   std::map<std::string, double> errors;
@@ -81,6 +106,20 @@ INSTANTIATE_TEST_SUITE_P(Libraries, ParityTest,
                                            Case{"keras", "canonical", ops::PoolPadding::kZero, true},
                                            Case{"jax", "jax", kMinusInfinity, true}),
                          [](const auto& info) { return info.param.name; });
+
+constexpr auto kZero = ops::PoolPadding::kZero;
+INSTANTIATE_TEST_SUITE_P(KerasFiles, ParityTest,
+                         ::testing::Values(Case{"keras_example", "keras", kZero, false, "keras_example.weights.h5"},
+                                           Case{"keras_example", "keras", kZero, false, "keras_example.keras"},
+                                           Case{"keras_flat", "keras", kZero, false, "keras_example.keras", true},
+                                           Case{"keras_gcvit_tf", "keras", kZero, true, "keras_gcvit_tf.weights.h5"},
+                                           Case{"keras_legacy", "keras", kZero, true, "keras_legacy.h5"},
+                                           Case{"keras_slashes", "keras", kZero, true, "keras_slashes.h5"}),
+                         [](const auto& info) {
+                           std::string name = info.param.name + "_" + info.param.archived;
+                           std::ranges::replace(name, '.', '_');
+                           return name;
+                         });
 
 }  // namespace
 }  // namespace gcvit::native

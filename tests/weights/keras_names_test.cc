@@ -117,6 +117,17 @@ TEST(KerasNames, OfTfKerasWithUnderscoresAndSlashes) {
                    {"unexpected top/other/kernel:0", "top/other/kernel:0"}}));
 }
 
+TEST(KerasNames, DepthIsBounded) {
+  std::string deep;
+  for (int i = 0; i < 1'000'000; ++i) deep += "a/";
+  EXPECT_FALSE(is_keras_name(deep + "vars/0"));
+  EXPECT_TRUE(is_keras_name("a/vars/0"));
+  EXPECT_TRUE(is_keras_name("a/kernel:0"));
+  EXPECT_FALSE(is_keras_name("a.kernel:0"));
+  EXPECT_FALSE(is_keras_name("a/vars/x"));
+  EXPECT_EQ(keras_to_canonical({{deep + "vars/0", Tensor(DType::kF32, {1})}}).unexpected.size(), 1u);
+}
+
 TEST(KerasNames, KernelsAreTurned) {
   const Tensor matrix = Tensor::from_values({2, 3}, std::vector<float>{0, 1, 2, 3, 4, 5});
   const NamedTensor dense = to_keras({"head.weight", matrix});

@@ -20,7 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import tensorflow as tf
-from keras_layers import Weights, forward
+from keras_layers import Check, Weights, forward
 
 
 def main() -> None:
@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("images", help=".npy, float32 [N,H,W,3], normalised")
     parser.add_argument("outputs", help=".npz to write")
     parser.add_argument("--save", action="append", default=[], help=".weights.h5, .keras or .h5 to write")
+    parser.add_argument("--load", help="load this Keras file and check that it gave WEIGHTS, bit by bit")
     parser.add_argument("--source", help="checkout of awsaf49/gcvit-tf to use instead of the installed package")
     arguments = parser.parse_args()
     if arguments.source:
@@ -38,7 +39,7 @@ def main() -> None:
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
 
-    weights = Weights(arguments.weights)
+    weights = (Check if arguments.load else Weights)(arguments.weights)
     config = weights.config
     images = np.load(arguments.images)
     model = GCViT(
@@ -51,6 +52,8 @@ def main() -> None:
         num_classes=config["classes"],
     )
     model(images[:1])
+    if arguments.load:
+        model.load_weights(arguments.load)
     weights.model(model)
     np.savez(arguments.outputs, **forward(model, images))
     for path in arguments.save:
