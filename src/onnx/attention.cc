@@ -18,20 +18,16 @@ namespace {
 /// A larger bias is gathered from its table when the graph is loaded: written out, those of 384 and 512 images would
 /// outgrow the weights, and the file.
 constexpr std::int64_t kLargestBias = 8 << 20;  // bytes
+/// Of an image of 1024 x 1024, 64 x 64: beyond it the rows of all pairs alone would be hundreds of megabytes.
+constexpr std::int32_t kLargestWindow = 4096;
 
-/// The row of the bias table for each pair of tokens, queries outermost.
-std::vector<std::int32_t> relative_positions(Window window) {
-  std::vector<std::int32_t> rows;
-  const std::int32_t tokens = window.tokens();
-  rows.reserve(static_cast<std::size_t>(std::int64_t{tokens} * tokens));
-  for (std::int32_t q = 0; q < tokens; ++q) {
-    for (std::int32_t k = 0; k < tokens; ++k) {
-      const std::int32_t down = q / window.width - k / window.width + window.height - 1;
-      const std::int32_t across = q % window.width - k % window.width + window.width - 1;
-      rows.push_back(down * (2 * window.width - 1) + across);
-    }
+/// The rows of the bias table for query `q` of a window, one a key.
+void relative_positions(Window window, std::int32_t q, std::span<std::int32_t> rows) {
+  for (std::int32_t k = 0; k < window.tokens(); ++k) {
+    const std::int32_t down = q / window.width - k / window.width + window.height - 1;
+    const std::int32_t across = q % window.width - k % window.width + window.width - 1;
+    rows[static_cast<std::size_t>(k)] = down * (2 * window.width - 1) + across;
   }
-  return rows;
 }
 
 float scale_of(std::int64_t head_dim) { return 1.0f / std::sqrt(static_cast<float>(head_dim)); }
@@ -40,35 +36,44 @@ float scale_of(std::int64_t head_dim) { return 1.0f / std::sqrt(static_cast<floa
 
 std::string OnnxBackend::State::bias(const Attention& attention) {
   const ops::Parameter& table = attention.bias_table;
-  const std::int64_t tokens = attention.window.tokens();
+  const std::span<const float> values = values_of(table);
+  const Window window = attention.window;
+  const std::int32_t tokens = window.tokens();
   const std::int64_t heads = attention.heads;
-  const std::vector<std::int32_t> rows = relative_positions(attention.window);
+  const auto size = static_cast<std::size_t>(tokens);
   const std::string name = table.name.substr(0, table.name.rfind('_'));  // "...relative_position_bias"
+  if (tokens > kLargestWindow) {
+    fail("[onnx] \"{}\": expected windows of at most {} positions, found {}x{}", table.name, kLargestWindow,
+         window.height, window.width);
+  }
   if (heads * tokens * tokens * static_cast<std::int64_t>(sizeof(float)) <= kLargestBias) {
-    const std::span<const float> values = values_of(table);
     return graph.initialiser(name, {1, heads, tokens, tokens}, [&](const Graph::Append& append) {
-      std::vector<float> of_head(rows.size());
+      std::vector<std::int32_t> rows(size);
+      std::vector<float> biases(size);
       for (std::int64_t head = 0; head < heads; ++head) {
-        for (std::size_t i = 0; i < rows.size(); ++i) {
-          of_head[i] = values[static_cast<std::size_t>(rows[i] * heads + head)];
+        for (std::int32_t q = 0; q < tokens; ++q) {
+          relative_positions(window, q, rows);
+          for (std::size_t k = 0; k < size; ++k) biases[k] = values[static_cast<std::size_t>(rows[k] * heads + head)];
+          append(biases);
         }
-        append(of_head);
       }
     });
   }
   const std::int64_t table_rows = table.dims[0];
   const std::string by_head =
       graph.initialiser(name + "_by_head", {1, heads, table_rows}, [&](const Graph::Append& append) {
-        const std::span<const float> values = values_of(table);
         std::vector<float> of_head(static_cast<std::size_t>(table_rows));
         for (std::int64_t head = 0; head < heads; ++head) {
-          for (std::size_t row = 0; row < of_head.size(); ++row) {
-            of_head[row] = values[row * static_cast<std::size_t>(heads) + static_cast<std::size_t>(head)];
+          for (std::int64_t row = 0; row < table_rows; ++row) {
+            of_head[static_cast<std::size_t>(row)] = values[static_cast<std::size_t>(row * heads + head)];
           }
           append(of_head);
         }
       });
-  const Window window = attention.window;
+  std::vector<std::int32_t> rows(size * size);
+  for (std::int32_t q = 0; q < tokens; ++q) {
+    relative_positions(window, q, std::span(rows).subspan(static_cast<std::size_t>(q) * size, size));
+  }
   const std::string index =
       graph.indices(fmt::format("relative_position_index_{}x{}", window.height, window.width), {tokens, tokens}, rows);
   return graph.add("Gather", attention.layer + "/bias", {by_head, index}, {}, {{"axis", std::int64_t{2}}});

@@ -39,9 +39,6 @@ void OnnxBackend::output(const std::string& name, const Value& value) {
   state_->graph.output(state_->tokens(value).name, name);
 }
 
-void OnnxBackend::enter_scope(std::string_view name, std::string_view) { state_->scopes.emplace_back(name); }
-void OnnxBackend::leave_scope() { state_->scopes.pop_back(); }
-
 std::span<const float> values_of(const ops::Parameter& parameter) {
   if (parameter.tensor.empty()) fail("[onnx] \"{}\" has no values", parameter.name);
   return parameter.tensor.values();

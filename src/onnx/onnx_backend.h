@@ -70,8 +70,6 @@ class OnnxBackend final : public ops::Backend {
   ops::Value crop(const ops::Value& x, std::int32_t height, std::int32_t width) override;
   ops::Value resize_bicubic(const ops::Value& x, std::int32_t height, std::int32_t width) override;
   ops::Value attention_half(const ops::Value& x, const ops::AttentionHalf& half) override;
-  void enter_scope(std::string_view name, std::string_view type) override;
-  void leave_scope() override;
   void retain(std::int32_t) override {}
   void release(std::int32_t) noexcept override {}
 

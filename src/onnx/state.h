@@ -34,7 +34,6 @@ struct OnnxBackend::State {
   GraphOptions options;
   Graph graph;
   std::vector<Entry> entries;
-  std::vector<std::string> scopes;
 
   ops::Value make_value(OnnxBackend& backend, Entry entry);
   Entry& entry(const ops::Value& value) { return entries.at(static_cast<std::size_t>(value.id())); }

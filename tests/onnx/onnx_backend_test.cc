@@ -362,6 +362,18 @@ TEST(OnnxBackend, ALargeBiasIsGatheredWhenTheGraphIsLoaded) {
   EXPECT_EQ(attended.count("Gather"), 1);
 }
 
+TEST(OnnxBackend, AWindowTooLargeToListItsPairsIsRefused) {
+  const ops::Window window{1, 4097};
+  const ops::Parameter table = bias_table(window, 1);
+  const ops::Linear qkv = linear(3, 1, 6);
+  OnnxBackend backend;
+  const ops::Value x = backend.linear(backend.input("x", {1, 4097, 1}), qkv, {});
+  EXPECT_NE(error_of([&] {
+              backend.window_attention(x, nullptr, table, 1, window);
+            }).find("expected windows of at most 4096 positions, found 1x4097"),
+            std::string::npos);
+}
+
 TEST(OnnxBackend, MapsThatAreNotWholeWindowsArePaddedAndCropped) {
   constexpr std::int32_t kChannels = 8, kHeads = 2;
   const ops::Window window{3, 4};
