@@ -68,12 +68,10 @@ def main() -> int:
         python = arguments.keras_python
         example = [python, HERE / "keras_example.py", "--example", arguments.example]
         files = {suffix: folder / f"example{suffix}" for suffix in (".weights.h5", ".keras")}
-        fit = folder / "example_fit.weights.h5"
-        saves = [part for file in files.values() for part in ("--save", file)] + ["--save-after-fit", fit]
+        saves = [part for file in files.values() for part in ("--save", file)]
         call(*example, "--axis", "0", "--outputs", expected, *saves, weights, images)
         for file in files.values():
             compare("Keras example, axis=0", file)
-        compare("Keras example, axis=0, after compile and fit", fit)
         call(*example, "--outputs", expected, weights, images)
         compare("Keras example as it is, --keras-example-bias", files[".weights.h5"], "--keras-example-bias")
         gcvit_tf = [python, HERE / "gcvit_tf.py", weights, images, expected]
