@@ -72,9 +72,14 @@ struct ClassifierOptions {
   /// How photos become tensors: "timm", "nvlabs", "keras", "keras-train", or "auto": as the model file says, else by
   /// where its weights come from.
   std::string preprocess = "auto";
-  /// Side lengths of the model's input, for the few weight files whose tensors don't tell them; else 0.
+  /// Side lengths of the model's input, multiples of 32; 0 for the file's own. Other ones than the file's change the
+  /// model by `window_mode`. The few weight files whose tensors don't tell their own need them.
   std::int32_t image_height = 0;
   std::int32_t image_width = 0;
+  /// What becomes of attention windows at another image size: "exact": they grow and shrink with the image and the
+  /// relative position bias tables are resized, as in timm; "fixed": they stay and maps are padded to whole windows, as
+  /// in NVlabs' detection code.
+  std::string window_mode = "exact";
   /// For weights that were tuned with the Keras example, which gives all heads one bias: see docs/weights.md.
   bool keras_example_bias = false;
   /// Turn photos as their EXIF orientation says. TensorFlow and timm don't.

@@ -34,6 +34,10 @@ weights::LoadOptions load_options_of(const ClassifierOptions& options) {
   if (options.image_height != 0 || options.image_width != 0) {
     result.image_size = {options.image_height, options.image_width};
   }
+  if (options.window_mode != "exact" && options.window_mode != "fixed") {
+    fail("[classifier] window_mode: expected exact or fixed, found \"{}\"", options.window_mode);
+  }
+  result.window_mode = options.window_mode == "exact" ? model::WindowMode::kExact : model::WindowMode::kFixed;
   result.keras_example_bias = options.keras_example_bias;
   return result;
 }

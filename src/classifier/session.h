@@ -28,7 +28,7 @@ struct Preparation {
 void prepare(const Photo& photo, const Preparation& preparation, std::span<float> tensor,
              image::PreprocessScratch& scratch);
 
-/// How the options want a model file to be loaded.
+/// How the options want a model file to be loaded. Throws `Error` on a window mode that there isn't.
 weights::LoadOptions load_options_of(const ClassifierOptions& options);
 
 /// Everything that a model file says, and the model itself.

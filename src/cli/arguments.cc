@@ -55,8 +55,12 @@ void ModelArguments::add_threads(CLI::App& app) {
 
 void ModelArguments::add_image_size(CLI::App& app) {
   app.add_option("--image-size", image_size,
-                 "Height and width of the model's input, for weight files that don't tell them")
+                 "Height and width of images, multiples of 32: another size than the file's changes the model")
       ->type_name("HxW");
+  app.add_option("--window-mode", options.window_mode,
+                 "At another size, windows change with it (exact, as timm) or stay and maps are padded (fixed)")
+      ->check(CLI::IsMember({"exact", "fixed"}))
+      ->capture_default_str();
 }
 
 void ModelArguments::add_photos(CLI::App& app) {

@@ -33,7 +33,7 @@ struct ModelArguments {
   void add_new_head(CLI::App& app);
   /// -t, --threads
   void add_threads(CLI::App& app);
-  /// --image-size
+  /// --image-size and --window-mode
   void add_image_size(CLI::App& app);
   /// --preprocess and --no-exif
   void add_photos(CLI::App& app);

@@ -56,8 +56,11 @@ std::string cpu_name() {
 }
 
 std::shared_ptr<const model::GCViT> load(const Options& options, const std::string& name) {
-  if (options.variant.empty()) return weights::load_model(name, options.arguments.load_options()).model;
-  auto model = std::make_shared<model::GCViT>(model::variant_config(name));
+  const weights::LoadOptions wanted = options.arguments.load_options();
+  if (options.variant.empty()) return weights::load_model(name, wanted).model;
+  model::GCViTConfig config = model::variant_config(name);
+  if (wanted.image_size) config = model::with_image_size(config, *wanted.image_size, wanted.window_mode);
+  auto model = std::make_shared<model::GCViT>(config);
   model::initialise(*model, kSeed);
   return model;
 }
@@ -165,6 +168,7 @@ Command add_bench(CLI::App& program) {
   app->add_option("--variant", options->variant,
                   "A published architecture with random weights instead of a file: xxtiny, ..., large_512")
       ->excludes("-m");
+  options->arguments.add_image_size(*app);
   app->add_option("--batch", options->batches, "Images that go through the model together, as 1,8,32")
       ->delimiter(',')
       ->check(CLI::Range(1, 1024))

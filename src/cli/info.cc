@@ -35,16 +35,18 @@ struct Model {
 };
 
 Model open(const Options& options) {
+  const weights::LoadOptions wanted = options.arguments.load_options();
   if (!options.variant.empty()) {
     model::GCViTConfig config = model::variant_config(options.variant);
     if (options.arguments.num_classes != 0) config.classes = options.arguments.num_classes;
+    if (wanted.image_size) config = model::with_image_size(config, *wanted.image_size, wanted.window_mode);
     Model result{options.variant, {}, {}, std::make_shared<model::GCViT>(config)};
     result.info.config = config;
     result.info.source = {"none", "canonical", {}};
     return result;
   }
   const std::string file = options.arguments.model_file();
-  weights::LoadedModel loaded = weights::load_model(file, options.arguments.load_options());
+  weights::LoadedModel loaded = weights::load_model(file, wanted);
   notice_new_head(loaded);
   return {file, std::move(loaded.info), std::move(loaded.report.unexpected), std::move(loaded.model)};
 }
@@ -98,7 +100,10 @@ std::string to_text(const Model& model, const summary::SummaryBackend& summary) 
                    config.mlp_ratio, config.layer_scale ? ", layer scale" : ""));
   line("max pool", config.pool_padding == ops::PoolPadding::kZero ? "pads with zeros (Keras)"
                                                                   : "pads with minus infinity (PyTorch)");
-  line("input", fmt::format("{}x{} RGB", config.image_height, config.image_width));
+  line("input", fmt::format("{}x{} RGB{}", config.image_height, config.image_width,
+                            config.native_image ? fmt::format(", windows as for {}x{}: maps are padded to whole ones",
+                                                              config.native_image->height, config.native_image->width)
+                                                : ""));
   line("preprocess", image::describe(classifier::preprocessing_of(model.info, "auto", model.name)));
   line("classes", classes_text(model.info));
   if (model.info.temperature) line("temperature", fmt::format("{}", *model.info.temperature));

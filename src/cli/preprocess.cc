@@ -72,9 +72,8 @@ Command add_preprocess(CLI::App& program) {
   add_photo_list(*app, options->photos);
   app->add_option("-o,--output", options->output, "The .npy file to write: float32 [N,H,W,3], normalised")->required();
   options->arguments.add_photos(*app);
-  app->add_option("--image-size", options->arguments.image_size,
-                  "Height and width of the tensors; with a preset, no model is needed")
-      ->type_name("HxW");
+  options->arguments.add_image_size(*app);
+  app->get_option("--image-size")->description("Height and width of the tensors; with a preset, no model is needed");
   options->arguments.add_threads(*app);
   return {app, [options] { return run(*options); }};
 }

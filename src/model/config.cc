@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <ranges>
 #include <vector>
 
 #include "tensor/error.h"
@@ -25,6 +26,9 @@ GCViTConfig make_config(std::int32_t dim, std::array<std::int32_t, kLevels> dept
   return config;
 }
 
+/// The map of a level where images have this size.
+ops::Window map_of(ImageSize image, int level) { return {image.height >> (level + 2), image.width >> (level + 2)}; }
+
 }  // namespace
 
 std::int32_t GCViTConfig::hidden_channels(int level) const {
@@ -38,8 +42,9 @@ std::int32_t GCViTConfig::squeezed_channels(std::int32_t channels) const {
 }
 
 std::int32_t GCViTConfig::query_reductions(int level) const {
-  const auto factor = static_cast<std::uint32_t>(map(level).height / windows[static_cast<std::size_t>(level)].height);
-  return static_cast<std::int32_t>(std::bit_width(factor)) - 1;
+  const std::int32_t native_height = map_of(native_image_size(), level).height;
+  const std::int32_t factor = native_height / windows[static_cast<std::size_t>(level)].height;
+  return static_cast<std::int32_t>(std::bit_width(static_cast<std::uint32_t>(factor))) - 1;
 }
 
 void validate(const GCViTConfig& config) {
@@ -55,14 +60,19 @@ void validate(const GCViTConfig& config) {
   if (!(config.mlp_ratio > 0.0 && config.mlp_ratio <= 64.0) || config.hidden_channels(0) < 1) {
     fail("[config] mlp_ratio: expected a ratio in (0, 64] that leaves a channel, found {}", config.mlp_ratio);
   }
-  for (const auto& [name, size] : {std::pair{"height", config.image_height}, std::pair{"width", config.image_width}}) {
-    if (size < 32 || size % 32 != 0 || size > 16384) {
-      fail("[config] image {}: expected a multiple of 32 from 32 to 16384, found {}", name, size);
+  const ImageSize native = config.native_image_size();
+  for (const auto& [name, size] : {std::pair{"image height", config.image_height},
+                                   {"image width", config.image_width},
+                                   {"native image height", native.height},
+                                   {"native image width", native.width}}) {
+    if (size < kImageStep || size % kImageStep != 0 || size > kLargestImage) {
+      fail("[config] {}: expected a multiple of {} from {} to {}, found {}", name, kImageStep, kImageStep,
+           kLargestImage, size);
     }
   }
   for (int level = 0; level < kLevels; ++level) {
     const auto l = static_cast<std::size_t>(level);
-    const ops::Window map = config.map(level);
+    const ops::Window map = map_of(native, level);
     const ops::Window window = config.windows[l];
     if (config.depths[l] < 1 || config.depths[l] > 1000) {
       fail("[config] level{}: expected 1 to 1000 blocks, found {}", level + 1, config.depths[l]);
@@ -76,6 +86,12 @@ void validate(const GCViTConfig& config) {
         !std::has_single_bit(static_cast<std::uint32_t>(map.height / window.height))) {
       fail("[config] level{}: a {}x{} map can't be halved to its {}x{} window", level + 1, map.height, map.width,
            window.height, window.width);
+    }
+    const ops::Window seen = config.map(level);
+    const std::int32_t divisor = 1 << config.query_reductions(level);
+    if (seen.height % divisor != 0 || seen.width % divisor != 0) {
+      fail("[config] level{}: a {}x{} map can't be halved {} times, as for its global query", level + 1, seen.height,
+           seen.width, config.query_reductions(level));
     }
   }
 }
@@ -108,15 +124,25 @@ const GCViTConfig& variant_config(std::string_view name) {
 }
 
 std::string_view variant_name(const GCViTConfig& config) {
-  for (const Variant& variant : variants()) {
+  std::string_view resized = "custom";
+  for (const Variant& variant : std::views::reverse(variants())) {
     GCViTConfig candidate = variant.config;
     candidate.classes = config.classes;
     candidate.pool_padding = config.pool_padding;
     candidate.head_activation = config.head_activation;
     candidate.drop_path = config.drop_path;
     if (candidate == config) return variant.name;
+    bool same_generators = true;
+    for (int level = 0; level < kLevels; ++level) {
+      same_generators = same_generators && config.query_reductions(level) == candidate.query_reductions(level);
+    }
+    candidate.windows = config.windows;
+    candidate.image_height = config.image_height;
+    candidate.image_width = config.image_width;
+    candidate.native_image = config.native_image;
+    if (same_generators && candidate == config) resized = variant.name;
   }
-  return "custom";
+  return resized;
 }
 
 }  // namespace gcvit::model

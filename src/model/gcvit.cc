@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/gcvit.h"
 
+#include "tensor/error.h"
+
 namespace gcvit::model {
 namespace {
 
@@ -35,6 +37,10 @@ GCViT::GCViT(const GCViTConfig& config)
 }
 
 ops::Value GCViT::forward(ops::Backend& backend, const ops::Value& image) const {
+  const ops::Shape expected{config_.image_height, config_.image_width, 3};
+  if (image.shape() != expected) {
+    fail("[model] expected images of {}, found {}", ops::to_string(expected), ops::to_string(image.shape()));
+  }
   ops::Value x = patch_embed_.forward(backend, image);
   for (const Level& level : levels_) x = level.forward(backend, x);
   {

@@ -24,7 +24,7 @@ class GCViT {
   GCViT(const GCViT&) = delete;
   GCViT& operator=(const GCViT&) = delete;
 
-  /// `image`: H x W x 3, normalised. Returns the logits, 1 x 1 x classes. Taps: "level1".."level4", "features" (the
+  /// `image`: H x W x 3 of the config's size (else throws `Error`), normalised. Returns the logits, 1 x 1 x classes. Taps: "level1".."level4", "features" (the
   /// last map behind the final norm), "pooled" (its mean), "logits".
   ops::Value forward(ops::Backend& backend, const ops::Value& image) const;
 

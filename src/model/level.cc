@@ -20,7 +20,8 @@ Level::Level(const GCViTConfig& config, int index)
     : name_("levels." + std::to_string(index)),
       tap_name_("level" + std::to_string(index + 1)),
       q_global_gen_(config.channels(index), config.squeezed_channels(config.channels(index)),
-                    config.query_reductions(index), config.pool_padding) {
+                    config.query_reductions(index), config.pool_padding,
+                    config.windows[static_cast<std::size_t>(index)]) {
   const auto l = static_cast<std::size_t>(index);
   const std::int32_t channels = config.channels(index);
   for (std::int32_t n = 0; n < config.depths[l]; ++n) {

@@ -13,11 +13,11 @@
 namespace gcvit::weights {
 namespace {
 
+using model::kLargestImage;
 using model::kLevels;
 
 // The limits of model::validate, needed here to count and to double without surprises.
 constexpr std::int32_t kMostBlocks = 1000;
-constexpr std::int64_t kLargestImage = 16384;
 constexpr std::int32_t kTimmSqueezeDivisor = 8;
 
 /// One more than the largest N of the names "PREFIX.N."; 0 when there is none.
@@ -145,17 +145,18 @@ class Inference {
   }
 
   void read_image_size() {
-    if (options_.image_size) {
+    if (extractions_[0] < 2) {
+      if (!options_.image_size) {
+        fail(
+            "[weights] {}: the image size can't be inferred from a single feature extraction in level1: give "
+            "--image-size",
+            file_);
+      }
       config_.image_height = options_.image_size->height;
       config_.image_width = options_.image_size->width;
-      reasons_.push_back(fmt::format("image size {}x{} as given", config_.image_height, config_.image_width));
+      reasons_.push_back(fmt::format("image size {}x{} as given: a single feature extraction in level1 leaves it open",
+                                     config_.image_height, config_.image_width));
       return;
-    }
-    if (extractions_[0] < 2) {
-      fail(
-          "[weights] {}: the image size can't be inferred from a single feature extraction in level1: give "
-          "--image-size",
-          file_);
     }
     std::int64_t size = std::int64_t{4} * windows_[0];
     for (std::int32_t k = 0; k < extractions_[0] && size <= kLargestImage; ++k) size *= 2;
@@ -184,9 +185,9 @@ class Inference {
       const ops::Window map = config_.map(level);
       fail(
           "[weights] {}: level{} has {} feature extractions: a {}x{} image, whose map is {}x{} there, and windows of "
-          "{} need {}{}",
+          "{} need {}",
           file_, level + 1, extractions_[l], config_.image_height, config_.image_width, map.height, map.width,
-          windows_[l], needed, options_.image_size ? "" : " (--image-size overrides what is inferred)");
+          windows_[l], needed);
     }
   }
 

@@ -14,14 +14,10 @@
 
 namespace gcvit::weights {
 
-struct ImageSize {
-  std::int32_t height = 0;
-  std::int32_t width = 0;
-  bool operator==(const ImageSize&) const = default;
-};
+using model::ImageSize;
 
 struct InferOptions {
-  /// Used when given; must agree with the tensors. Without it a size that can't be inferred is an error that says so.
+  /// The model's own image size, used where the tensors leave it open; without it that is an error that says so.
   std::optional<ImageSize> image_size;
   /// Used when the file has no head.
   std::optional<std::int32_t> classes;

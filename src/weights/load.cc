@@ -7,6 +7,7 @@
 
 #include "model/initialise.h"
 #include "tensor/error.h"
+#include "weights/change_image_size.h"
 #include "weights/in_quotes.h"
 #include "weights/keras_example_bias.h"
 #include "weights/names.h"
@@ -108,11 +109,6 @@ ModelInfo read_info(const RawFile& raw, Layout layout, const std::vector<NamedTe
   ModelInfo info;
   if (layout == Layout::kCanonical) {
     info = parse_model_info(raw.metadata, file);
-    const ImageSize recorded{info.config.image_height, info.config.image_width};
-    if (options.image_size && *options.image_size != recorded) {
-      fail("[weights] {}: the model takes {}x{} images, asked for {}x{}", file, recorded.height, recorded.width,
-           options.image_size->height, options.image_size->width);
-    }
   } else {
     InferredConfig inferred = infer_config(tensors, file, {options.image_size, options.classes});
     info.config = inferred.config;
@@ -157,6 +153,8 @@ LoadedModel load_model(RawFile raw, const std::string& file, const LoadOptions& 
 
   LoadedModel loaded;
   loaded.info = read_info(raw, layout, canonical.tensors, file, options);
+  const model::GCViTConfig stored = loaded.info.config;
+  if (options.image_size) change_image_size(loaded.info, *options.image_size, options.window_mode, file);
   model::GCViTConfig& config = loaded.info.config;
   if (options.classes && *options.classes != config.classes) {
     config.classes = *options.classes;
@@ -189,8 +187,9 @@ LoadedModel load_model(RawFile raw, const std::string& file, const LoadOptions& 
     }
     const Tensor& tensor = *entry->second;
     by_name.erase(entry);
-    if (tensor.dims() != parameter->dims) {
-      report.mismatched.push_back({parameter->name, parameter->dims, tensor.dims()});
+    const Dims expected = dims_in_file(*parameter, stored);
+    if (tensor.dims() != expected) {
+      report.mismatched.push_back({parameter->name, expected, tensor.dims()});
       if (!excused) fatal.mismatched.push_back(report.mismatched.back());
     } else if (!excused) {
       found.emplace_back(parameter, &tensor);
@@ -205,7 +204,9 @@ LoadedModel load_model(RawFile raw, const std::string& file, const LoadOptions& 
 
   for (const auto& [parameter, tensor] : found) fill(*parameter, *tensor, file);
   report.dtype = narrow_dtype_of(found);
+  // As the weights were tuned, and then to the windows they get.
   if (options.keras_example_bias) rewrite_bias_tables(loaded, file);
+  resize_bias_tables(*loaded.model, stored);
   if (report.new_head) {
     for (model::Parameter* parameter : loaded.model->parameters()) {
       if (is_head(parameter->name)) model::initialise(*parameter, options.seed);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "model/gcvit.h"
+#include "model/image_size.h"
 #include "weights/infer_config.h"
 #include "weights/model_file.h"
 #include "weights/raw_file.h"
@@ -16,8 +17,10 @@
 namespace gcvit::weights {
 
 struct LoadOptions {
-  /// For files whose tensors don't tell it; must agree with the tensors where they do.
+  /// The size of images. Where the file says or its tensors tell another, the model is changed to this one by
+  /// `window_mode`; where they leave it open, it is the model's own.
   std::optional<ImageSize> image_size;
+  model::WindowMode window_mode = model::WindowMode::kExact;
   /// Load with a head of this many classes: when the file's head has another size, or there is none, a new one is
   /// initialised and the report says so. Without it the head comes from the file.
   std::optional<std::int32_t> classes;

@@ -122,6 +122,10 @@ model::GCViTConfig parse_config(const Place& root) {
   const ops::Window image = root.key("image_size").size();
   config.image_height = image.height;
   config.image_width = image.width;
+  if (root.has("native_image_size")) {
+    const ops::Window native = root.key("native_image_size").size();
+    config.native_image = model::ImageSize{native.height, native.width};
+  }
   if (root.has("squeeze_divisor")) config.squeeze_divisor = root.key("squeeze_divisor").integer();
   if (root.has("pool_padding")) {
     const std::string padding = root.key("pool_padding").text();
@@ -210,6 +214,7 @@ std::string serialise_config(const model::GCViTConfig& config) {
   value["layer_scale"] = config.layer_scale;
   value["classes"] = config.classes;
   value["image_size"] = {config.image_height, config.image_width};
+  if (config.native_image) value["native_image_size"] = {config.native_image->height, config.native_image->width};
   if (config.squeeze_divisor != 1) value["squeeze_divisor"] = config.squeeze_divisor;
   value["pool_padding"] = config.pool_padding == ops::PoolPadding::kZero ? "zero" : "neg_inf";
   value["head_activation"] = config.head_activation == model::HeadActivation::kSoftmax ? "softmax" : "none";

@@ -19,7 +19,7 @@ inline constexpr int kModelFormat = 1;
 struct ModelSource {
   std::string format;                 ///< "safetensors"
   std::string layout;                 ///< "canonical", "nvlabs", "timm"
-  std::vector<std::string> inferred;  ///< why the config is what it is; empty when the metadata has it
+  std::vector<std::string> inferred;  ///< why the config isn't just what the metadata says
 };
 
 /// The file that a model was converted from (gcvit.source).

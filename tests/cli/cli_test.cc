@@ -48,6 +48,7 @@ TEST_F(Cli, CalledWronglyItExitsWith2) {
   expect_usage_error("classify a.jpg -t -3", "-t");
   expect_usage_error("classify a.jpg --image-size big", "192x256");
   expect_usage_error("classify a.jpg --image-size 64x", "64x");
+  expect_usage_error("classify a.jpg --window-mode stretched", "stretched");
   expect_usage_error("classify a.jpg --dtype bf16", "bf16 is not available in this version");
   expect_usage_error("classify a.jpg --dtype f64", "f64");
   expect_usage_error("classify - -", "once");
@@ -242,6 +243,25 @@ TEST_F(Cli, PreprocessAndForwardAreClassifyInTwoSteps) {
       EXPECT_NEAR(one["probability"].get<double>(), std::exp(static_cast<double>(row[one["index"]])) / sum, 1e-6);
     }
   }
+}
+
+TEST_F(Cli, OtherImageSizesWorkFromPhotoToClass) {
+  photo(1);
+  for (const std::string mode : {"exact", "fixed"}) {
+    const std::string options = " -m m.safetensors --image-size 96x128 --window-mode " + mode;
+    const json info = json::parse(gcvit("info --json" + options).out);
+    EXPECT_EQ(info["config"]["image_size"], (json{96, 128}));
+    EXPECT_EQ(info["config"].contains("native_image_size"), mode == "fixed");
+    EXPECT_EQ(info["source"]["inferred"].size(), 2u) << "what was changed and how";
+    ASSERT_EQ(gcvit("preprocess photo1.png -o x.npy" + options).code, 0);
+    EXPECT_EQ(weights::read_npy(folder / "x.npy").dims(), (Dims{1, 96, 128, 3}));
+    const Result forward = gcvit("forward x.npy -o y.npz" + options);
+    ASSERT_EQ(forward.code, 0) << forward.err;
+    const Result classify = gcvit("classify photo1.png --json -k 1" + options);
+    ASSERT_EQ(classify.code, 0) << classify.err;
+    EXPECT_EQ(gcvit("bench --batch 1 -t 1 --seconds 0" + options).code, 0);
+  }
+  expect_failure("classify -m m.safetensors photo1.png --image-size 100", "96 or 128");
 }
 
 TEST_F(Cli, PreprocessNeedsNoModelWithPresetAndSize) {

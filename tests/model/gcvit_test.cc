@@ -8,11 +8,13 @@
 #include <fstream>
 #include <set>
 
+#include "tests/testing/error_of.h"
 #include "tests/testing/recording_backend.h"
 
 namespace gcvit::model {
 namespace {
 
+using gcvit::testing::error_of;
 using gcvit::testing::FusedRecordingBackend;
 using gcvit::testing::RecordingBackend;
 using Lines = std::vector<std::string>;
@@ -254,8 +256,10 @@ TEST(GCViT, GivesEachBranchItsLayerScale) {
 TEST(GCViT, RefusesAnotherImageSize) {
   const GCViT model(tiny_config());
   RecordingBackend backend;
-  EXPECT_THROW(model.forward(backend, backend.input({32, 64, 3})), Error);
-  EXPECT_THROW(model.forward(backend, backend.input({64, 64, 4})), Error);
+  for (const ops::Shape& other : {ops::Shape{32, 64, 3}, {64, 64, 4}, {128, 128, 3}}) {
+    EXPECT_EQ(error_of([&] { model.forward(backend, backend.input(other)); }),
+              "[model] expected images of 64x64x3, found " + to_string(other));
+  }
   EXPECT_TRUE(std::ranges::all_of(backend.handles, [](int handles) { return handles == 0; })) << "nothing leaks";
 }
 

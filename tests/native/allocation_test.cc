@@ -34,18 +34,18 @@ void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std
 namespace gcvit::native {
 namespace {
 
-TEST(Allocation, SteadyStateMakesNone) {
-  constexpr ops::Shape kImage{64, 64, 3};
+void expect_no_allocation(const model::GCViTConfig& config) {
+  const ops::Shape image{config.image_height, config.image_width, 3};
   constexpr int kBatch = 3;
-  model::GCViT model(testing::tiny_config());
+  model::GCViT model(config);
   testing::fill_alive(model, 41);
-  const std::vector<float> images = testing::random_values(kBatch * kImage.size(), 42);
+  const std::vector<float> images = testing::random_values(kBatch * image.size(), 42);
   for (const int threads : {1, 2}) {
     ThreadPool pool(threads);
     NativeBackend backend(pool);
     const auto infer = [&] {
       backend.start(kBatch);
-      const ops::Value logits = model.forward(backend, backend.input(kImage, images));
+      const ops::Value logits = model.forward(backend, backend.input(image, images));
       return backend.read(logits)[0];
     };
     infer();
@@ -54,6 +54,11 @@ TEST(Allocation, SteadyStateMakesNone) {
     infer();
     EXPECT_EQ(allocations - before, 0) << threads << " threads";
   }
+}
+
+TEST(Allocation, SteadyStateMakesNone) {
+  expect_no_allocation(testing::tiny_config());
+  expect_no_allocation(testing::fixed_window_config());
 }
 
 }  // namespace

@@ -14,37 +14,34 @@ namespace {
 using ops::Shape;
 using ops::Value;
 
-constexpr Shape kImage{64, 64, 3};
-
 /// Logits and every tap of a run, image by image.
 std::map<std::string, std::vector<float>> run(const model::GCViT& model, NativeBackend& backend, int batch,
                                               std::span<const float> images) {
+  const Shape shape{model.config().image_height, model.config().image_width, 3};
   std::map<std::string, std::vector<float>> results;
   backend.set_tap_listener([&](std::string_view name, const Value& value) {
     const auto values = backend.read(value);
     results[std::string(name)].assign(values.begin(), values.end());
   });
   backend.start(batch);
-  const Value logits = model.forward(backend, backend.input(kImage, images));
+  const Value logits = model.forward(backend, backend.input(shape, images));
   backend.set_tap_listener({});
   return results;
 }
 
-class Determinism : public ::testing::Test {
- protected:
-  Determinism() : model_(testing::tiny_config()) { testing::fill_alive(model_, 41); }
-  model::GCViT model_;
-  std::vector<float> images_ = testing::random_values(64 * kImage.size(), 42);
-};
-
-TEST_F(Determinism, SameBitsInAnyBatchAndOnAnyThreadCount) {
+void expect_same_bits(const model::GCViTConfig& config, const std::vector<int>& batches) {
+  model::GCViT model(config);
+  testing::fill_alive(model, 41);
+  const std::int64_t image_size = Shape{config.image_height, config.image_width, 3}.size();
+  const int most = batches.front();
+  const std::vector<float> images = testing::random_values(most * image_size, 42);
   ThreadPool one(1);
   NativeBackend alone(one);
   std::map<std::string, std::vector<float>> expected;
-  for (int n = 0; n < 64; ++n) {
-    const auto image = std::span(images_).subspan(static_cast<std::size_t>(n * kImage.size()),
-                                                  static_cast<std::size_t>(kImage.size()));
-    for (const auto& [name, values] : run(model_, alone, 1, image)) {
+  for (int n = 0; n < most; ++n) {
+    const auto image =
+        std::span(images).subspan(static_cast<std::size_t>(n * image_size), static_cast<std::size_t>(image_size));
+    for (const auto& [name, values] : run(model, alone, 1, image)) {
       expected[name].insert(expected[name].end(), values.begin(), values.end());
     }
   }
@@ -52,15 +49,19 @@ TEST_F(Determinism, SameBitsInAnyBatchAndOnAnyThreadCount) {
   for (const int threads : {1, 2, 7}) {
     ThreadPool pool(threads);
     NativeBackend backend(pool);
-    for (const int batch : {64, 5, 1}) {
-      const auto count = static_cast<std::size_t>(batch * kImage.size());
-      for (const auto& [name, values] : run(model_, backend, batch, std::span(images_).first(count))) {
+    for (const int batch : batches) {
+      const auto count = static_cast<std::size_t>(batch * image_size);
+      for (const auto& [name, values] : run(model, backend, batch, std::span(images).first(count))) {
         EXPECT_EQ(std::memcmp(values.data(), expected[name].data(), values.size() * sizeof(float)), 0)
             << name << " with " << threads << " threads in a batch of " << batch;
       }
     }
   }
 }
+
+TEST(Determinism, SameBitsInAnyBatchAndOnAnyThreadCount) { expect_same_bits(testing::tiny_config(), {64, 5, 1}); }
+
+TEST(Determinism, SameBitsWhereMapsArePaddedToWindows) { expect_same_bits(testing::fixed_window_config(), {8, 3, 1}); }
 
 }  // namespace
 }  // namespace gcvit::native

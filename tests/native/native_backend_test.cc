@@ -249,6 +249,14 @@ TEST(NativeBackend, WholeModelsEqualTheirTwins) {
   }
 }
 
+TEST(NativeBackend, WholeModelsEqualTheirTwinsWhereMapsArePaddedToWindows) {
+  model::GCViTConfig config = testing::fixed_window_config();
+  config.layer_scale = true;
+  model::GCViT model(config);
+  testing::fill_alive(model, 32);
+  expect_equal({96, 160, 3}, [&](auto& backend, const Value& x) { return model.forward(backend, x); }, 1e-5);
+}
+
 TEST(NativeBackend, RepacksWhenAParameterChanges) {
   ops::Linear linear{random_parameter(Role::kLinear, {3, 3}, 1, 1.0f), {}};
   ThreadPool pool(1);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Against what the real libraries computed with the same weights and images (tests/data/parity, written by
 // tools/parity/make_references.py, make_jax_references.py and make_keras_references.py): timm's, NVlabs' and flaim's
-// names, rectangular windows, Keras' zero-padded pools, the files of all that writes Keras weights.
+// names, rectangular windows, Keras' zero-padded pools, the files of all that writes Keras weights, and
+// models at another image size than their files'.
 #include <gtest/gtest.h>
 #include <zip.h>
 
@@ -66,19 +67,11 @@ std::string weights_of(const Case& expected) {
 
 class ParityTest : public ::testing::TestWithParam<Case> {};
 
-TEST_P(ParityTest, EveryOutputIsTheLibrarys) {
-  const Case& expected = GetParam();
-  const std::map<std::string, Tensor> reference = read_reference(expected.name);
-  const weights::LoadedModel loaded =
-      weights::load_model(weights_of(expected), {.keras_example_bias = expected.keras_example_bias});
-  EXPECT_EQ(loaded.info.source.layout, expected.layout);
-  EXPECT_EQ(loaded.info.config.pool_padding, expected.pool_padding);
-  EXPECT_EQ(loaded.info.config.layer_scale, expected.layer_scale);
-  EXPECT_TRUE(loaded.report.unexpected.empty());
-
+/// Every output of `model` on the reference's images against the reference's.
+void expect_outputs(const model::GCViT& model, const std::map<std::string, Tensor>& reference) {
   const Tensor& images = reference.at("images");
   const Dims& dims = images.dims();
-  ASSERT_EQ(dims, (Dims{dims[0], loaded.info.config.image_height, loaded.info.config.image_width, 3}));
+  ASSERT_EQ(dims, (Dims{dims[0], model.config().image_height, model.config().image_width, 3}));
   ThreadPool pool(2);
   NativeBackend backend(pool);
   std::map<std::string, double> errors;
@@ -91,11 +84,22 @@ TEST_P(ParityTest, EveryOutputIsTheLibrarys) {
   });
   backend.start(static_cast<std::int32_t>(dims[0]));
   const ops::Shape shape{static_cast<std::int32_t>(dims[1]), static_cast<std::int32_t>(dims[2]), 3};
-  loaded.model->forward(backend, backend.input(shape, images.values()));
+  model.forward(backend, backend.input(shape, images.values()));
 
   ASSERT_TRUE(errors.contains("logits"));
   EXPECT_EQ(errors.size(), reference.size() - 1);  // all but the images
   for (const auto& [name, error] : errors) EXPECT_LT(error, kTolerance) << name;
+}
+
+TEST_P(ParityTest, EveryOutputIsTheLibrarys) {
+  const Case& expected = GetParam();
+  const weights::LoadedModel loaded =
+      weights::load_model(weights_of(expected), {.keras_example_bias = expected.keras_example_bias});
+  EXPECT_EQ(loaded.info.source.layout, expected.layout);
+  EXPECT_EQ(loaded.info.config.pool_padding, expected.pool_padding);
+  EXPECT_EQ(loaded.info.config.layer_scale, expected.layer_scale);
+  EXPECT_TRUE(loaded.report.unexpected.empty());
+  expect_outputs(*loaded.model, read_reference(expected.name));
 }
 
 constexpr auto kMinusInfinity = ops::PoolPadding::kNegativeInfinity;
@@ -120,6 +124,33 @@ INSTANTIATE_TEST_SUITE_P(KerasFiles, ParityTest,
                            std::ranges::replace(name, '.', '_');
                            return name;
                          });
+
+/// The weights of a file, made for 64x64 images, at the image size of a reference.
+struct ResizedCase {
+  std::string name;
+  std::string weights;
+  weights::ImageSize size;
+  model::WindowMode mode;
+};
+
+void PrintTo(const ResizedCase& value, std::ostream* stream) { *stream << value.name; }
+
+class ResizedParityTest : public ::testing::TestWithParam<ResizedCase> {};
+
+TEST_P(ResizedParityTest, EveryOutputIsTheLibrarys) {
+  const ResizedCase& expected = GetParam();
+  const weights::LoadedModel loaded =
+      weights::load_model(file_of(expected.weights + ".safetensors"),
+                          {.image_size = expected.size, .window_mode = expected.mode, .classes = {}});
+  expect_outputs(*loaded.model, read_reference(expected.name));
+}
+
+// timm chose its windows by the image size; NVlabs' detection backbone keeps them and pads.
+INSTANTIATE_TEST_SUITE_P(Libraries, ResizedParityTest,
+                         ::testing::Values(ResizedCase{"timm_exact", "timm", {32, 96}, model::WindowMode::kExact},
+                                           ResizedCase{"timm_fixed", "timm", {96, 32}, model::WindowMode::kFixed},
+                                           ResizedCase{"nvlabs_fixed", "nvlabs", {96, 32}, model::WindowMode::kFixed}),
+                         [](const auto& info) { return info.param.name; });
 
 }  // namespace
 }  // namespace gcvit::native

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "model/gcvit.h"
+#include "model/image_size.h"
 
 namespace gcvit::testing {
 
@@ -62,6 +63,12 @@ inline model::GCViTConfig tiny_config() {
   config.classes = 7;
   config.image_height = config.image_width = 64;
   return config;
+}
+
+/// The same model for other images, its windows left as they are: maps of 24x40, 12x20, 6x10 and 3x5, which are whole
+/// windows in one level, padded in one direction or both in others, and queries of 6x10, 6x10, 6x10 and 3x5.
+inline model::GCViTConfig fixed_window_config() {
+  return model::with_image_size(tiny_config(), {96, 160}, model::WindowMode::kFixed);
 }
 
 /// max |a - b| / max |b|; NaN when one of them holds one.

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "model/gcvit.h"
+#include "model/image_size.h"
 #include "summary/summary_backend.h"
 #include "summary/table.h"
 
@@ -38,20 +39,28 @@ Formula formula_of(const model::GCViTConfig& config) {
   f.reduce_size(half, dim, dim);
   for (std::size_t l = 0; l < 4; ++l) {
     const std::int64_t c = dim << l;
-    const std::int64_t side = config.image_height >> (l + 2);
-    const std::int64_t map = side * side;
+    const std::int64_t height = config.image_height >> (l + 2);
+    const std::int64_t width = config.image_width >> (l + 2);
+    const std::int64_t map = height * width;
     const std::int64_t h = config.windows[l].height;
-    std::int64_t query_side = side;
+    // Attention and what it works on see whole windows.
+    const std::int64_t padded = (height + h - 1) / h * h * ((width + h - 1) / h * h);
+    // The generator halves as often as at the size that the windows were made for.
+    std::int64_t native_side = config.native_image_size().height >> (l + 2);
+    std::int64_t query_map = map;
     do {
-      f.fused_mbconv(query_side * query_side, c);
-      if (query_side > h) query_side /= 2;
-    } while (query_side > h);
+      f.fused_mbconv(query_map, c);
+      if (native_side > h) {
+        native_side /= 2;
+        query_map /= 4;
+      }
+    } while (native_side > h);
     const auto hidden = static_cast<std::int64_t>(static_cast<double>(c) * config.mlp_ratio);
     for (std::int64_t n = 0; n < config.depths[l]; ++n) {
       const std::int64_t qkv = n % 2 == 0 ? 3 * c : 2 * c;
       f.parameters += 4 * c + c * qkv + qkv + c * c + c + (2 * h - 1) * (2 * h - 1) * config.heads[l] + 2 * c * hidden +
                       hidden + c + (config.layer_scale ? 2 * c : 0);
-      f.macs += map * (c * qkv + c * c + 2 * c * hidden) + map * h * h * c * 2;
+      f.macs += padded * c * qkv + map * (c * c + 2 * c * hidden) + padded * h * h * c * 2;
     }
     if (l < 3) f.reduce_size(map, c, 2 * c);
   }
@@ -109,6 +118,17 @@ TEST(SummaryBackend, EveryVariantCountsAsTheFormulaDoes) {
     EXPECT_EQ(backend.macs(), expected.macs) << variant.name;
     // Nothing the model holds is left out of its forward.
     EXPECT_EQ(backend.parameters(), model.parameter_count()) << variant.name;
+  }
+}
+
+TEST(SummaryBackend, CountsPaddedPositionsWhereAttentionSeesThem) {
+  const model::GCViTConfig& native = model::variant_config("small");
+  for (const model::ImageSize size : {model::ImageSize{256, 320}, {32, 64}, {448, 448}}) {
+    const model::GCViT model(model::with_image_size(native, size, model::WindowMode::kFixed));
+    SummaryBackend backend;
+    run(backend, model);
+    EXPECT_EQ(backend.parameters(), model::GCViT(native).parameter_count());
+    EXPECT_EQ(backend.macs(), formula_of(model.config()).macs) << size.height << "x" << size.width;
   }
 }
 

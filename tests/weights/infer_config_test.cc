@@ -87,14 +87,11 @@ TEST(InferConfig, MlpRatiosGiveTheSameWidths) {
   }
 }
 
-TEST(InferConfig, TakesAGivenImageSizeThatAgrees) {
-  model::GCViTConfig config = tiny_config();
-  EXPECT_EQ(infer_config(tensors_of(config), "m", {.image_size = ImageSize{64, 64}, .classes = {}}).config, config);
-  EXPECT_EQ(refusal(tensors_of(config), {.image_size = ImageSize{128, 128}, .classes = {}}),
-            "[weights] m: level1 has 3 feature extractions: a 128x128 image, whose map is 32x32 there, and windows of "
-            "2 need 4");
-  EXPECT_EQ(refusal(tensors_of(config), {.image_size = ImageSize{96, 96}, .classes = {}}),
-            "[weights] m: the tensors give no GCViT: level1: a 24x24 map can't be halved to its 2x2 window");
+TEST(InferConfig, TheTensorsTellTheModelsOwnImageSizeWhateverIsGiven) {
+  const model::GCViTConfig config = tiny_config();
+  for (const ImageSize given : {ImageSize{64, 64}, ImageSize{128, 96}, ImageSize{1, 2}}) {
+    EXPECT_EQ(infer_config(tensors_of(config), "m", {.image_size = given, .classes = {}}).config, config);
+  }
 }
 
 TEST(InferConfig, AsksForTheImageSizeWhereOneExtractionLeavesItOpen) {
@@ -103,7 +100,16 @@ TEST(InferConfig, AsksForTheImageSizeWhereOneExtractionLeavesItOpen) {
   EXPECT_EQ(refusal(tensors_of(config)),
             "[weights] m: the image size can't be inferred from a single feature extraction in level1: give "
             "--image-size");
-  EXPECT_EQ(infer_config(tensors_of(config), "m", {.image_size = ImageSize{64, 64}, .classes = {}}).config, config);
+  const InferredConfig inferred =
+      infer_config(tensors_of(config), "m", {.image_size = ImageSize{64, 64}, .classes = {}});
+  EXPECT_EQ(inferred.config, config);
+  EXPECT_EQ(inferred.reasons.back(), "image size 64x64 as given: a single feature extraction in level1 leaves it open");
+  // What is given must agree with the rest.
+  EXPECT_EQ(refusal(tensors_of(config), {.image_size = ImageSize{128, 128}, .classes = {}}),
+            "[weights] m: level1 has 1 feature extractions: a 128x128 image, whose map is 32x32 there, and windows of "
+            "8 need 2");
+  EXPECT_EQ(refusal(tensors_of(config), {.image_size = ImageSize{96, 96}, .classes = {}}),
+            "[weights] m: the tensors give no GCViT: level1: a 24x24 map can't be halved to its 8x8 window");
 }
 
 TEST(InferConfig, GeneratorsMustAgree) {
@@ -111,7 +117,7 @@ TEST(InferConfig, GeneratorsMustAgree) {
   remove(tensors, "levels.1.q_global_gen.to_q_global.1.");
   EXPECT_EQ(refusal(tensors),
             "[weights] m: level2 has 1 feature extractions: a 64x64 image, whose map is 8x8 there, and windows of 2 "
-            "need 2 (--image-size overrides what is inferred)");
+            "need 2");
 }
 
 TEST(InferConfig, NamesWhatIsMissing) {

@@ -266,14 +266,6 @@ TEST_F(Load, MetadataThatDoesNotFitTheTensorsIsRefused) {
             "\"head.bias\": expected [9], found [5])");
 }
 
-TEST_F(Load, TheImageSizeOfAModelFileIsItsOwn) {
-  save_model(folder_ / "m.safetensors", model_, info_);
-  EXPECT_EQ(load_model(folder_ / "m.safetensors", {.image_size = ImageSize{64, 64}, .classes = {}}).info.config,
-            tiny_config());
-  EXPECT_EQ(error_of([&] { load_model(folder_ / "m.safetensors", {.image_size = ImageSize{32, 64}, .classes = {}}); }),
-            "[weights] " + folder_ / "m.safetensors" + ": the model takes 64x64 images, asked for 32x64");
-}
-
 TEST_F(Load, FilesThatAreNoModel) {
   EXPECT_EQ(error_of([&] { load_model(folder_ / "none"); }), "[weights] " + folder_ / "none" + ": no such file");
   EXPECT_EQ(error_of([&] { load_model(folder_ / ""); }),

@@ -82,6 +82,20 @@ TEST(ModelFile, PaddingAndActivationHaveDefaultsAndSizesMayBeOneNumber) {
   EXPECT_EQ(info.config.head_activation, model::HeadActivation::kNone);
 }
 
+TEST(ModelFile, WindowsMadeForAnotherImageSizeSaySo) {
+  const std::string config = config_with("image_size", "[64,128]", "[96,160],\"native_image_size\":[64,128]");
+  const ModelInfo info = parse_model_info(metadata_with("gcvit.config", config), "m");
+  EXPECT_EQ(info.config.image_size(), (model::ImageSize{96, 160}));
+  EXPECT_EQ(info.config.native_image, (model::ImageSize{64, 128}));
+  EXPECT_EQ(serialise_config(info.config), config);
+  EXPECT_EQ(refusal("gcvit.config", config_with("image_size", "[64,128]", "[96,160]")),
+            "[model] m: gcvit.config: level1: a 24x40 map can't be halved to its 2x4 window");
+  EXPECT_EQ(refusal("gcvit.config", config_with("image_size", "[64,128]", "[96,160],\"native_image_size\":[64]")),
+            "[model] m: gcvit.config: native_image_size: expected an array of 2, found an array of 1");
+  EXPECT_EQ(refusal("gcvit.config", config_with("image_size", "[64,128]", "[96,160],\"native_image_size\":[64,0]")),
+            "[model] m: gcvit.config: native image width: expected a multiple of 32 from 32 to 16384, found 0");
+}
+
 TEST(ModelFile, IsKnownByItsKeys) {
   EXPECT_TRUE(is_model_file({{"gcvit.format", "7"}}));
   EXPECT_TRUE(is_model_file({{"gcvit.config", ""}}));

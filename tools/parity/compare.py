@@ -51,12 +51,14 @@ ARCHITECTURES = {
 }
 
 
-def gcvit_run(program: Path, threads: int, weights: Arrays, metadata: dict[str, str], images: np.ndarray) -> Arrays:
+def gcvit_run(
+    program: Path, threads: int, weights: Arrays, metadata: dict[str, str], images: np.ndarray, *options: str
+) -> Arrays:
     with tempfile.TemporaryDirectory() as folder:
         paths = [str(Path(folder) / name) for name in ("weights.safetensors", "input.npy", "output.npz")]
         save_file(weights, paths[0], metadata=metadata or None)
         np.save(paths[1], images)
-        command = [program, "forward", "-m", paths[0], paths[1], "-o", paths[2], "-t", str(threads)]
+        command = [program, "forward", "-m", paths[0], paths[1], "-o", paths[2], "-t", str(threads), *options]
         subprocess.run([str(part) for part in command], check=True)
         with np.load(paths[2]) as outputs:
             return dict(outputs)

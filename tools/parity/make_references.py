@@ -8,6 +8,10 @@ For each case CASE.safetensors, the model as the library names it (float16, exac
     timm         timm 1.0.31, its names, no layer scale; the configuration is to be inferred
     nvlabs       NVlabs' GCVit, its names with index buffers, layer scale; the configuration is to be inferred
     rectangular  timm 1.0.31, canonical names: 64x96 images in 2x3 windows, which only metadata can say
+    timm_exact   the weights of timm, timm's model for 32x96 images: its windows, torch's resized bias tables
+    timm_fixed, nvlabs_fixed
+                 the weights of timm and nvlabs, NVlabs' detection backbone on 96x32 images: windows stay, maps are padded
+                 (only the reference; the weights are those files')
     keras        gcvit-tf 1.1.6, canonical names: max pools padded with zeros
 Made with torch 2.14.1, Keras 3.15.1, TensorFlow 2.21.0, safetensors 0.8.0, numpy 2.4.6; the seed is fixed. torch's
 libraries run in float64, rounded at the end: what is measured against them is the other side's error alone.
@@ -25,13 +29,17 @@ from oracles import (
     Arrays,
     check_alive,
     fill,
+    fill_detection,
     keras_run,
     make_packable,
+    nvlabs_detection_model,
     nvlabs_model,
+    other_image_size,
     pad_pools_with_zeros,
     parameters,
     relative_error,
     run,
+    run_detection,
     timm_model,
 )
 from safetensors.numpy import save_file
@@ -46,13 +54,16 @@ TIMM = Architecture(8, (2, 2, 3, 1), (1, 2, 4, 8), SQUARE, 2.0, False, 10, (64, 
 NVLABS = Architecture(12, (1, 2, 1, 2), (2, 3, 4, 6), SQUARE, 1.5, True, 7, (64, 64))
 RECTANGULAR_TIMM = Architecture(8, (2, 1, 2, 2), (2, 2, 4, 4), RECTANGULAR, 1.5, True, 5, (64, 96))
 KERAS = Architecture(8, (2, 2, 2, 1), (2, 4, 8, 16), SQUARE, 1.0, True, 5, (64, 64), "zero")
+# All windows change their shape; queries are resized and maps padded, in level3 on both sides.
+TIMM_EXACT_SIZE = (32, 96)
+FIXED_SIZE = (96, 32)
 
 # What must show in an output that depends on it, as a relative change of the logits.
 VISIBLE = 1e-3
 
 
-def draw_images(architecture: Architecture) -> np.ndarray:
-    values = np.random.default_rng(SEED).standard_normal((BATCH, *architecture.image_size, 3))
+def draw_images(size: tuple[int, int]) -> np.ndarray:
+    values = np.random.default_rng(SEED).standard_normal((BATCH, *size, 3))
     return ((values * 8).round() / 8).astype(np.float32)
 
 
@@ -85,8 +96,12 @@ def write(folder: Path, case: str, weights: Arrays, metadata: dict[str, str], im
     for name, value in weights.items():
         halves[name] = value if value.dtype == np.int64 else value.astype(np.float16)
         assert (halves[name] == value).all(), f"{name}: float16 can't hold it"
-    check_images_differ(outputs)
     save_file(halves, folder / f"{case}.safetensors", metadata=metadata or None)
+    write_reference(folder, case, images, outputs)
+
+
+def write_reference(folder: Path, case: str, images: np.ndarray, outputs: Arrays) -> None:
+    check_images_differ(outputs)
     reference = {name: value.astype(np.float32) for name, value in outputs.items()}
     save_file(reference | {"images": images.astype(np.float16)}, folder / f"{case}.reference.safetensors")
 
@@ -104,27 +119,52 @@ def numpy_of(tensors: dict[str, torch.Tensor]) -> Arrays:
     return {name: tensor.numpy() for name, tensor in tensors.items()}
 
 
-def write_timm(folder: Path) -> None:
-    model, images = timm_model(TIMM), draw_images(TIMM)
+def write_timm(folder: Path, checkout: Path) -> None:
+    model, images = timm_model(TIMM), draw_images(TIMM.image_size)
     prepare(model, TIMM, images)
     write(folder, "timm", numpy_of(model.state_dict()), {}, images, float64_run(model, images))
+    weights = parameters(model.double())
+    with torch.no_grad():
+        resized = other_image_size(TIMM, weights, TIMM_EXACT_SIZE)
+        images = draw_images(TIMM_EXACT_SIZE)
+        write_reference(folder, "timm_exact", images, run(resized, images))
+    write_fixed(folder, "timm_fixed", TIMM, weights, checkout)
+
+
+def write_fixed(
+    folder: Path, case: str, architecture: Architecture, weights: dict[str, torch.Tensor], checkout: Path
+) -> None:
+    model = nvlabs_detection_model(architecture, checkout).double()
+    images = draw_images(architecture.image_size)
+    with torch.no_grad():
+        fill_detection(model, weights)
+        # At the size it was trained at, the backbone is the classifier.
+        classifier = nvlabs_model(architecture, checkout).double()
+        for name, tensor in parameters(classifier).items():
+            tensor.copy_(weights[name])
+    expected = run(classifier, images)
+    for name, value in run_detection(model, weights, images).items():
+        assert relative_error(value, expected[name]) < 1e-7, name
+    images = draw_images(FIXED_SIZE)
+    write_reference(folder, case, images, run_detection(model, weights, images))
 
 
 def write_rectangular(folder: Path) -> None:
-    model, images = timm_model(RECTANGULAR_TIMM), draw_images(RECTANGULAR_TIMM)
+    model, images = timm_model(RECTANGULAR_TIMM), draw_images(RECTANGULAR_TIMM.image_size)
     prepare(model, RECTANGULAR_TIMM, images)
     metadata = RECTANGULAR_TIMM.metadata("timm")
     write(folder, "rectangular", numpy_of(parameters(model)), metadata, images, float64_run(model, images))
 
 
 def write_nvlabs(folder: Path, checkout: Path) -> None:
-    model, images = nvlabs_model(NVLABS, checkout), draw_images(NVLABS)
+    model, images = nvlabs_model(NVLABS, checkout), draw_images(NVLABS.image_size)
     prepare(model, NVLABS, images)
     write(folder, "nvlabs", numpy_of(model.state_dict()), {}, images, float64_run(model, images))
+    write_fixed(folder, "nvlabs_fixed", NVLABS, parameters(model.double()), checkout)
 
 
 def write_keras(folder: Path, checkout: Path, python: Path) -> None:
-    model, images = nvlabs_model(KERAS, checkout), draw_images(KERAS)
+    model, images = nvlabs_model(KERAS, checkout), draw_images(KERAS.image_size)
     prepare(model, KERAS, images, KERAS_SEED)
     weights = numpy_of(parameters(model))
     outputs = keras_run(KERAS, weights, images, python)
@@ -145,7 +185,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=default, help="folder to write to")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    write_timm(arguments.out)
+    write_timm(arguments.out, arguments.nvlabs)
     write_rectangular(arguments.out)
     write_nvlabs(arguments.out, arguments.nvlabs)
     write_keras(arguments.out, arguments.nvlabs, arguments.keras_python)

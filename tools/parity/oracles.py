@@ -15,6 +15,8 @@ import re
 import subprocess
 import sys
 import tempfile
+import types
+import unittest.mock
 import warnings
 import zlib
 from pathlib import Path
@@ -134,6 +136,34 @@ def nvlabs_model(architecture: Architecture, checkout: Path) -> nn.Module:
         ).eval()
 
 
+def nvlabs_detection_model(architecture: Architecture, checkout: Path) -> nn.Module:
+    """NVlabs' detection backbone, which takes images of any size: `architecture` says what it was trained at, and its
+    windows stay. It has a norm behind each level and no head. What it imports of mmcv and mmdet is replaced by stubs,
+    none of which a forward calls."""
+    stubs = {name: types.ModuleType(name) for name in ("mmcv", "mmcv.runner", "mmdet", "mmdet.models.builder", "mmdet.utils")}
+    stubs["mmcv.runner"].load_checkpoint = None
+    stubs["mmdet.models.builder"].BACKBONES = types.SimpleNamespace(register_module=lambda: lambda cls: cls)
+    stubs["mmdet.utils"].get_root_logger = None
+    spec = importlib.util.spec_from_file_location("nvlabs_detection", checkout / "detection" / "models" / "gc_vit.py")
+    module = importlib.util.module_from_spec(spec)
+    sides = [height for height, _ in architecture.windows]
+    with warnings.catch_warnings(), unittest.mock.patch.dict(sys.modules, stubs):
+        warnings.simplefilter("ignore")
+        spec.loader.exec_module(module)
+        model = module.GCViT(
+            dim=architecture.dim,
+            depths=architecture.depths,
+            window_size=sides,
+            window_size_pre=sides,
+            mlp_ratio=architecture.mlp_ratio,
+            num_heads=architecture.heads,
+            resolution=architecture.image_size[0],
+            layer_scale=1.0 if architecture.layer_scale else None,
+        )
+    model.eval()  # which returns nothing here
+    return model
+
+
 class ZeroPaddedMaxPool(nn.Module):
     """Keras' max pool of the query generator: zeros beyond the border, where PyTorch has minus infinity."""
 
@@ -177,6 +207,48 @@ def draw(name: str, shape: torch.Size, depths: tuple[int, ...], seed: int) -> np
 def fill(model: nn.Module, architecture: Architecture, seed: int) -> None:
     for name, tensor in parameters(model).items():
         tensor.copy_(torch.from_numpy(draw(name, tensor.shape, architecture.depths, seed)))
+
+
+def other_image_size(architecture: Architecture, weights: dict[str, torch.Tensor], size: tuple[int, int]) -> nn.Module:
+    """timm's model made for images of another size, with canonical `weights` of `architecture`: timm chooses the windows
+    and the bias tables are resized to them by torch."""
+    model = timm_model(dataclasses.replace(architecture, image_size=size, windows=None))
+    model.to(weights["head.weight"].dtype)
+    for name, tensor in parameters(model).items():
+        value = weights[name]
+        if name.endswith("relative_position_bias_table"):
+            level = int(name.split(".")[1])
+            old = [2 * side - 1 for side in architecture.windows[level]]
+            new = [2 * side - 1 for side in model.stages[level].blocks[0].window_size]
+            channels_first = value.T.reshape(1, -1, *old)
+            resized = F.interpolate(channels_first, size=new, mode="bicubic", align_corners=False)
+            value = resized.reshape(-1, math.prod(new)).T
+        tensor.copy_(value)
+    return model
+
+
+def fill_detection(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
+    """Copies canonical weights into a detection backbone. Its last norm is the model's; what its others say is not used."""
+    for name, tensor in parameters(model).items():
+        if not name.startswith(("norm0.", "norm1.", "norm2.")):
+            tensor.copy_(weights[name.replace("norm3.", "norm.")])
+
+
+def run_detection(model: nn.Module, weights: dict[str, torch.Tensor], images: np.ndarray) -> Arrays:
+    """As `run`, with the classifier's pooling and head behind a detection backbone."""
+    outputs = {}
+    hooks = []
+    for index, level in enumerate(model.levels, start=1):
+        hook = lambda *call, name=f"level{index}": outputs.update({name: call[2]})
+        hooks.append(level.blocks[-1].register_forward_hook(hook))
+    with torch.no_grad():
+        dtype = next(model.parameters()).dtype
+        features = model(torch.from_numpy(images).to(dtype).permute(0, 3, 1, 2))[-1]
+        outputs["pooled"] = features.mean((2, 3))
+        outputs["logits"] = F.linear(outputs["pooled"], weights["head.weight"].to(dtype), weights["head.bias"].to(dtype))
+    for hook in hooks:
+        hook.remove()
+    return {name: outputs[name].numpy().copy() for name in OUTPUTS}
 
 
 def make_packable(model: nn.Module) -> None:
