@@ -9,6 +9,7 @@
 
 #include "model/initialise.h"
 #include "tests/weights/test_files.h"
+#include "weights/keras_example_bias.h"
 #include "weights/load.h"
 #include "weights/names.h"
 
@@ -82,6 +83,15 @@ TEST_F(ChangeImageSize, ExactWindowsResizeTheTablesAndNothingElse) {
     }
     EXPECT_EQ(parameter_of(loaded, kTable).dims, (Dims{5 * 9, 2}));
   }
+}
+
+TEST_F(ChangeImageSize, TablesAreReadAsTheKerasExampleDoesBeforeTheyAreResized) {
+  const LoadedModel loaded = load_model(raw(Layout::kNvlabs), "m",
+                                        {.image_size = ImageSize{96, 160}, .classes = {}, .keras_example_bias = true});
+  const auto parameters = std::as_const(model_).parameters();
+  const Tensor& table = (*std::ranges::find(parameters, kTable, &model::Parameter::name))->tensor;
+  const Tensor expected = resize_bias_table(keras_example_bias_table(table), {2, 2}, {3, 5});
+  EXPECT_TRUE(std::ranges::equal(parameter_of(loaded, kTable).tensor.values(), expected.values()));
 }
 
 TEST_F(ChangeImageSize, FixedWindowsLeaveAllTensorsAsTheyAre) {
