@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import collections
 import io
+import json
 import os
 import pickle
 import zipfile
@@ -196,6 +197,34 @@ def write_arrays(folder: Path) -> None:
     np.save(folder / "big_endian.npy", array.astype(">f4"))
     np.save(folder / "fortran.npy", np.asfortranarray(array))
     np.save(folder / "structured.npy", np.zeros(2, dtype=[("a", "<f4"), ("b", "<i4")]))
+    arrays = {
+        "f4": array,
+        "f2": array.astype(np.float16),
+        "fortran/f8": np.asfortranarray(array.astype(np.float64)),
+        "i8": np.array([-(2**40), 7]),
+        "scalar": np.float32(3.5),
+        "bool": np.array([True, False]),
+    }
+    np.savez(folder / "arrays.npz", **arrays)
+    np.savez_compressed(folder / "compressed.npz", **arrays)
+    np.savez(folder / "big_endian.npz", a=array.astype(">f4"))
+
+
+def write_shards(folder: Path) -> None:
+    """A sharded .safetensors in the layout of Hugging Face's libraries."""
+    folder = folder / "sharded"
+    folder.mkdir(exist_ok=True)
+    shards = {
+        "model-00001-of-00002.safetensors": {"a": torch.tensor([1.0]), "c": torch.tensor([3.0])},
+        "model-00002-of-00002.safetensors": {"b": torch.tensor([2.0])},
+    }
+    for name, tensors in shards.items():
+        save_file(tensors, str(folder / name), metadata={"format": "pt"})
+    index = {
+        "metadata": {"total_size": 12, "nested": {"weight_map": [1, {"x": None}]}},
+        "weight_map": {tensor: name for name, tensors in shards.items() for tensor in tensors},
+    }
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n")
 
 
 def main() -> None:
@@ -210,6 +239,7 @@ def main() -> None:
     write_big_endian(folder)
     write_timm_checkpoint(folder)
     write_arrays(folder)
+    write_shards(folder)
 
 
 if __name__ == "__main__":

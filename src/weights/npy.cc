@@ -13,6 +13,7 @@
 #include "tensor/error.h"
 #include "weights/in_quotes.h"
 #include "weights/mapped_file.h"
+#include "weights/strided_copy.h"
 
 namespace gcvit::weights {
 namespace {
@@ -23,35 +24,37 @@ using namespace std::string_view_literals;
 
 constexpr std::string_view kMagic = "\x93NUMPY"sv;
 constexpr std::string_view kFloat32 = "<f4";
+constexpr std::string_view kNpyEnding = ".npy";
 constexpr std::size_t kMaximalAxes = 32;
 constexpr std::size_t kAlignment = 64;
 /// NumPy leaves room in the header for a first axis of so many digits.
 constexpr std::size_t kRowDigits = 21;
 
+struct Header {
+  std::string_view descr;
+  bool fortran_order;
+  Dims dims;
+};
+
 /// Reads the header's Python literal: {'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }.
 class HeaderReader {
  public:
-  HeaderReader(std::string_view text, const std::string& file) : text_(text), file_(file) {}
+  HeaderReader(std::string_view text, const std::string& file, std::string_view expected_dtype)
+      : text_(text), file_(file), expected_dtype_(expected_dtype) {}
 
-  /// The shape; everything else must be as a plain float32 array has it.
-  Dims run() {
-    bool has_descr = false;
-    bool has_order = false;
+  Header run() {
+    std::optional<std::string_view> descr;
+    std::optional<bool> fortran_order;
     std::optional<Dims> shape;
     expect('{');
     while (!accept('}')) {
       const std::string_view key = quoted_text();
       expect(':');
-      if (key == "descr" && !has_descr) {
-        has_descr = true;
-        if (accept('[')) fail("[npy] {}: expected dtype '<f4' (little-endian float32), found a structured one", file_);
-        const std::string_view descr = quoted_text();
-        if (descr != kFloat32) {
-          fail("[npy] {}: expected dtype '<f4' (little-endian float32), found {}", file_, in_quotes(descr));
-        }
-      } else if (key == "fortran_order" && !has_order) {
-        has_order = true;
-        if (word() != "False") fail("[npy] {}: expected C order, found Fortran order", file_);
+      if (key == "descr" && !descr) {
+        if (accept('[')) fail("[npy] {}: expected {}, found a structured one", file_, expected_dtype_);
+        descr = quoted_text();
+      } else if (key == "fortran_order" && !fortran_order) {
+        fortran_order = word() == "True";
       } else if (key == "shape" && !shape) {
         shape = tuple();
       } else {
@@ -64,13 +67,13 @@ class HeaderReader {
     }
     skip_spaces();
     if (!text_.empty()) broken("its end");
-    if (!has_descr || !has_order || !shape) {
+    if (!descr || !fortran_order || !shape) {
       fail("[npy] {}: header: expected descr, fortran_order and shape, found no {}", file_,
-           !has_descr   ? "descr"
-           : !has_order ? "fortran_order"
-                        : "shape");
+           !descr           ? "descr"
+           : !fortran_order ? "fortran_order"
+                            : "shape");
     }
-    return *std::move(shape);
+    return {*descr, *fortran_order, *std::move(shape)};
   }
 
  private:
@@ -133,7 +136,48 @@ class HeaderReader {
 
   std::string_view text_;
   const std::string& file_;
+  std::string_view expected_dtype_;
 };
+
+/// An array's header, checked against nothing yet, and the bytes behind it.
+struct Array {
+  Header header;
+  std::span<const std::byte> data;
+};
+
+Array split(std::span<const std::byte> bytes, const std::string& file, std::string_view expected_dtype) {
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (!text.starts_with(kMagic)) fail("[npy] {}: expected a .npy file, found something else", file);
+  const auto byte_at = [&](std::size_t index) {
+    if (index >= text.size()) fail("[npy] {}: cut short inside its header, file has {} bytes", file, text.size());
+    return static_cast<unsigned char>(text[index]);
+  };
+  const unsigned major = byte_at(6);
+  const unsigned minor = byte_at(7);
+  if (major < 1 || major > 3 || minor != 0) {
+    fail("[npy] {}: expected version 1.0, 2.0 or 3.0, found {}.{}", file, major, minor);
+  }
+  const std::size_t length_bytes = major == 1 ? 2 : 4;
+  std::size_t header_size = 0;
+  for (std::size_t i = length_bytes; i-- > 0;) header_size = header_size << 8 | byte_at(8 + i);
+  const std::size_t data_begin = 8 + length_bytes + header_size;
+  if (data_begin > text.size()) {
+    fail("[npy] {}: the header ends at byte {}, file has {}", file, data_begin, text.size());
+  }
+  return {HeaderReader(text.substr(8 + length_bytes, header_size), file, expected_dtype).run(),
+          bytes.subspan(data_begin)};
+}
+
+/// Throws unless the data have exactly the bytes that dtype and shape need.
+void check_size(const Array& array, std::string_view dtype, std::size_t element_size, const std::string& file) {
+  auto needed = static_cast<std::int64_t>(element_size);
+  bool overflow = false;
+  for (const std::int64_t dim : array.header.dims) overflow = overflow || __builtin_mul_overflow(needed, dim, &needed);
+  if (overflow || static_cast<std::uint64_t>(needed) != array.data.size()) {
+    fail("[npy] {}: {} {} needs {} bytes, file has {} behind its header", file, dtype, to_string(array.header.dims),
+         overflow ? "more than 2^63" : std::to_string(needed), array.data.size());
+  }
+}
 
 /// Magic, version 1.0 and the padded header, byte for byte as NumPy 2 writes it for a float32 array in C order.
 std::string make_header(std::span<const std::int64_t> dims) {
@@ -164,35 +208,50 @@ Tensor read_npy(const std::string& path) {
 }
 
 Tensor parse_npy(std::span<const std::byte> bytes, std::shared_ptr<const void> owner, const std::string& file) {
-  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  if (!text.starts_with(kMagic)) fail("[npy] {}: expected a .npy file, found something else", file);
-  const auto byte_at = [&](std::size_t index) {
-    if (index >= text.size()) fail("[npy] {}: cut short inside its header, file has {} bytes", file, text.size());
-    return static_cast<unsigned char>(text[index]);
-  };
-  const unsigned major = byte_at(6);
-  const unsigned minor = byte_at(7);
-  if (major < 1 || major > 3 || minor != 0) {
-    fail("[npy] {}: expected version 1.0, 2.0 or 3.0, found {}.{}", file, major, minor);
+  constexpr std::string_view kExpected = "dtype '<f4' (little-endian float32)";
+  Array array = split(bytes, file, kExpected);
+  if (array.header.descr != kFloat32) {
+    fail("[npy] {}: expected {}, found {}", file, kExpected, in_quotes(array.header.descr));
   }
-  const std::size_t length_bytes = major == 1 ? 2 : 4;
-  std::size_t header_size = 0;
-  for (std::size_t i = length_bytes; i-- > 0;) header_size = header_size << 8 | byte_at(8 + i);
-  const std::size_t data_begin = 8 + length_bytes + header_size;
-  if (data_begin > text.size()) {
-    fail("[npy] {}: the header ends at byte {}, file has {}", file, data_begin, text.size());
-  }
-  Dims dims = HeaderReader(text.substr(8 + length_bytes, header_size), file).run();
+  if (array.header.fortran_order) fail("[npy] {}: expected C order, found Fortran order", file);
+  check_size(array, "float32", sizeof(float), file);
+  return Tensor(DType::kF32, std::move(array.header.dims), std::move(owner), array.data).to_f32();
+}
 
-  std::int64_t needed = sizeof(float);
-  bool overflow = false;
-  for (const std::int64_t dim : dims) overflow = overflow || __builtin_mul_overflow(needed, dim, &needed);
-  const std::span<const std::byte> data = bytes.subspan(data_begin);
-  if (overflow || static_cast<std::uint64_t>(needed) != data.size()) {
-    fail("[npy] {}: float32 {} needs {} bytes, file has {} behind its header", file, to_string(dims),
-         overflow ? "more than 2^63" : std::to_string(needed), data.size());
+RawFile parse_npz(const ZipArchive& archive, const std::shared_ptr<const void>& owner, const std::string& file) {
+  constexpr std::string_view kExpected = "a little-endian dtype of f4, f2, f8, i8, i4, u1 or b1";
+  static constexpr std::pair<std::string_view, DType> kDTypes[] = {
+      {"<f4", DType::kF32}, {"<f2", DType::kF16}, {"<f8", DType::kF64}, {"<i8", DType::kI64},
+      {"<i4", DType::kI32}, {"|u1", DType::kU8},  {"|b1", DType::kU8}};
+  RawFile raw{.format = "npz", .tensors = {}, .metadata = {}};
+  for (const ZipArchive::Entry& entry : archive.entries()) {
+    const std::string place = fmt::format("{}: {}", file, in_quotes(entry.name));
+    if (!entry.name.ends_with(kNpyEnding)) fail("[npz] {}: expected arrays NAME.npy, found another entry", place);
+    check_crc(entry, file);
+    Array array = split(entry.bytes, place, kExpected);
+    const auto* const known =
+        std::ranges::find(kDTypes, array.header.descr, &std::pair<std::string_view, DType>::first);
+    if (known == std::end(kDTypes)) {
+      fail("[npy] {}: expected {}, found {}", place, kExpected, in_quotes(array.header.descr));
+    }
+    const DType dtype = known->second;
+    check_size(array, name_of(dtype), size_of(dtype), place);
+    const Dims& dims = array.header.dims;
+    std::string name(entry.name.substr(0, entry.name.size() - kNpyEnding.size()));
+    if (array.header.fortran_order && dims.size() > 1 && !array.data.empty()) {
+      Dims strides(dims.size(), 1);
+      for (std::size_t axis = 1; axis < dims.size(); ++axis) strides[axis] = strides[axis - 1] * dims[axis - 1];
+      raw.tensors.push_back({std::move(name), copy_strided(dtype, dims, strides, array.data)});
+    } else {
+      raw.tensors.push_back({std::move(name), Tensor(dtype, dims, owner, array.data)});
+    }
   }
-  return Tensor(DType::kF32, std::move(dims), std::move(owner), data).to_f32();
+  return raw;
+}
+
+bool is_npz(const ZipArchive& archive) {
+  return std::ranges::any_of(archive.entries(),
+                             [](const ZipArchive::Entry& entry) { return entry.name.ends_with(kNpyEnding); });
 }
 
 NpyWriter::NpyWriter(const std::string& path, Dims row_dims)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// NumPy's .npy (versions 1 to 3) and .npz (a stored ZIP of them): little-endian float32 in C order.
+// NumPy's .npy (versions 1 to 3) and .npz (a stored ZIP of them). Images and logits are little-endian float32 in C order;
+// an .npz of weights may have other dtypes and Fortran order.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +10,7 @@
 
 #include "tensor/atomic_file.h"
 #include "weights/raw_file.h"
+#include "weights/zip_archive.h"
 
 namespace gcvit::weights {
 
@@ -19,6 +21,14 @@ Tensor read_npy(const std::string& path);
 
 /// The same from memory; `file` names it in errors, `owner` keeps `bytes` alive for the tensor.
 Tensor parse_npy(std::span<const std::byte> bytes, std::shared_ptr<const void> owner, const std::string& file);
+
+/// Reads the arrays of an .npz as a weight file: f32, f16, f64, i64, i32, u8 and bool (as u8), little-endian, in C or
+/// Fortran order. Arrays in C order view the file. Throws `Error` naming the member as `parse_npy` does, and when a
+/// member's CRC is wrong.
+RawFile parse_npz(const ZipArchive& archive, const std::shared_ptr<const void>& owner, const std::string& file);
+
+/// True for an archive with arrays in it.
+bool is_npz(const ZipArchive& archive);
 
 /// Writes a .npy row by row, in bounded memory: [rows so far] + `row_dims`. Visible only after `finish()`.
 class NpyWriter {

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "weights/raw_file.h"
 
+#include <filesystem>
 #include <string_view>
+#include <system_error>
 
 #include "tensor/error.h"
 #include "weights/hdf5_file.h"
 #include "weights/in_quotes.h"
 #include "weights/mapped_file.h"
+#include "weights/npy.h"
 #include "weights/safetensors.h"
+#include "weights/sharded_safetensors.h"
 #include "weights/torch_file.h"
 #include "weights/zip_archive.h"
 
@@ -44,13 +48,19 @@ RawFile parse_archive(std::span<const std::byte> bytes, const std::shared_ptr<co
     raw.format = "keras";
     return raw;
   }
-  fail("[weights] {}: expected a ZIP archive as .pth and .keras files are, found another with {} entries{}", file,
+  if (is_npz(archive)) return parse_npz(archive, owner, file);
+  fail("[weights] {}: expected a ZIP archive as .pth, .keras and .npz files are, found another with {} entries{}", file,
        archive.entries().size(), archive.entries().empty() ? "" : ", as " + in_quotes(archive.entries().front().name));
 }
 
 }  // namespace
 
 RawFile read_raw_file(const std::string& path) {
+  if (path.ends_with(".json")) return read_sharded_safetensors(path);
+  const std::filesystem::path index = std::filesystem::path(path) / kShardIndexName;
+  if (std::error_code error; std::filesystem::is_regular_file(index, error)) {
+    return read_sharded_safetensors(index.string());
+  }
   const std::shared_ptr<const MappedFile> file = MappedFile::open(path, "weights");
   const std::span<const std::byte> bytes = file->bytes();
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());

@@ -23,7 +23,8 @@ struct RawFile {
   std::vector<std::string> notes = {};  ///< what a person should know about how the file was read
 };
 
-/// Reads a weight file of any format that has a reader, told apart by its first bytes. Tensors view the mapped file
+/// Reads a weight file of any format that has a reader, told apart by its first bytes; a .json file, or a folder that
+/// holds one of the usual name, is the index of a sharded .safetensors. Tensors view the mapped file
 /// where the format allows it. Throws `Error` when the file is missing, a directory, empty, of no known format or
 /// broken.
 RawFile read_raw_file(const std::string& path);

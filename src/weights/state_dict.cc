@@ -2,12 +2,11 @@
 #include "weights/state_dict.h"
 
 #include <algorithm>
-#include <array>
-#include <cstring>
 #include <unordered_set>
 
 #include "tensor/error.h"
 #include "weights/in_quotes.h"
+#include "weights/strided_copy.h"
 
 namespace gcvit::weights {
 namespace {
@@ -152,29 +151,6 @@ std::optional<DType> dtype_of(std::string_view name) {
   return std::nullopt;
 }
 
-/// Copies the elements that `strides` lead through, in C order.
-template <typename Element>
-void gather(const std::byte* from, const Dims& dims, const Dims& strides, std::byte* to) {
-  const std::size_t last = dims.size() - 1;
-  Dims index(dims.size(), 0);
-  std::int64_t row = 0;
-  for (;;) {
-    for (std::int64_t i = 0; i < dims[last]; ++i) {
-      std::memcpy(to, from + (row + i * strides[last]) * std::int64_t{sizeof(Element)}, sizeof(Element));
-      to += sizeof(Element);
-    }
-    std::size_t axis = last;
-    for (;;) {
-      if (axis == 0) return;
-      --axis;
-      row += strides[axis];
-      if (++index[axis] < dims[axis]) break;
-      row -= dims[axis] * strides[axis];
-      index[axis] = 0;
-    }
-  }
-}
-
 class TensorReader {
  public:
   TensorReader(const Storages& storages, const std::shared_ptr<const void>& owner, const std::string& file)
@@ -241,42 +217,26 @@ class TensorReader {
     }
     const auto element_size = static_cast<std::int64_t>(size_of(dtype));
     const std::int64_t elements = static_cast<std::int64_t>(storage.size()) / element_size;
-    // The last element's place, which is the farthest one as no stride is negative.
-    std::int64_t last = offset;
-    std::int64_t count = 1;
-    bool fits = offset >= 0;
-    bool contiguous = true;
-    for (std::size_t axis = dims.size(); axis-- > 0;) {
-      std::int64_t way = 0;
-      if (dims[axis] != 1 && strides[axis] != count) contiguous = false;
-      fits = fits && dims[axis] >= 0 && strides[axis] >= 0 &&
-             !__builtin_mul_overflow(std::max<std::int64_t>(dims[axis] - 1, 0), strides[axis], &way) &&
-             !__builtin_add_overflow(last, way, &last) && !__builtin_mul_overflow(count, dims[axis], &count);
-    }
-    if (!fits || (count > 0 && last >= elements)) {
+    const std::optional<std::int64_t> reach = reach_of(dims, strides);
+    if (!reach || offset < 0 || (*reach > 0 && (offset > elements || *reach > elements - offset))) {
       broken("size {}, stride {} from element {} on leave its storage of {} elements", to_string(dims),
              to_string(strides), offset, elements);
     }
-    if (count == 0) return Tensor(dtype, std::move(dims));
+    if (*reach == 0) return Tensor(dtype, std::move(dims));
     const std::span<const std::byte> rest = storage.subspan(static_cast<std::size_t>(offset * element_size));
-    if (contiguous) {
-      return Tensor(dtype, std::move(dims), owner_, rest.first(static_cast<std::size_t>(count * element_size)));
+    std::int64_t bytes = element_size;
+    bool contiguous = true;
+    for (std::size_t axis = dims.size(); axis-- > 0;) {
+      if (dims[axis] != 1 && strides[axis] * element_size != bytes) contiguous = false;
+      bytes *= dims[axis];
     }
-    std::int64_t bytes = 0;
-    if (__builtin_mul_overflow(count, element_size, &bytes) || static_cast<std::uint64_t>(bytes) > copies_left_) {
+    if (contiguous) return Tensor(dtype, std::move(dims), owner_, rest.first(static_cast<std::size_t>(bytes)));
+    if (static_cast<std::uint64_t>(bytes) > copies_left_) {
       broken("size {}, stride {}: copied out of their storages, the tensors would be larger than the file",
              to_string(dims), to_string(strides));
     }
     copies_left_ -= static_cast<std::uint64_t>(bytes);
-    const auto size = static_cast<std::size_t>(bytes);
-    const std::shared_ptr<std::byte[]> copy = std::make_shared_for_overwrite<std::byte[]>(size);
-    switch (element_size) {
-      case 1: gather<std::uint8_t>(rest.data(), dims, strides, copy.get()); break;
-      case 2: gather<std::uint16_t>(rest.data(), dims, strides, copy.get()); break;
-      case 4: gather<std::uint32_t>(rest.data(), dims, strides, copy.get()); break;
-      default: gather<std::uint64_t>(rest.data(), dims, strides, copy.get()); break;
-    }
-    return Tensor(dtype, std::move(dims), copy, {copy.get(), size});
+    return copy_strided(dtype, std::move(dims), strides, rest);
   }
 
   const Storages& storages_;

@@ -190,6 +190,42 @@ TEST(Npz, HoldsItsMembersStored) {
   EXPECT_EQ(read_text(folder / "x.npz"), read_text(folder / "y.npz"));
 }
 
+TEST(Npz, ReadsTheArraysOfAWeightFile) {
+  const RawFile raw = read_raw_file(reference("arrays.npz"));
+  EXPECT_EQ(raw.format, "npz");
+  const auto expect = [&](const std::string& name, DType dtype, const Dims& dims, const std::vector<float>& values) {
+    const auto found = std::ranges::find(raw.tensors, name, &NamedTensor::name);
+    ASSERT_NE(found, raw.tensors.end()) << name;
+    EXPECT_EQ(found->tensor.dtype(), dtype) << name;
+    EXPECT_EQ(found->tensor.dims(), dims) << name;
+    const Tensor converted = found->tensor.to_f32();
+    EXPECT_TRUE(std::ranges::equal(converted.values(), values)) << name;
+  };
+  EXPECT_EQ(raw.tensors.size(), 6u);
+  expect("f4", DType::kF32, {2, 3, 4}, eighths(24));
+  expect("f2", DType::kF16, {2, 3, 4}, eighths(24));
+  expect("fortran/f8", DType::kF64, {2, 3, 4}, eighths(24));
+  expect("i8", DType::kI64, {2}, {-1099511627776.0f, 7.0f});
+  expect("scalar", DType::kF32, {}, {3.5f});
+  expect("bool", DType::kU8, {2}, {1.0f, 0.0f});
+}
+
+TEST(Npz, RefusesOtherWeights) {
+  const auto refused = [](const std::string& name) {
+    const std::string sentence = error_of([&] { read_raw_file(reference(name)); });
+    return sentence.substr(sentence.find(".npz: ") + 6);
+  };
+  EXPECT_EQ(refused("compressed.npz"), "entry \"f4.npy\": expected stored bytes, found compressed ones (method 8)");
+  EXPECT_EQ(refused("big_endian.npz"),
+            "\"a.npy\": expected a little-endian dtype of f4, f2, f8, i8, i4, u1 or b1, found \">f4\"");
+  std::string damaged = read_text(reference("arrays.npz"));
+  damaged[damaged.find("NUMPY") + 130] ^= 1;
+  const TemporaryFolder folder;
+  write_text(folder / "x.npz", damaged);
+  const std::string sentence = error_of([&] { read_raw_file(folder / "x.npz"); });
+  EXPECT_TRUE(sentence.ends_with(": the file is damaged")) << sentence;
+}
+
 TEST(Npz, FailsWithASentenceAndLeavesNothing) {
   const TemporaryFolder folder;
   const Tensor tensor = Tensor::from_values({1}, eighths(1));
