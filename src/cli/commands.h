@@ -19,6 +19,7 @@ Command add_preprocess(CLI::App& program);
 Command add_forward(CLI::App& program);
 Command add_eval(CLI::App& program);
 Command add_bench(CLI::App& program);
+Command add_convert(CLI::App& program);
 Command add_pull(CLI::App& program);
 Command add_export(CLI::App& program);
 

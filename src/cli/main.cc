@@ -30,7 +30,7 @@ int run(int argc, char** argv) {
   program.set_version_flag("--version", "gcvit " GCVIT_VERSION);
   const std::vector<Command> commands = {add_classify(program), add_eval(program),       add_info(program),
                                          add_forward(program),  add_preprocess(program), add_bench(program),
-                                         add_export(program),   add_pull(program)};
+                                         add_convert(program),  add_export(program),     add_pull(program)};
   for (const Command& command : commands) command.app->set_version_flag("--version", "gcvit " GCVIT_VERSION);
 
   const auto chosen = [&] {

@@ -54,7 +54,7 @@ TEST(RecordTest, CutOrChangedItIsARecordOrRefused) {
     EXPECT_TRUE(error_of([&] { parse_record(text.substr(0, size), "f.json"); }).starts_with("[pull] f.json: ")) << size;
   }
   std::mt19937 random(1);
-  for (int round = 0; round < 20'000; ++round) {
+  for (int round = 0; round < 2'000; ++round) {
     std::string changed = text;
     for (unsigned changes = 1 + random() % 4; changes > 0; --changes) {
       changed[random() % changed.size()] = static_cast<char>(random());

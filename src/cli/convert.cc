@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// gcvit convert: a weight file in another format or layout.
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+#include <system_error>
+
+#include "classifier/preprocessing.h"
+#include "cli/arguments.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "tensor/sha256.h"
+#include "weights/convert.h"
+
+namespace gcvit::cli {
+namespace {
+
+struct Options {
+  ModelArguments arguments;
+  std::string output;
+  std::string layout;  ///< empty: by OUT's ending
+  std::string dtype;
+};
+
+/// "gcvit-tf" is the keras layout with another project's class names.
+constexpr std::string_view kGcvitTf = "gcvit-tf";
+
+weights::ConvertOptions convert_options(const Options& options) {
+  using weights::Layout;
+  weights::ConvertOptions result;
+  for (const Layout layout : {Layout::kCanonical, Layout::kTimm, Layout::kNvlabs, Layout::kKeras}) {
+    if (options.layout == weights::name_of(layout)) result.layout = layout;
+  }
+  if (options.layout == kGcvitTf) {
+    result.layout = Layout::kKeras;
+    result.keras_flavour = weights::KerasFlavour::kGcvitTf;
+  }
+  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+    if (options.dtype == gcvit::name_of(dtype)) result.dtype = dtype;
+  }
+  return result;
+}
+
+/// Says in the model which file it was made from; one of ours already knows.
+void record_origin(weights::ModelInfo& info, const std::string& file) {
+  if (info.source.layout == weights::name_of(weights::Layout::kCanonical)) return;
+  if (!info.origin) info.origin.emplace(weights::ModelOrigin{info.source.format, info.source.layout, "", false});
+  std::error_code error;
+  if (std::filesystem::is_regular_file(file, error)) info.origin->sha256 = sha256_of_file(file);
+}
+
+int run(const Options& options) {
+  const std::string file = file_of_model(options.arguments.model);
+  weights::LoadedModel loaded = weights::load_model(file, options.arguments.load_options());
+  notice_new_head(loaded);
+  if (loaded.info.preprocess_json.empty()) {
+    loaded.info.preprocess_json = classifier::to_json(classifier::preprocessing_of(loaded.info, "auto", file));
+  }
+  record_origin(loaded.info, file);
+  const weights::ConvertReport report = weights::convert(loaded, options.output, convert_options(options));
+  for (const std::string& sentence : report.left_behind) notice(sentence);
+  std::int64_t parameters = 0;
+  for (const model::Parameter* parameter : loaded.model->parameters()) parameters += element_count(parameter->dims);
+  print(fmt::format("{}: {} parameters, {}, {} layout\n", options.output, with_commas(parameters),
+                    gcvit::name_of(report.dtype), weights::name_of(report.layout)));
+  return 0;
+}
+
+}  // namespace
+
+Command add_convert(CLI::App& program) {
+  CLI::App* app = program.add_subcommand(
+      "convert", "Write a model's weights for another project, or as one self-describing file of ours");
+  const auto options = std::make_shared<Options>();
+  app->add_option("IN", options->arguments.model, "Weight file of any format that gcvit reads, or a pulled one's name")
+      ->required();
+  app->add_option("OUT", options->output, "File to write: .safetensors, .pth or .weights.h5")->required();
+  app->add_option("--layout", options->layout,
+                  "Whose names and shapes: canonical (ours), timm, nvlabs, keras (the Keras example) or gcvit-tf; "
+                  "without it canonical in .safetensors, nvlabs in .pth, keras in .weights.h5")
+      ->check(CLI::IsMember({"canonical", "timm", "nvlabs", "keras", "gcvit-tf"}));
+  app->add_option("--dtype", options->dtype, "Type to store, f32, f16 or bf16; without it IN's")
+      ->check(CLI::IsMember({"f32", "f16", "bf16"}));
+  options->arguments.add_image_size(*app);
+  options->arguments.add_new_head(*app);
+  options->arguments.add_keras_example_bias(*app);
+  options->arguments.add_threads(*app);
+  return {app, [options] { return run(*options); }};
+}
+
+}  // namespace gcvit::cli

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "weights/convert.h"
+
+#include <algorithm>
+#include <array>
+#include <memory>
+
+#include "tensor/error.h"
+#include "weights/keras_file.h"
+#include "weights/safetensors.h"
+#include "weights/torch_writer.h"
+
+namespace gcvit::weights {
+namespace {
+
+/// How often the query generators of NVlabs' and Keras' code halve their maps, whatever the size of the image.
+constexpr std::array<std::int32_t, model::kLevels> kFixedReductions{3, 2, 0, 0};
+
+std::string_view project_of(Layout layout) {
+  switch (layout) {
+    case Layout::kNvlabs: return "NVlabs' code";
+    case Layout::kTimm: return "timm";
+    case Layout::kKeras: return "Keras' code";
+    default: return "this program";
+  }
+}
+
+std::string_view name_of(FileFormat format) {
+  switch (format) {
+    case FileFormat::kSafetensors: return ".safetensors";
+    case FileFormat::kPyTorch: return "PyTorch";
+    case FileFormat::kKeras: return ".weights.h5";
+  }
+  return "";
+}
+
+bool go_together(FileFormat format, Layout layout) {
+  switch (layout) {
+    case Layout::kCanonical: return format == FileFormat::kSafetensors;
+    case Layout::kNvlabs:
+    case Layout::kTimm: return format != FileFormat::kKeras;
+    case Layout::kKeras: return format == FileFormat::kKeras;
+    default: return false;
+  }
+}
+
+/// Why the layout's own code can't have such a model; empty when it can.
+std::string why_not(Layout layout, const ModelInfo& info) {
+  const model::GCViTConfig& config = info.config;
+  if (layout == Layout::kCanonical) return "";
+  model::GCViTConfig theirs = config;
+  theirs.squeeze_divisor = layout == Layout::kTimm ? 8 : 1;
+  for (int level = 0; level < model::kLevels; ++level) {
+    const std::int32_t channels = config.channels(level);
+    const std::int32_t ours = config.squeezed_channels(channels);
+    if (ours != theirs.squeezed_channels(channels)) {
+      return fmt::format("it narrows {} channels to {} in squeeze-and-excitation, this model to {}", channels,
+                         theirs.squeezed_channels(channels), ours);
+    }
+  }
+  if (layout == Layout::kTimm) return "";
+  for (std::size_t l = 0; l < model::kLevels; ++l) {
+    const ops::Window& window = config.windows[l];
+    if (window.height != window.width) {
+      return fmt::format("its windows are square, level{}'s are {}x{}", l + 1, window.height, window.width);
+    }
+    const std::int32_t reductions = config.query_reductions(static_cast<int>(l));
+    if (reductions != kFixedReductions[l]) {
+      return fmt::format("it halves level{}'s map {} times to reach the window, this model {} times", l + 1,
+                         kFixedReductions[l], reductions);
+    }
+  }
+  if (layout == Layout::kKeras && info.origin && info.origin->keras_example_bias) {
+    return "its bias tables were rewritten as the Keras example reads them (--keras-example-bias): the example would "
+           "read them so once more, and with axis=0 in its gather they are not what was trained";
+  }
+  return "";
+}
+
+std::vector<std::string> left_behind_by(Layout layout, const ModelInfo& info) {
+  std::vector<std::string> sentences;
+  if (layout == Layout::kCanonical) return sentences;
+  if (!info.classes.empty()) sentences.push_back("the class names stay behind: the layout has no place for them");
+  if (info.temperature) sentences.push_back("the fitted temperature stays behind: the layout has no place for it");
+  const bool zero = info.config.pool_padding == ops::PoolPadding::kZero;
+  if (zero != (layout == Layout::kKeras)) {
+    sentences.push_back(fmt::format("{} pads its max pools with {}, this model with {}: answers will differ a little",
+                                    project_of(layout), zero ? "minus infinity" : "zeros",
+                                    zero ? "zeros" : "minus infinity"));
+  }
+  return sentences;
+}
+
+/// NVlabs' buffer: for each pair of a window's tokens the row of the bias table, [tokens, tokens] i64.
+Tensor relative_position_index(const ops::Window& window) {
+  const std::int64_t tokens = window.tokens();
+  const auto rows = std::make_shared<std::vector<std::int64_t>>();
+  rows->reserve(static_cast<std::size_t>(tokens * tokens));
+  for (std::int64_t query = 0; query < tokens; ++query) {
+    for (std::int64_t key = 0; key < tokens; ++key) {
+      const std::int64_t dy = query / window.width - key / window.width + window.height - 1;
+      const std::int64_t dx = query % window.width - key % window.width + window.width - 1;
+      rows->push_back(dy * (2 * window.width - 1) + dx);
+    }
+  }
+  return {DType::kI64, {tokens, tokens}, rows, std::as_bytes(std::span(*rows))};
+}
+
+/// One a block, as a state_dict has them.
+void add_index_buffers(std::vector<NamedTensor>& tensors, const model::GCViTConfig& config) {
+  for (std::size_t l = 0; l < model::kLevels; ++l) {
+    const Tensor index = relative_position_index(config.windows[l]);
+    for (std::int32_t block = 0; block < config.depths[l]; ++block) {
+      tensors.push_back({fmt::format("levels.{}.blocks.{}.attn.relative_position_index", l, block), index});
+    }
+  }
+}
+
+}  // namespace
+
+FileFormat format_of(const std::string& path) {
+  const auto ends_with_any = [&](std::initializer_list<std::string_view> endings) {
+    return std::ranges::any_of(endings, [&](std::string_view ending) { return path.ends_with(ending); });
+  };
+  if (path.ends_with(".safetensors")) return FileFormat::kSafetensors;
+  if (ends_with_any({".pth", ".pt", ".bin", ".pth.tar"})) return FileFormat::kPyTorch;
+  if (path.ends_with(".weights.h5")) return FileFormat::kKeras;
+  fail("[convert] {}: expected a name that ends in .safetensors, .pth, .pt, .bin, .pth.tar or .weights.h5", path);
+}
+
+Layout default_layout(FileFormat format) {
+  switch (format) {
+    case FileFormat::kSafetensors: return Layout::kCanonical;
+    case FileFormat::kPyTorch: return Layout::kNvlabs;
+    case FileFormat::kKeras: return Layout::kKeras;
+  }
+  fail("[convert] unknown format {}", static_cast<int>(format));
+}
+
+ConvertReport convert(const LoadedModel& loaded, const std::string& path, const ConvertOptions& options) {
+  const FileFormat format = format_of(path);
+  const Layout layout = options.layout.value_or(default_layout(format));
+  const DType dtype = layout == Layout::kKeras ? DType::kF32 : options.dtype.value_or(loaded.report.dtype);
+  ConvertReport report{layout, dtype, {}};
+  if (!go_together(format, layout)) {
+    fail(
+        "[convert] {}: the {} layout isn't kept in {} files: canonical is .safetensors, timm and nvlabs are "
+        ".safetensors or .pth, keras is .weights.h5",
+        path, name_of(layout), name_of(format));
+  }
+  if (options.dtype && *options.dtype != dtype) {
+    fail("[convert] {}: the keras layout is written in f32, asked for {}", path, gcvit::name_of(*options.dtype));
+  }
+  const std::string reason = why_not(layout, loaded.info);
+  if (!reason.empty()) fail("[convert] {}: {} has no such model: {}", path, project_of(layout), reason);
+  report.left_behind = left_behind_by(layout, loaded.info);
+
+  if (layout == Layout::kCanonical) {
+    save_model(path, *loaded.model, loaded.info, report.dtype);
+    return report;
+  }
+  std::vector<NamedTensor> tensors = tensors_of(*loaded.model, report.dtype, path);
+  if (layout == Layout::kKeras) {
+    write_keras(path, tensors, options.keras_flavour);
+    return report;
+  }
+  for (NamedTensor& tensor : tensors) tensor = to_layout(layout, tensor);
+  if (layout == Layout::kNvlabs) add_index_buffers(tensors, loaded.info.config);
+  if (format == FileFormat::kPyTorch) {
+    write_torch(path, tensors);
+  } else {
+    write_safetensors(path, tensors, {{"format", "pt"}});
+  }
+  return report;
+}
+
+}  // namespace gcvit::weights

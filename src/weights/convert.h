@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// The way back: a loaded model as another project's weight file.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "weights/keras_names.h"
+#include "weights/load.h"
+#include "weights/names.h"
+
+namespace gcvit::weights {
+
+enum class FileFormat : std::uint8_t {
+  kSafetensors,
+  kPyTorch,  ///< what torch.save writes
+  kKeras,    ///< Keras 3's .weights.h5
+};
+
+/// By a file's ending: .safetensors; .pth, .pt, .bin, .pth.tar; .weights.h5. Throws `Error` naming those for another.
+FileFormat format_of(const std::string& path);
+
+/// The layout that is written when none is asked for: ours, NVlabs', Keras'.
+Layout default_layout(FileFormat format);
+
+struct ConvertOptions {
+  std::optional<Layout> layout;  ///< else the format's default
+  std::optional<DType> dtype;    ///< kF32, kF16 or kBF16; else what the file that was loaded had, f32 for wider ones
+  /// Whose class names a Keras file is to have: Keras finds a layer's weights by them.
+  KerasFlavour keras_flavour = KerasFlavour::kExample;
+};
+
+struct ConvertReport {
+  Layout layout;
+  DType dtype;
+  std::vector<std::string> left_behind;  ///< what OUT can't hold or its readers see otherwise, a sentence each
+};
+
+/// Writes a model whole or not at all. Canonical files hold all that is known about it; others its weights alone, under
+/// the names, shapes and buffers that the layout's own code loads strictly: equal bits come back. Throws `Error` when
+/// format and layout don't go together, or when the layout's code has no such model, saying why.
+ConvertReport convert(const LoadedModel& loaded, const std::string& path, const ConvertOptions& options = {});
+
+}  // namespace gcvit::weights
