@@ -33,7 +33,7 @@ StateDict = dict[str, torch.Tensor]
 
 def checkpoint(model: nn.Module) -> dict:
     """As training scripts save it: raw and averaged weights, optimizer state and arguments side by side."""
-    optimizer = torch.optim.AdamW(model.parameters())
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.0)  # its step leaves the weights as they are
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step()
