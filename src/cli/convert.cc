@@ -54,11 +54,14 @@ int run(const Options& options) {
   const std::string file = file_of_model(options.arguments.model);
   weights::LoadedModel loaded = weights::load_model(file, options.arguments.load_options());
   notice_new_head(loaded);
-  if (loaded.info.preprocess_json.empty()) {
+  const weights::ConvertOptions target = convert_options(options);
+  const bool ours = target.layout.value_or(weights::default_layout(weights::format_of(options.output))) ==
+                    weights::Layout::kCanonical;
+  if (ours && loaded.info.preprocess_json.empty()) {
     loaded.info.preprocess_json = classifier::to_json(classifier::preprocessing_of(loaded.info, "auto", file));
   }
   record_origin(loaded.info, file);
-  const weights::ConvertReport report = weights::convert(loaded, options.output, convert_options(options));
+  const weights::ConvertReport report = weights::convert(loaded, options.output, target);
   for (const std::string& sentence : report.left_behind) notice(sentence);
   std::int64_t parameters = 0;
   for (const model::Parameter* parameter : loaded.model->parameters()) parameters += element_count(parameter->dims);

@@ -81,6 +81,9 @@ std::vector<std::string> left_behind_by(Layout layout, const ModelInfo& info) {
   std::vector<std::string> sentences;
   if (layout == Layout::kCanonical) return sentences;
   if (!info.classes.empty()) sentences.push_back("the class names stay behind: the layout has no place for them");
+  if (!info.preprocess_json.empty()) {
+    sentences.push_back("how photos are prepared stays behind: the layout has no place for it");
+  }
   if (info.temperature) sentences.push_back("the fitted temperature stays behind: the layout has no place for it");
   const bool zero = info.config.pool_padding == ops::PoolPadding::kZero;
   if (zero != (layout == Layout::kKeras)) {

@@ -28,7 +28,8 @@ std::vector<std::string> keys_of(const json& object) {
 using Keys = std::vector<std::string>;
 
 TEST_F(Cli, HelpAndVersionEverywhere) {
-  for (const char* command : {"", "info", "classify", "preprocess", "forward", "eval", "bench", "export", "pull"}) {
+  for (const char* command :
+       {"", "info", "classify", "preprocess", "forward", "eval", "bench", "convert", "export", "pull"}) {
     const Result version = gcvit(std::string(command) + " --version");
     EXPECT_EQ(version.code, 0) << command;
     EXPECT_TRUE(version.out.starts_with("gcvit ")) << version.out;

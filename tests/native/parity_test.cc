@@ -91,10 +91,15 @@ void expect_outputs(const model::GCViT& model, const std::map<std::string, Tenso
   for (const auto& [name, error] : errors) EXPECT_LT(error, kTolerance) << name;
 }
 
+weights::LoadOptions load_options_of(const Case& expected) {
+  weights::LoadOptions options;
+  options.keras_example_bias = expected.keras_example_bias;
+  return options;
+}
+
 TEST_P(ParityTest, EveryOutputIsTheLibrarys) {
   const Case& expected = GetParam();
-  const weights::LoadedModel loaded =
-      weights::load_model(weights_of(expected), {.keras_example_bias = expected.keras_example_bias});
+  const weights::LoadedModel loaded = weights::load_model(weights_of(expected), load_options_of(expected));
   EXPECT_EQ(loaded.info.source.layout, expected.layout);
   EXPECT_EQ(loaded.info.config.pool_padding, expected.pool_padding);
   EXPECT_EQ(loaded.info.config.layer_scale, expected.layer_scale);

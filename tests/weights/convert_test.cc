@@ -150,12 +150,15 @@ TEST(Convert, WhatStaysBehindIsSaid) {
   LoadedModel model = make_model();
   model.info.classes = {"a", "b", "c"};
   model.info.temperature = 1.5;
+  model.info.preprocess_json = R"({"preset":"timm"})";
   EXPECT_TRUE(convert(model, folder / "m.safetensors").left_behind.empty());
   EXPECT_EQ(convert(model, folder / "m.pth").left_behind,
             (std::vector<std::string>{"the class names stay behind: the layout has no place for them",
+                                      "how photos are prepared stays behind: the layout has no place for it",
                                       "the fitted temperature stays behind: the layout has no place for it"}));
   model.info.classes.clear();
   model.info.temperature.reset();
+  model.info.preprocess_json.clear();
   EXPECT_EQ(convert(model, folder / "m.weights.h5").left_behind,
             (std::vector<std::string>{"Keras' code pads its max pools with zeros, this model with minus infinity: "
                                       "answers will differ a little"}));
