@@ -131,7 +131,22 @@ TEST(Session, RefusesOptionsOutOfRange) {
   EXPECT_NE(error_of([&] { Session(file, {.batch = 0}); }).find("expected 1 to 1024 photos"), std::string::npos);
   EXPECT_NE(error_of([&] { Session(file, {.threads = -1}); }).find("found -1"), std::string::npos);
   EXPECT_NE(error_of([&] { Session(file, {.preprocess = "imagenet"}); }).find("found \"imagenet\""), std::string::npos);
-  EXPECT_NE(error_of([&] { Session(file, {.image_height = 96, .image_width = 96}); }).find("64x64"), std::string::npos);
+  EXPECT_NE(error_of([&] { Session(file, {.image_height = 100, .image_width = 96}); }).find("96 or 128"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] { Session(file, {.window_mode = "stretched"}); }).find("found \"stretched\""),
+            std::string::npos);
+}
+
+TEST(Session, OpensAFileForOtherImages) {
+  const Photos photos(0);
+  const std::string file = photos.folder / "m.safetensors";
+  for (const std::string mode : {"exact", "fixed"}) {
+    const Session session(file, {.image_height = 96, .image_width = 160, .window_mode = mode});
+    EXPECT_EQ(session.engine.config().image_size(), (model::ImageSize{96, 160}));
+    EXPECT_EQ(session.engine.config().native_image.has_value(), mode == "fixed");
+    EXPECT_EQ(session.preparation.preprocess.height, 96);
+    EXPECT_EQ(session.preparation.preprocess.width, 160);
+  }
 }
 
 TEST(Labels, ComeFromTheFileElseImageNetElseNumbers) {
