@@ -65,7 +65,7 @@ int run(const Options& options) {
   for (const std::string& sentence : report.left_behind) notice(sentence);
   std::int64_t parameters = 0;
   for (const model::Parameter* parameter : loaded.model->parameters()) parameters += element_count(parameter->dims);
-  print(fmt::format("{}: {} parameters, {}, {} layout\n", options.output, with_commas(parameters),
+  notice(fmt::format("{}: {} parameters, {}, {} layout", options.output, with_commas(parameters),
                     gcvit::name_of(report.dtype), weights::name_of(report.layout)));
   return 0;
 }
