@@ -66,7 +66,7 @@ int run(const Options& options) {
   std::int64_t parameters = 0;
   for (const model::Parameter* parameter : loaded.model->parameters()) parameters += element_count(parameter->dims);
   notice(fmt::format("{}: {} parameters, {}, {} layout", options.output, with_commas(parameters),
-                    gcvit::name_of(report.dtype), weights::name_of(report.layout)));
+                     gcvit::name_of(report.dtype), weights::name_of(report.layout)));
   return 0;
 }
 

@@ -79,7 +79,9 @@ TEST(Variants, AreThePublishedOnes) {
 
 TEST(Variants, AreFoundByName) {
   EXPECT_EQ(&variant_config("gcvit_small2"), &variant_config("small2"));
-  EXPECT_EQ(variant_config("xxtiny"), (GCViTConfig{.drop_path = 0.2f}));
+  GCViTConfig xxtiny;
+  xxtiny.drop_path = 0.2f;
+  EXPECT_EQ(variant_config("xxtiny"), xxtiny);
   for (const std::string name : {"huge", "", "gcvit_", "gcvit_gcvit_tiny", "TINY"}) {
     EXPECT_EQ(error_of([&] { variant_config(name); }),
               "[config] unknown variant \"" + name +

@@ -129,7 +129,8 @@ int count(const GCViTConfig& config, const std::string& operation) {
 }
 
 TEST(FixedWindows, PadEachBlockAndResizeEachQueryThatNeedsIt) {
-  const GCViTConfig native = GCViTConfig{.depths = {2, 3, 2, 1}};
+  GCViTConfig native;
+  native.depths = {2, 3, 2, 1};
   for (const WindowMode mode : {WindowMode::kExact, WindowMode::kFixed}) {
     // Maps 64x72, 32x36, 16x18, 8x9: none is made of whole windows and no query fits. At 448 all maps are and none does.
     const GCViTConfig odd = with_image_size(native, {256, 288}, mode);

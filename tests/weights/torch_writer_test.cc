@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// That torch itself accepts these files is tools/check_torch_files.py's to say.
+// That torch itself accepts these files is tools/parity/compare_files.py's to say.
 #include "weights/torch_writer.h"
 
 #include <gtest/gtest.h>
