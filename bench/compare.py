@@ -7,7 +7,8 @@
     python bench/compare.py
 
 The peers are timm's model with random weights in eval mode under torch.inference_mode (eager; contiguous and
-channels_last) and its default torch.onnx export at the fixed batch size. Everybody computes in float32 on random images
+channels_last) and its default torch.onnx export at the fixed batch size; with --exports, ONNX Runtime and OpenVINO run what
+`gcvit export` writes too, with its open batch size. Everybody computes in float32 on random images
 that are in memory already, and the run stops unless all logits agree. Each contender is a process that stays alive;
 one at a time works, in short slices, in an order that rotates every round, so that what else the machine does hits all
 alike. Threads are neither pinned nor told how to wait. The machine's f32 roof (fused multiply-adds on registers, as
@@ -39,8 +40,10 @@ SIDE = 224
 ENVIRONMENT = ("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "ONEDNN_", "DNNL_", "ORT_", "OV_", "GCVIT_TARGET")
 PAUSE = 0.03  # seconds until the last contender's threads have stopped spinning
 LABELS = {"gcvit": "gcvit", "torch": "PyTorch", "channels_last": "PyTorch channels_last",
-          "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
-PACKAGES = {"torch": "torch", "channels_last": "torch", "onnxruntime": "onnxruntime", "openvino": "openvino"}
+          "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO",
+          "onnxruntime_export": "ONNX Runtime, our export", "openvino_export": "OpenVINO, our export"}
+PACKAGES = {"torch": "torch", "channels_last": "torch", "onnxruntime": "onnxruntime", "openvino": "openvino",
+            "onnxruntime_export": "onnxruntime", "openvino_export": "openvino"}
 
 
 def version(package):
@@ -53,6 +56,11 @@ def weights_name(variant):
 
 def onnx_name(variant, batch):
     return f"{variant}-b{batch}-timm{version('timm')}-torch{version('torch')}.onnx"
+
+
+def export_name(variant, _batch):
+    """What `gcvit export` made of the same weights; for any batch."""
+    return f"{variant}-gcvit.onnx"
 
 
 def images_name(batch):
@@ -97,6 +105,9 @@ class TorchPeer:
 
 
 class OnnxRuntimePeer:
+    def __init__(self, graph_name):
+        self.graph_name = graph_name
+
     def use(self, variant, threads):
         self.variant, self.threads = variant, threads
 
@@ -104,7 +115,7 @@ class OnnxRuntimePeer:
         import onnxruntime
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads
-        self.session = onnxruntime.InferenceSession(CACHE / onnx_name(self.variant, batch), options,
+        self.session = onnxruntime.InferenceSession(CACHE / self.graph_name(self.variant, batch), options,
                                                     providers=["CPUExecutionProvider"])
         self.input = {self.session.get_inputs()[0].name: read_images(batch)}
 
@@ -113,13 +124,16 @@ class OnnxRuntimePeer:
 
 
 class OpenVinoPeer:
+    def __init__(self, graph_name):
+        self.graph_name = graph_name
+
     def use(self, variant, threads):
         self.variant, self.threads = variant, threads
 
     def images(self, batch):
         import openvino
         core = openvino.Core()
-        self.model = core.compile_model(core.read_model(CACHE / onnx_name(self.variant, batch)), "CPU", {
+        self.model = core.compile_model(core.read_model(CACHE / self.graph_name(self.variant, batch)), "CPU", {
             "INFERENCE_NUM_THREADS": self.threads, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"})
         self.input = read_images(batch)
 
@@ -130,7 +144,9 @@ class OpenVinoPeer:
 def serve(name):
     """A peer's process; the protocol is compare_worker.cc's."""
     peer = {"torch": lambda: TorchPeer(False), "channels_last": lambda: TorchPeer(True),
-            "onnxruntime": OnnxRuntimePeer, "openvino": OpenVinoPeer}[name]()
+            "onnxruntime": lambda: OnnxRuntimePeer(onnx_name), "openvino": lambda: OpenVinoPeer(onnx_name),
+            "onnxruntime_export": lambda: OnnxRuntimePeer(export_name),
+            "openvino_export": lambda: OpenVinoPeer(export_name)}[name]()
     answers, sys.stdout = sys.stdout, sys.stderr  # what the libraries print is no answer
 
     def answer(word, numbers=()):
@@ -252,7 +268,7 @@ def measure(contenders, variant, threads, batch, rounds, slice_seconds):
             "percent_of_roof": 2e-9 * macs * batch / median / roof * 100,
             "largest_difference_of_logits": errors[name],
         }
-    best_peer = max((name for name in results if name != "gcvit"),
+    best_peer = max((name for name in results if name != "gcvit" and not name.endswith("_export")),
                     key=lambda name: results[name]["images_per_second"])
     return {"model": variant, "dtype": "f32", "threads": threads, "batch": batch, "macs": macs, "roof_gflops": roof,
             "roof_gflops_lowest": min(roofs), "roof_gflops_highest": max(roofs), "gcvit": gcvit_version,
@@ -302,6 +318,10 @@ def parse_arguments():
     parser.add_argument("--peers", type=lambda text: text.split(","), default=["torch", "channels_last", "onnxruntime"],
                         help="default: torch,channels_last,onnxruntime")
     parser.add_argument("--openvino", action="store_true", help="OpenVINO too")
+    parser.add_argument("--exports", action="store_true",
+                        help="those of ONNX Runtime and OpenVINO that run also with the graph of `gcvit export`")
+    parser.add_argument("--gcvit", default=ROOT / "build/release/bin/gcvit", type=pathlib.Path,
+                        help="the program that exports (default: build/release/bin/gcvit)")
     parser.add_argument("--worker", default=ROOT / "build/release/bench/compare_worker", type=pathlib.Path,
                         help="our program (default: build/release/bench/compare_worker)")
     parser.add_argument("--json", type=pathlib.Path, help="write everything measured to this file")
@@ -317,6 +337,8 @@ def main():
     CACHE.mkdir(exist_ok=True)
     peers = arguments.peers + (["openvino"] if arguments.openvino else [])
     with_onnx = not {"onnxruntime", "openvino"}.isdisjoint(peers)
+    if arguments.exports:
+        peers += [f"{name}_export" for name in ("onnxruntime", "openvino") if name in peers]
     if arguments.prepare:
         return prepare(arguments.variants, arguments.batches, with_onnx)
     if not arguments.worker.exists():
@@ -330,6 +352,10 @@ def main():
     if not all(file.exists() for file in files):
         # In a process of its own, whose memory is gone when the measuring begins.
         subprocess.run([sys.executable, SCRIPT, *sys.argv[1:], "--prepare"], check=True)
+
+    for variant in arguments.variants if arguments.exports else []:
+        graph = CACHE / export_name(variant, None)
+        subprocess.run([arguments.gcvit, "export", "-m", CACHE / weights_name(variant), graph], check=True)
 
     load = os.getloadavg()[0]
     packages = ["timm", *dict.fromkeys(PACKAGES[name] for name in peers)]

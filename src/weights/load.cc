@@ -103,6 +103,12 @@ void rewrite_bias_tables(LoadedModel& loaded, const std::string& file) {
   }
 }
 
+/// Whether a Keras file's class names are the example's; others call the stem, for one, otherwise.
+bool has_keras_example_names(const std::vector<NamedTensor>& tensors) {
+  return std::ranges::any_of(tensors,
+                             [](const NamedTensor& entry) { return entry.name.starts_with("layers/patch_embed/"); });
+}
+
 /// Config, class names and all else that metadata or tensors tell.
 ModelInfo read_info(const RawFile& raw, Layout layout, const std::vector<NamedTensor>& tensors, const std::string& file,
                     const LoadOptions& options) {
@@ -149,6 +155,9 @@ LoadedModel load_model(const std::string& path, const LoadOptions& options) {
 LoadedModel load_model(RawFile raw, const std::string& file, const LoadOptions& options) {
   strip_wrapper_prefixes(raw.tensors);
   const Layout layout = layout_of(raw, file);
+  if (has_keras_example_names(raw.tensors) && !options.keras_example_bias) {
+    raw.notes.emplace_back("named as by the Keras example: if tuned with its own code, needs --keras-example-bias");
+  }
   Canonical canonical = to_canonical(layout, std::move(raw.tensors));
 
   LoadedModel loaded;

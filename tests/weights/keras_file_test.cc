@@ -52,6 +52,11 @@ TEST_P(KerasFile, ComesBackBitByBit) {
   EXPECT_EQ(loaded.info.config.layer_scale, layer_scale);
   EXPECT_EQ(loaded.info.config.depths, model->config().depths);
   EXPECT_TRUE(loaded.report.unexpected.empty());
+  // Who loads what the example's code wrote is told about its bias.
+  const auto& lines = loaded.info.source.inferred;
+  EXPECT_EQ(std::ranges::any_of(
+                lines, [](const std::string& line) { return line.find("--keras-example-bias") != std::string::npos; }),
+            flavour == KerasFlavour::kExample);
   const auto expected = model->parameters();
   const auto found = loaded.model->parameters();
   ASSERT_EQ(found.size(), expected.size());
