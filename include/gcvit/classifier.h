@@ -94,7 +94,7 @@ struct ClassifierOptions {
 /// photos beside it nor on the number of threads.
 class GCVIT_EXPORT Classifier {
  public:
-  /// Loads a .safetensors file of ours, of timm's or NVlabs' names.
+  /// Loads a model file of ours, or a weight file of Keras, PyTorch, timm, NVlabs or JAX users: docs/weights.md lists them.
   explicit Classifier(const std::string& model_file, const ClassifierOptions& options = {});
   ~Classifier();
   Classifier(Classifier&&) noexcept;
