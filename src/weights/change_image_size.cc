@@ -6,6 +6,7 @@
 
 #include "tensor/bicubic.h"
 #include "tensor/error.h"
+#include "weights/in_quotes.h"
 
 namespace gcvit::weights {
 namespace {
@@ -35,9 +36,7 @@ void change_image_size(ModelInfo& info, model::ImageSize size, model::WindowMode
   try {
     info.config = model::with_image_size(before, size, mode);
   } catch (const Error& error) {
-    std::string_view sentence = error.what();
-    if (sentence.starts_with("[config] ")) sentence.remove_prefix(9);
-    fail("[weights] {}: {}", file, sentence);
+    fail("[weights] {}: {}", file, without_area(error.what()));
   }
   std::vector<std::string>& lines = info.source.inferred;
   lines.push_back(fmt::format("image size {}x{} as asked instead of {}x{}", size.height, size.width,

@@ -34,4 +34,9 @@ std::string in_quotes(std::string_view text) {
   return result;
 }
 
+std::string_view without_area(std::string_view sentence) {
+  const std::size_t end = sentence.starts_with('[') ? sentence.find("] ") : std::string_view::npos;
+  return end == std::string_view::npos ? sentence : sentence.substr(end + 2);
+}
+
 }  // namespace gcvit::weights

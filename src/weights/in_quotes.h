@@ -10,4 +10,7 @@ namespace gcvit::weights {
 /// left out.
 std::string in_quotes(std::string_view text);
 
+/// An error's sentence without the "[area] " before it, for an error that names its own area and the file.
+std::string_view without_area(std::string_view sentence);
+
 }  // namespace gcvit::weights

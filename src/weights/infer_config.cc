@@ -174,9 +174,7 @@ class Inference {
     try {
       model::validate(config_);
     } catch (const Error& error) {
-      std::string_view sentence = error.what();
-      if (sentence.starts_with("[config] ")) sentence.remove_prefix(9);
-      fail("[weights] {}: the tensors give no GCViT: {}", file_, sentence);
+      fail("[weights] {}: the tensors give no GCViT: {}", file_, without_area(error.what()));
     }
     for (int level = 0; level < kLevels; ++level) {
       const auto l = static_cast<std::size_t>(level);

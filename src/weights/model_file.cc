@@ -142,9 +142,7 @@ model::GCViTConfig parse_config(const Place& root) {
   try {
     model::validate(config);
   } catch (const Error& error) {
-    std::string_view sentence = error.what();
-    if (sentence.starts_with("[config] ")) sentence.remove_prefix(9);
-    fail("[model] {}: {}", root.path, sentence);
+    fail("[model] {}: {}", root.path, without_area(error.what()));
   }
   return config;
 }
