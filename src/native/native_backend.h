@@ -5,7 +5,9 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <vector>
 
+#include "native/parameter_vector.h"
 #include "ops/backend.h"
 #include "tensor/thread_pool.h"
 
@@ -30,6 +32,30 @@ class NativeBackend final : public ops::Backend {
   using TapListener = std::function<void(std::string_view name, const ops::Value& value)>;
   /// Called during forward for each named value of the model; an empty function listens to none.
   void set_tap_listener(TapListener listener);
+
+  /// What a training run needs to know beyond the batch.
+  struct Training {
+    /// Whether image `image` of the batch keeps the residual branch that is the run's `branch`-th (two a block, in the
+    /// order of computing), which is dropped with chance `drop_path`. Called for every image where that isn't 0; none
+    /// keeps all.
+    std::function<bool(std::int32_t image, std::int32_t branch, float drop_path)> keeps_branch;
+    /// By parameter id: which parameters get a gradient; empty for all.
+    std::vector<bool> trainable;
+    /// Keep the inputs of a block's halves alone and compute the rest again in `backward`: less memory, more time.
+    bool recompute_halves = false;
+  };
+  /// Begins a run like `start`, whose operations are recorded for `backward`. What a backward needs is kept until then,
+  /// or until the next start.
+  void start_training(std::int32_t batch, Training training);
+  /// From d loss / d `value` (all images' floats) to d loss / d parameter, summed over the images: written to
+  /// `gradients` for each trainable parameter that `value` depends on; the others' stay as they are. Ends the recording.
+  /// The sum's order depends on shapes alone: the same bits on any number of threads.
+  void backward(const ops::Value& value, std::span<const float> gradient, ParameterVector& gradients);
+  /// Makes `backward` keep the gradient of `value`, made in this training run, for `gradient_of`. An input's is only
+  /// computed when it is watched.
+  void watch(const ops::Value& value);
+  /// What `backward` left for a watched value, all images' floats; valid until the next start.
+  std::span<const float> gradient_of(const ops::Value& value) const;
 
   ops::Value convolution3x3_stride2(const ops::Value& x, const ops::Conv3x3& convolution) override;
   ops::Value depthwise_convolution3x3(const ops::Value& x, const ops::Conv3x3& convolution,
