@@ -85,16 +85,17 @@ void pack_keys(const float* const* k, std::int32_t tokens, std::int32_t head_dim
   }
 }
 
-/// values [tokens][head_dim] -> panels [tokens][panel], zeros beyond the last channel.
-void pack_values(const float* const* v, std::int32_t tokens, std::int32_t head_dim, float* panels) {
+/// values [tokens][head_dim] -> panels [tokens][panel], times scale, zeros beyond the last channel.
+void pack_values(const float* const* v, std::int32_t tokens, std::int32_t head_dim, float scale, float* panels) {
   const FloatTag d;
+  const FloatVec factor = hn::Set(d, scale);
   const auto panel = static_cast<std::int32_t>(kPanelVectors * hn::Lanes(d));
   for (std::int32_t first = 0; first < head_dim; first += panel) {
     const std::int32_t count = std::min(panel, head_dim - first);
     for (std::int32_t t = 0; t < tokens; ++t, panels += panel) {
       if (count < panel) std::fill_n(panels, panel, 0.0f);
       for_each_vector(d, count, [&](std::int64_t c, auto part) HWY_ATTR {
-        part.store(d, part.load(d, v[t] + first + c), panels + c);
+        part.store(d, hn::Mul(factor, part.load(d, v[t] + first + c)), panels + c);
       });
     }
   }
@@ -140,10 +141,32 @@ float softmax_numerators(float* row, std::int32_t count) {
   return hn::GetLane(hn::SumOfLanes(d, sum));
 }
 
+/// The block of the dense product for a panel of which `columns` count.
+GemmBlock block_for(std::int32_t rows, std::int32_t columns) {
+  return columns <= static_cast<std::int32_t>(hn::Lanes(FloatTag())) ? gemm_block_for<1>(rows)
+                                                                     : gemm_block_for<kPanelVectors>(rows);
+}
+
+/// Rows [first, first + rows) of the scores: bias + q k^T, from keys that are packed times scale.
+void score_rows(const float* const* q, const float* keys, const PackedBias& bias, const float* table,
+                std::int32_t head_dim, std::int32_t first, std::int32_t rows, float* const* scores) {
+  const std::int32_t tokens = bias.window_height * bias.window_width;
+  const auto width = static_cast<std::int32_t>(kPanelVectors * hn::Lanes(FloatTag()));
+  for (std::int32_t r = 0; r < rows; ++r) fill_bias(bias, table, first + r, scores[r]);
+  for (std::int32_t column = 0; column < tokens; column += width) {
+    const Panel panel{.b = keys + std::int64_t{column} * head_dim,
+                      .b_stride = width,
+                      .c_offset = column,
+                      .bias = nullptr,
+                      .gamma = nullptr,
+                      .accumulate = true};
+    block_for(rows, tokens - column)(q + first, 0, 1, head_dim, panel, scores, nullptr);
+  }
+}
+
 void attention_impl(const AttentionHead& head) {
   const FloatTag d;
-  const auto lanes = static_cast<std::int32_t>(hn::Lanes(d));
-  const std::int32_t width = kPanelVectors * lanes;
+  const auto width = static_cast<std::int32_t>(kPanelVectors * hn::Lanes(d));
   const PackedBias& bias = *head.bias;
   const std::int32_t tokens = bias.window_height * bias.window_width;
   const std::int32_t head_dim = head.head_dim;
@@ -151,7 +174,7 @@ void attention_impl(const AttentionHead& head) {
   float* keys = head.scratch + at.keys;
   float* values = head.scratch + at.values;
   pack_keys(head.k, tokens, head_dim, head.scale, keys);
-  pack_values(head.v, tokens, head_dim, values);
+  pack_values(head.v, tokens, head_dim, 1.0f, values);
   const float* table = bias.tables.data() + head.head * bias.head_stride;
 
   float* scores[kTileRows];
@@ -160,20 +183,8 @@ void attention_impl(const AttentionHead& head) {
     scores[r] = head.scratch + at.scores + r * at.score_stride;
     outs[r] = head.scratch + at.outs + r * at.out_stride;
   }
-  const auto block_for = [lanes](std::int32_t rows, std::int32_t columns) HWY_ATTR {
-    return columns <= lanes ? gemm_block_for<1>(rows) : gemm_block_for<kPanelVectors>(rows);
-  };
   for_each_row_block(tokens, [&](std::int32_t first, std::int32_t rows) HWY_ATTR {
-    for (std::int32_t r = 0; r < rows; ++r) fill_bias(bias, table, first + r, scores[r]);
-    for (std::int32_t column = 0; column < tokens; column += width) {
-      const Panel panel{.b = keys + std::int64_t{column} * head_dim,
-                        .b_stride = width,
-                        .c_offset = column,
-                        .bias = nullptr,
-                        .gamma = nullptr,
-                        .accumulate = true};
-      block_for(rows, tokens - column)(head.q + first, 0, 1, head_dim, panel, scores, nullptr);
-    }
+    score_rows(head.q, keys, bias, table, head_dim, first, rows, scores);
     float reciprocals[kTileRows];
     for (std::int32_t r = 0; r < rows; ++r) reciprocals[r] = 1.0f / softmax_numerators(scores[r], tokens);
     for (std::int32_t column = 0; column < head_dim; column += width) {
@@ -193,6 +204,217 @@ void attention_impl(const AttentionHead& head) {
   });
 }
 
+/// As gemm_block, with A transposed: C[r] = sum over i < k of a[i * a_stride + r] * b[i].
+template <int kRows, int kVectors>
+HWY_NOINLINE void transposed_block(const float* a, std::int64_t a_stride, std::int32_t k, const Panel& panel,
+                                   float* const* c) {
+  const FloatTag d;
+  const std::size_t lanes = hn::Lanes(d);
+  FloatVec sums[kRows][kVectors];
+#pragma GCC unroll 12
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::Zero(d);
+  }
+  const float* b = panel.b;
+  const std::int64_t b_stride = panel.b_stride;
+  for (std::int32_t i = 0; i < k; ++i, a += a_stride, b += b_stride) {
+    FloatVec columns[kVectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) columns[v] = hn::LoadU(d, b + static_cast<std::size_t>(v) * lanes);
+#pragma GCC unroll 12
+    for (int r = 0; r < kRows; ++r) {
+      const FloatVec value = hn::Set(d, a[r]);
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::MulAdd(value, columns[v], sums[r][v]);
+    }
+  }
+#pragma GCC unroll 12
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) {
+      hn::StoreU(sums[r][v], d, c[r] + panel.c_offset + static_cast<std::size_t>(v) * lanes);
+    }
+  }
+}
+
+using TransposedBlock = void (*)(const float*, std::int64_t, std::int32_t, const Panel&, float* const*);
+
+/// The block function for 1..kTileRows rows and a panel of which `columns` count.
+TransposedBlock transposed_block_for(std::int32_t rows, std::int32_t columns) {
+  static constexpr TransposedBlock kBlocks[][kTileRows] = {
+      {transposed_block<1, 1>, transposed_block<2, 1>, transposed_block<3, 1>, transposed_block<4, 1>,
+       transposed_block<5, 1>, transposed_block<6, 1>,
+#if HWY_TARGET == HWY_AVX3 || HWY_ARCH_ARM
+       transposed_block<7, 1>, transposed_block<8, 1>, transposed_block<9, 1>, transposed_block<10, 1>,
+       transposed_block<11, 1>, transposed_block<12, 1>
+#endif
+      },
+      {transposed_block<1, 2>, transposed_block<2, 2>, transposed_block<3, 2>, transposed_block<4, 2>,
+       transposed_block<5, 2>, transposed_block<6, 2>,
+#if HWY_TARGET == HWY_AVX3 || HWY_ARCH_ARM
+       transposed_block<7, 2>, transposed_block<8, 2>, transposed_block<9, 2>, transposed_block<10, 2>,
+       transposed_block<11, 2>, transposed_block<12, 2>
+#endif
+      }};
+  static_assert(kPanelVectors == 2);
+  const bool narrow = columns <= static_cast<std::int32_t>(hn::Lanes(FloatTag()));
+  return kBlocks[narrow ? 0 : 1][rows - 1];
+}
+
+/// Where the parts of the backward's scratch lie; strides are the forward's.
+struct BackwardScratch {
+  BackwardScratch(std::int32_t tokens, std::int32_t head_dim) : forward(tokens, head_dim) {
+    const std::int64_t by_token = forward.values - forward.keys;
+    const std::int64_t by_channel = forward.scores - forward.values;
+    const std::int64_t square = tokens * forward.score_stride;
+    score_keys = 0;
+    score_values = score_keys + by_token;
+    keys = score_values + by_token;
+    queries = keys + by_channel;
+    out_gradients = queries + by_channel;
+    probabilities = out_gradients + by_channel;
+    score_gradients = probabilities + square;
+    outs = score_gradients + square;
+    table = outs + kTileRows * forward.out_stride;
+    // (2h - 1)(2w - 1) < 4hw, and what a last vector carries beyond it.
+    size = round_up(table + std::int64_t{4} * tokens + static_cast<std::int64_t>(hn::Lanes(FloatTag())), 16);
+  }
+  Scratch forward;
+  std::int64_t score_keys, score_values;      ///< panels over tokens
+  std::int64_t keys, queries, out_gradients;  ///< panels over channels
+  std::int64_t probabilities, score_gradients, outs, table, size;
+};
+
+std::int64_t attention_backward_scratch_size_impl(std::int32_t tokens, std::int32_t head_dim) {
+  return BackwardScratch(tokens, head_dim).size;
+}
+
+/// From a row of scores and the gradient by the probabilities that follow from it: the probabilities and the gradient
+/// by the scores, p (g - sum p g), each in place.
+void softmax_backward(float* scores, float* gradients, std::int32_t count) {
+  const FloatTag d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  // Both rows are whole vectors, and beyond the last key numerators are zero; gradients are numbers, from zero panels.
+  const std::int64_t padded = round_up(count, lanes);
+  const FloatVec reciprocal = hn::Set(d, 1.0f / softmax_numerators(scores, count));
+  FloatVec sum = hn::Zero(d);
+  for (std::int64_t i = 0; i < padded; i += lanes) {
+    const FloatVec probability = hn::Mul(hn::LoadU(d, scores + i), reciprocal);
+    hn::StoreU(probability, d, scores + i);
+    sum = hn::MulAdd(probability, hn::LoadU(d, gradients + i), sum);
+  }
+  const FloatVec mean = hn::SumOfLanes(d, sum);
+  for (std::int64_t i = 0; i < padded; i += lanes) {
+    const FloatVec centred = hn::Sub(hn::LoadU(d, gradients + i), mean);
+    hn::StoreU(hn::Mul(hn::LoadU(d, scores + i), centred), d, gradients + i);
+  }
+}
+
+/// Adds to each entry of a head's table the gradients of all scores that it is part of. In `reversed` the sums stand
+/// with every row reversed, as in PackedBias: a query's scores with a row of keys lie side by side there too.
+void bias_backward(const PackedBias& bias, const float* score_gradients, std::int64_t stride, float* reversed,
+                   float* table) {
+  const FloatTag d;
+  const std::int32_t height = bias.window_height;
+  const std::int32_t width = bias.window_width;
+  const std::int64_t columns = 2 * width - 1;
+  std::fill_n(reversed, (2 * height - 1) * columns + static_cast<std::int64_t>(hn::Lanes(d)), 0.0f);
+  for (std::int32_t dy = 1 - height; dy < height; ++dy) {
+    float* const row = reversed + (dy + height - 1) * columns;
+    for (std::int32_t x = 0; x < width; ++x) {
+      for_each_vector(d, width, [&](std::int64_t u, auto part) HWY_ATTR {
+        // Queries (y, x) and keys (y - dy, u...). A whole vector may be read, as the rows of scores have one to spare.
+        FloatVec sum = hn::Zero(d);
+        for (std::int32_t y = std::max(0, dy); y < std::min(height, height + dy); ++y) {
+          sum = hn::Add(sum, hn::LoadU(d, score_gradients + (y * width + x) * stride + (y - dy) * width + u));
+        }
+        float* at = row + width - 1 - x + u;
+        hn::StoreU(hn::Add(hn::LoadU(d, at), part.keep(d, sum)), d, at);
+      });
+    }
+    float* const to = table + (dy + height - 1) * columns;
+    for (std::int64_t c = 0; c < columns; ++c) to[c] += row[columns - 1 - c];
+  }
+}
+
+// With P = softmax(S), S = scale q k^T + bias: dv = P^T dout, dP = dout v^T, dS = P (dP - rowsum(P dP)),
+// dq = scale dS k, dk = scale dS^T q; the bias has dS itself.
+void attention_backward_impl(const AttentionHeadBackward& head) {
+  const FloatTag d;
+  const auto width = static_cast<std::int32_t>(kPanelVectors * hn::Lanes(d));
+  const PackedBias& bias = *head.bias;
+  const std::int32_t tokens = bias.window_height * bias.window_width;
+  const std::int32_t head_dim = head.head_dim;
+  const BackwardScratch at(tokens, head_dim);
+  const std::int64_t stride = at.forward.score_stride;
+  float* const score_keys = head.scratch + at.score_keys;
+  float* const score_values = head.scratch + at.score_values;
+  float* const keys = head.scratch + at.keys;
+  float* const queries = head.scratch + at.queries;
+  float* const out_gradients = head.scratch + at.out_gradients;
+  float* const probabilities = head.scratch + at.probabilities;
+  float* const score_gradients = head.scratch + at.score_gradients;
+  pack_keys(head.k, tokens, head_dim, head.scale, score_keys);
+  pack_keys(head.v, tokens, head_dim, 1.0f, score_values);
+  pack_values(head.k, tokens, head_dim, head.scale, keys);
+  pack_values(head.q, tokens, head_dim, head.scale, queries);
+  pack_values(head.out_gradient, tokens, head_dim, 1.0f, out_gradients);
+  const float* table = bias.tables.data() + head.head * bias.head_stride;
+
+  float* outs[kTileRows];
+  for (int r = 0; r < kTileRows; ++r) outs[r] = head.scratch + at.outs + r * at.forward.out_stride;
+  // Calls product(panel, columns) for every panel over channels of `b`, then hands the rows of `outs` out.
+  const auto for_channels = [&](const float* b, float* const* results, std::int32_t rows, const auto& product)
+                                HWY_ATTR {
+                                  for (std::int32_t column = 0; column < head_dim; column += width) {
+                                    product(Panel{.b = b + std::int64_t{column} * tokens,
+                                                  .b_stride = width,
+                                                  .c_offset = column,
+                                                  .bias = nullptr,
+                                                  .gamma = nullptr},
+                                            head_dim - column);
+                                  }
+                                  for (std::int32_t r = 0; r < rows; ++r) {
+                                    for_each_vector(d, head_dim, [&](std::int64_t c, auto part) HWY_ATTR {
+                                      part.store(d, part.load(d, outs[r] + c), results[r] + c);
+                                    });
+                                  }
+                                };
+  for_each_row_block(tokens, [&](std::int32_t first, std::int32_t rows) HWY_ATTR {
+    float* scores[kTileRows];
+    float* gradients[kTileRows];
+    for (std::int32_t r = 0; r < rows; ++r) {
+      scores[r] = probabilities + (first + r) * stride;
+      gradients[r] = score_gradients + (first + r) * stride;
+    }
+    score_rows(head.q, score_keys, bias, table, head_dim, first, rows, scores);
+    for (std::int32_t column = 0; column < tokens; column += width) {
+      const Panel panel{.b = score_values + std::int64_t{column} * head_dim,
+                        .b_stride = width,
+                        .c_offset = column,
+                        .bias = nullptr,
+                        .gamma = nullptr};
+      block_for(rows, tokens - column)(head.out_gradient + first, 0, 1, head_dim, panel, gradients, nullptr);
+    }
+    for (std::int32_t r = 0; r < rows; ++r) softmax_backward(scores[r], gradients[r], tokens);
+    for_channels(keys, head.q_gradient + first, rows, [&](const Panel& panel, std::int32_t columns) HWY_ATTR {
+      block_for(rows, columns)(gradients, 0, 1, tokens, panel, outs, nullptr);
+    });
+  });
+  for_each_row_block(tokens, [&](std::int32_t first, std::int32_t rows) HWY_ATTR {
+    for_channels(out_gradients, head.v_gradient + first, rows, [&](const Panel& panel, std::int32_t columns) HWY_ATTR {
+      transposed_block_for(rows, columns)(probabilities + first, stride, tokens, panel, outs);
+    });
+    for_channels(queries, head.k_gradient + first, rows, [&](const Panel& panel, std::int32_t columns) HWY_ATTR {
+      transposed_block_for(rows, columns)(score_gradients + first, stride, tokens, panel, outs);
+    });
+  });
+  if (head.bias_gradient != nullptr) {
+    bias_backward(bias, score_gradients, stride, head.scratch + at.table, head.bias_gradient);
+  }
+}
+
 }  // namespace gcvit::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -201,12 +423,20 @@ namespace gcvit::kernels {
 
 HWY_EXPORT(attention_scratch_size_impl);
 HWY_EXPORT(attention_impl);
+HWY_EXPORT(attention_backward_scratch_size_impl);
+HWY_EXPORT(attention_backward_impl);
 
 std::int64_t attention_scratch_size(std::int32_t tokens, std::int32_t head_dim) {
   return HWY_DYNAMIC_DISPATCH(attention_scratch_size_impl)(tokens, head_dim);
 }
 
 void attention(const AttentionHead& head) { HWY_DYNAMIC_DISPATCH(attention_impl)(head); }
+
+std::int64_t attention_backward_scratch_size(std::int32_t tokens, std::int32_t head_dim) {
+  return HWY_DYNAMIC_DISPATCH(attention_backward_scratch_size_impl)(tokens, head_dim);
+}
+
+void attention_backward(const AttentionHeadBackward& head) { HWY_DYNAMIC_DISPATCH(attention_backward_impl)(head); }
 
 PackedBias pack_bias(const float* table, std::int32_t window_height, std::int32_t window_width, std::int32_t heads) {
   const std::int64_t rows = 2 * window_height - 1;

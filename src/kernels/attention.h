@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// softmax(scale * q k^T + bias) v for one head of one window.
+// softmax(scale * q k^T + bias) v for one head of one window, and its gradients.
 #pragma once
 
 #include <cstdint>
@@ -36,5 +36,27 @@ struct AttentionHead {
 std::int64_t attention_scratch_size(std::int32_t tokens, std::int32_t head_dim);
 
 void attention(const AttentionHead& head);
+
+/// The scores and their softmax are computed again; nothing of the forward is needed but its inputs.
+struct AttentionHeadBackward {
+  const float* const* q;             ///< [tokens] rows of head_dim floats
+  const float* const* k;             ///< [tokens]
+  const float* const* v;             ///< [tokens]
+  const float* const* out_gradient;  ///< [tokens]: the loss's gradient by the forward's `out`
+  float* const* q_gradient;          ///< [tokens], written; no row of a gradient may lie in q, k, v or out_gradient
+  float* const* k_gradient;          ///< [tokens], written
+  float* const* v_gradient;          ///< [tokens], written
+  const PackedBias* bias;
+  float* bias_gradient;  ///< [(2h-1)][(2w-1)] in the plain table's order, this head's alone, added; null for none
+  std::int32_t head;
+  std::int32_t head_dim;
+  float scale;     ///< 1 / sqrt(head_dim)
+  float* scratch;  ///< attention_backward_scratch_size() floats, 64-byte aligned
+};
+
+/// Floats of scratch that one head's backward needs; a multiple of 16.
+std::int64_t attention_backward_scratch_size(std::int32_t tokens, std::int32_t head_dim);
+
+void attention_backward(const AttentionHeadBackward& head);
 
 }  // namespace gcvit::kernels

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Kernels that walk over the rows and positions of a map; NHWC, every row's channels contiguous. A backward stands
-// behind its forward: dy is the gradient of the loss by y, and each gradient that it gives is either written or added to
-// what is there.
+// behind its forward: dy is the gradient of the loss by y, and each gradient that it gives is either written or added
+// to what is there.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +13,8 @@ namespace gcvit::kernels {
 void layer_norm(const float* const* x, std::int32_t count, std::int32_t channels, const float* weight,
                 const float* bias, float epsilon, float* const* y);
 
-/// The gradients of layer_norm, whose mean and deviation are computed again from its input `x`: dx, dweight and dbias are
-/// added. `dweight` and `dbias` may be null, both. No row of `dx` may be one of `x` or `dy`.
+/// The gradients of layer_norm, whose mean and deviation are computed again from its input `x`: dx, dweight and dbias
+/// are added. `dweight` and `dbias` may be null, both. No row of `dx` may be one of `x` or `dy`.
 void layer_norm_backward(const float* const* x, const float* const* dy, std::int32_t count, std::int32_t channels,
                          const float* weight, float epsilon, float* const* dx, float* dweight, float* dbias);
 
@@ -48,8 +48,8 @@ void depthwise3x3_weight_gradient_row(const RowTriple& x, std::int32_t width, st
 void max_pool3x3_row(const RowTriple& x, std::int32_t width, std::int32_t channels, float outside, float* y);
 
 /// Adds every dy [width / 2][channels] to the dx of the position where max_pool3x3_row found its maximum: among equals
-/// the first, row by row, as PyTorch does. The padding takes part in that order, and what it wins is lost; minus infinity
-/// never wins. The rows of dx are x's, and null where those are.
+/// the first, row by row, as PyTorch does. The padding takes part in that order, and what it wins is lost; minus
+/// infinity never wins. The rows of dx are x's, and null where those are.
 void max_pool3x3_backward_row(const RowTriple& x, std::int32_t width, std::int32_t channels, float outside,
                               const float* dy, float* dx_above, float* dx_middle, float* dx_below);
 
