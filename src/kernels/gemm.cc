@@ -126,6 +126,19 @@ void pack_panels(const float* weights, PackedWeights& packed, std::int32_t first
   }
 }
 
+void pack_panels_transposed(const float* weights, PackedWeights& packed, std::int32_t first_panel,
+                            std::int32_t last_panel) {
+  const std::int64_t width = panel_width();
+  const std::int64_t depth = std::int64_t{packed.taps} * packed.k;
+  for (std::int64_t panel = first_panel; panel < last_panel; ++panel) {
+    float* to = packed.panels.data() + panel * packed.panel_stride();
+    const std::int64_t filled = std::min(width, packed.columns - panel * width);
+    for (std::int64_t i = 0; i < depth; ++i, to += width) {
+      std::fill(std::copy_n(weights + i * packed.columns + panel * width, filled, to), to + width, 0.0f);
+    }
+  }
+}
+
 PackedWeights pack_weights(const float* weights, const float* bias, std::int32_t columns, std::int32_t taps,
                            std::int32_t k) {
   PackedWeights packed = make_packed_weights(bias, columns, taps, k);

@@ -34,6 +34,9 @@ PackedWeights pack_weights(const float* weights, const float* bias, std::int32_t
 /// The same in two steps, for who shares the second one out: room, and panels [first_panel, last_panel) of it.
 PackedWeights make_packed_weights(const float* bias, std::int32_t columns, std::int32_t taps, std::int32_t k);
 void pack_panels(const float* weights, PackedWeights& packed, std::int32_t first_panel, std::int32_t last_panel);
+/// The same from `weights` [taps * k][columns].
+void pack_panels_transposed(const float* weights, PackedWeights& packed, std::int32_t first_panel,
+                            std::int32_t last_panel);
 
 enum class GemmActivation : std::uint8_t { kNone, kGelu, kSigmoid };
 

@@ -2,7 +2,10 @@
 // The two halves of a block. Where there are enough windows or rows for every thread, a tile walks through a whole half
 // on one core without leaving its cache; where there are few (the last levels at small batches) the same pieces run as
 // stages over rows, heads and columns with a barrier between. The schedule changes no bit.
+#include <algorithm>
 #include <cmath>
+#include <utility>
+#include <vector>
 
 #include "kernels/rows.h"
 #include "native/state.h"
@@ -120,6 +123,104 @@ struct AttentionWalk {
   }
 };
 
+/// From the gradient of attention's output to those of queries, keys, values and the bias table. Window by window and
+/// head by head; what windows share (the bias table, an image's global query) each writes for itself, and these are
+/// added up in the order of the windows.
+struct AttentionBackward {
+  Value qkv;
+  Value query;  ///< the global one, or empty
+  const ops::Parameter& bias_table;
+  std::int32_t heads;
+  WindowGrid grid;
+  std::int32_t qkv_node;  ///< -1 when it needs no gradient
+  std::int32_t query_node;
+
+  void run(NativeBackend& backend, NativeBackend::State& state, const Value& gradient) const {
+    const std::int32_t tokens = grid.window.tokens();
+    const std::int64_t channels = grid.shape.channels;
+    const auto head_dim = static_cast<std::int32_t>(channels / heads);
+    const std::int64_t windows = state.batch * grid.per_image;
+    const std::int64_t qkv_channels = qkv.shape().channels;
+    const std::int64_t key_part = query.empty() ? channels : 0;
+    const Value dqkv = state.make_value(backend, qkv.shape());
+    const Value dqueries = query.empty() ? Value() : state.make_value(backend, grid.shape);  // by window
+    const float* from = state.data(qkv);
+    const float* queries = query.empty() ? nullptr : state.data(query);
+    const float* dy = state.data(gradient);
+    float* to = state.values.data(dqkv.id());
+    float* to_queries = query.empty() ? nullptr : state.values.data(dqueries.id());
+    const std::int64_t table_size = bias_table.dims[0];
+    float* table_partials = state.trains(bias_table) ? state.partial_sums(windows * heads * table_size) : nullptr;
+    const kernels::PackedBias& bias = state.parameters.bias_table(bias_table, grid.window);
+
+    state.parallel_for(
+        windows * heads, kernels::attention_backward_scratch_size(tokens, head_dim), std::int64_t{7} * tokens,
+        [&](std::int64_t task, Scratch& scratch) {
+          const std::int64_t window = task / heads;
+          const auto head = static_cast<std::int32_t>(task % heads);
+          const float** q = scratch.pointers(tokens);
+          const float** k = scratch.pointers(tokens);
+          const float** v = scratch.pointers(tokens);
+          const float** dout = scratch.pointers(tokens);
+          float** dq = scratch.mutable_pointers(tokens);
+          float** dk = scratch.mutable_pointers(tokens);
+          float** dv = scratch.mutable_pointers(tokens);
+          for (std::int32_t t = 0; t < tokens; ++t) {
+            const std::int64_t at = grid.offset(window, t, qkv_channels) + std::int64_t{head} * head_dim;
+            k[t] = from + at + key_part;
+            v[t] = k[t] + channels;
+            dk[t] = to + at + key_part;
+            dv[t] = dk[t] + channels;
+            dout[t] = dy + grid.offset(window, t, channels) + std::int64_t{head} * head_dim;
+            if (queries == nullptr) {
+              q[t] = from + at;
+              dq[t] = to + at;
+            } else {
+              q[t] = queries + (window / grid.per_image * tokens + t) * channels + std::int64_t{head} * head_dim;
+              dq[t] = to_queries + (window * tokens + t) * channels + std::int64_t{head} * head_dim;
+            }
+          }
+          float* table_partial = table_partials == nullptr ? nullptr : table_partials + task * table_size;
+          if (table_partial != nullptr) std::fill_n(table_partial, table_size, 0.0f);
+          kernels::attention_backward(
+              {.q = q,
+               .k = k,
+               .v = v,
+               .out_gradient = dout,
+               .q_gradient = dq,
+               .k_gradient = dk,
+               .v_gradient = dv,
+               .bias = &bias,
+               .bias_gradient = table_partial,
+               .head = head,
+               .head_dim = head_dim,
+               .scale = 1.0f / std::sqrt(static_cast<float>(head_dim)),
+               .scratch = scratch.floats(kernels::attention_backward_scratch_size(tokens, head_dim))});
+        });
+    if (table_partials != nullptr) {
+      std::vector<float> by_head(static_cast<std::size_t>(heads * table_size));
+      state.add_partial_sums(table_partials, windows, heads * table_size, by_head.data());
+      float* table = state.gradient_of(bias_table);
+      for (std::int64_t i = 0; i < table_size; ++i) {
+        for (std::int64_t head = 0; head < heads; ++head) {
+          table[i * heads + head] += by_head[static_cast<std::size_t>(head * table_size + i)];
+        }
+      }
+    }
+    if (query_node >= 0) {
+      const Value dquery = state.make_value(backend, query.shape());
+      const std::int64_t size = query.shape().size();
+      float* to_query = state.values.data(dquery.id());
+      state.pool.parallel_for(state.batch, [&](std::int64_t image, int) {
+        kernels::sum_positions(to_queries + image * grid.per_image * size, grid.per_image,
+                               static_cast<std::int32_t>(size), 1.0f, to_query + image * size);
+      });
+      state.add_gradient(query_node, dquery);
+    }
+    if (qkv_node >= 0) state.add_gradient(qkv_node, dqkv);
+  }
+};
+
 }  // namespace
 
 Value NativeBackend::window_attention(const Value& qkv, const Value* global_query, const ops::Parameter& bias_table,
@@ -163,11 +264,35 @@ Value NativeBackend::window_attention(const Value& qkv, const Value* global_quer
                             .scale = 1.0f / std::sqrt(static_cast<float>(head_dim)),
                             .scratch = scratch.floats(kernels::attention_scratch_size(tokens, head_dim))});
       });
+  const bool needs_query = global_query != nullptr && state_->needs_gradient(*global_query);
+  if (state_->tape.recording() && (state_->needs_gradient(qkv) || needs_query || state_->trains(bias_table))) {
+    AttentionBackward backward{.qkv = qkv,
+                               .query = global_query == nullptr ? Value() : *global_query,
+                               .bias_table = bias_table,
+                               .heads = heads,
+                               .grid = grid,
+                               .qkv_node = state_->needs_gradient(qkv) ? state_->node(qkv) : -1,
+                               .query_node = needs_query ? state_->node(*global_query) : -1};
+    state_->record(y, [this, backward = std::move(backward)](const Value& gradient) {
+      backward.run(*this, *state_, gradient);
+    });
+  }
   return y;
 }
 
 Value NativeBackend::attention_half(const Value& x, const ops::AttentionHalf& half) {
   const Shape shape = ops::attention_half_shape(x.shape(), half);
+  if (state_->tape.recording()) {
+    const bool trains = state_->trains(half.norm) || state_->trains(half.qkv) || state_->trains(half.bias_table) ||
+                        state_->trains(half.proj) || (half.gamma != nullptr && state_->trains(*half.gamma)) ||
+                        (half.global_query != nullptr && state_->needs_gradient(*half.global_query));
+    const Value query = half.global_query == nullptr ? Value() : *half.global_query;
+    return state_->record_half(*this, x, trains, [this, half, query](const Value& input) {
+      ops::AttentionHalf again = half;
+      if (half.global_query != nullptr) again.global_query = &query;
+      return Backend::attention_half(input, again);
+    });
+  }
   if (ops::whole_windows(shape, half.window) != shape) return Backend::attention_half(x, half);
   const std::int32_t tokens = half.window.tokens();
   const std::int32_t head_dim = shape.channels / half.heads;
@@ -243,6 +368,12 @@ Value NativeBackend::attention_half(const Value& x, const ops::AttentionHalf& ha
 
 Value NativeBackend::mlp_half(const Value& x, const ops::MlpHalf& half) {
   const Shape shape = ops::mlp_half_shape(x.shape(), half);
+  if (state_->tape.recording()) {
+    const bool trains = state_->trains(half.norm) || state_->trains(half.fc1) || state_->trains(half.fc2) ||
+                        (half.gamma != nullptr && state_->trains(*half.gamma));
+    return state_->record_half(*this, x, trains,
+                               [this, half](const Value& input) { return Backend::mlp_half(input, half); });
+  }
   const Value y = state_->make_value(*this, shape);
   const kernels::PackedWeights& fc1 = state_->parameters.linear(half.fc1);
   const kernels::PackedWeights& fc2 = state_->parameters.linear(half.fc2);

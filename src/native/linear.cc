@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "kernels/rows.h"
+#include "native/branch.h"
 #include "native/state.h"
 #include "ops/shape.h"
 
@@ -18,12 +24,165 @@ kernels::GemmActivation kernel_activation(ops::Activation activation) {
   return kernels::GemmActivation::kNone;
 }
 
+bool needs_backward(NativeBackend::State& state, const Value& x, const ops::Linear& linear,
+                    const ops::Residual* residual) {
+  return state.trains(linear.weight) || state.trains(linear.bias) || state.needs_gradient(x) ||
+         (residual != nullptr && (state.needs_gradient(residual->input) ||
+                                  (residual->gamma != nullptr && state.trains(*residual->gamma))));
+}
+
+/// y = activation(x W^T + b), or input + factor * (x W^T + b) in the images that keep the branch.
+struct LinearBackward {
+  Value x;
+  Value activated;    ///< y, when sigmoid was applied
+  Value before_gelu;  ///< what GELU was applied to
+  const ops::Linear& linear;
+  const ops::Parameter* gamma;
+  Branch branch;
+  std::int32_t x_node;  ///< -1 when x needs no gradient
+  std::int32_t residual_node = -1;
+
+  void run(NativeBackend& backend, NativeBackend::State& state, Value gradient) const {
+    undo_activation(state, gradient);
+    const Rows rows = branch.rows(state.batch, gradient.shape().positions());
+    if (state.trains(linear.weight) || state.trains(linear.bias) || (gamma != nullptr && state.trains(*gamma))) {
+      add_parameter_gradients(state, gradient, rows);
+    }
+    if (x_node >= 0) add_input_gradient(backend, state, gradient, rows);
+    if (residual_node >= 0) state.add_gradient(residual_node, std::move(gradient));
+  }
+
+ private:
+  void undo_activation(NativeBackend::State& state, const Value& gradient) const {
+    if (before_gelu.empty() && activated.empty()) return;
+    constexpr std::int64_t kPiece = 1 << 12;
+    const auto backward = activated.empty() ? kernels::gelu_backward : kernels::sigmoid_backward;
+    const float* kept = state.data(activated.empty() ? before_gelu : activated);
+    float* dy = state.values.data(gradient.id());
+    const std::int64_t floats = state.batch * gradient.shape().size();
+    state.pool.parallel_for((floats + kPiece - 1) / kPiece, [&](std::int64_t piece, int) {
+      const std::int64_t at = piece * kPiece;
+      backward(kept + at, dy + at, std::min(kPiece, floats - at), dy + at);
+    });
+  }
+
+  void add_parameter_gradients(NativeBackend::State& state, const Value& gradient, const Rows& rows) const {
+    const std::int64_t in = x.shape().channels;
+    const std::int64_t out = gradient.shape().channels;
+    std::vector<const float*> dy_rows(static_cast<std::size_t>(rows.count()));
+    std::vector<const float*> x_rows(dy_rows.size());
+    for (std::int64_t row = 0; row < rows.count(); ++row) {
+      dy_rows[static_cast<std::size_t>(row)] = state.data(gradient) + rows.position(row) * out;
+      x_rows[static_cast<std::size_t>(row)] = state.data(x) + rows.position(row) * in;
+    }
+    // Without gamma and drop path's factor first: gamma's own gradient is, channel by channel, the sum over positions of
+    // dy (x W^T + b), which is W times W's gradient and b times b's.
+    std::vector<float> bias_sums(static_cast<std::size_t>(out));
+    if (state.trains(linear.bias) || gamma != nullptr) {
+      state.sum_over_rows(rows.count(), out, 0, bias_sums.data(),
+                          [&](std::int64_t first, std::int64_t count, float* partial, Scratch&) {
+                            for (std::int64_t r = first; r < first + count; ++r) {
+                              kernels::add_to(partial, dy_rows[static_cast<std::size_t>(r)], out);
+                            }
+                          });
+    }
+    std::vector<float> frozen_weight;  // gamma's gradient needs the weight's
+    float* weight_sums = nullptr;
+    if (state.trains(linear.weight)) {
+      weight_sums = state.gradient_of(linear.weight);
+    } else if (gamma != nullptr && state.trains(*gamma)) {
+      frozen_weight.resize(static_cast<std::size_t>(out * in));
+      weight_sums = frozen_weight.data();
+    }
+    if (weight_sums != nullptr) {
+      state.add_weight_gradient(dy_rows, x_rows, static_cast<std::int32_t>(out), static_cast<std::int32_t>(in),
+                                weight_sums, in);
+    }
+    if (gamma != nullptr && state.trains(*gamma)) {
+      const float* weights = values_of(linear.weight);
+      const float* biases = linear.bias ? values_of(*linear.bias) : nullptr;
+      float* gamma_gradient = state.gradient_of(*gamma);
+      state.pool.parallel_for(out, [&](std::int64_t c, int) {
+        double sum = biases == nullptr ? 0.0 : static_cast<double>(biases[c]) * bias_sums[static_cast<std::size_t>(c)];
+        for (std::int64_t i = 0; i < in; ++i) {
+          sum += static_cast<double>(weights[c * in + i]) * weight_sums[c * in + i];
+        }
+        gamma_gradient[c] += static_cast<float>(sum * branch.scale);
+      });
+    }
+    if (!branch.factors.empty()) {
+      if (state.trains(linear.weight)) {
+        state.pool.parallel_for(out, [&](std::int64_t c, int) {
+          for (std::int64_t i = 0; i < in; ++i) weight_sums[c * in + i] *= branch.factors[static_cast<std::size_t>(c)];
+        });
+      }
+      for (std::size_t c = 0; c < bias_sums.size(); ++c) bias_sums[c] *= branch.factors[c];
+    }
+    if (state.trains(linear.bias)) kernels::add_to(state.gradient_of(*linear.bias), bias_sums.data(), out);
+  }
+
+  void add_input_gradient(NativeBackend& backend, NativeBackend::State& state, const Value& gradient,
+                          const Rows& rows) const {
+    const Shape shape = x.shape();
+    const std::int64_t out = gradient.shape().channels;
+    const kernels::PackedWeights& weights = state.parameters.linear_transposed(linear);
+    const Value dx = state.make_value(backend, shape);
+    float* to = state.values.data(dx.id());
+    const float* dy = state.data(gradient);
+    for (const std::int64_t image : branch.dropped) std::fill_n(to + image * shape.size(), shape.size(), 0.0f);
+    const RowTiles tiles(rows.count(), kTileRows, 1);
+    const PanelChunks chunks(kernels::panel_count(weights.columns), tiles.size(), state.pool.size());
+    const bool scaled = !branch.factors.empty();
+    state.parallel_for(tiles.size() * chunks.size(), scaled ? Scratch::rounded(tiles.most_rows() * out) : 0,
+                       2 * tiles.most_rows(), [&](std::int64_t index, Scratch& scratch) {
+                         const std::int64_t tile = index / chunks.size();
+                         const auto chunk = static_cast<std::int32_t>(index % chunks.size());
+                         const std::int64_t count = tiles.rows(tile);
+                         const float** a = scratch.pointers(count);
+                         float** c = scratch.mutable_pointers(count);
+                         float* factored = scaled ? scratch.floats(count * out) : nullptr;
+                         for (std::int64_t row = 0; row < count; ++row) {
+                           const std::int64_t position = rows.position(tiles.first(tile) + row);
+                           a[row] = dy + position * out;
+                           if (scaled) {
+                             kernels::scale_positions(a[row], 1, static_cast<std::int32_t>(out), branch.factors.data(),
+                                                      factored + row * out);
+                             a[row] = factored + row * out;
+                           }
+                           c[row] = to + position * shape.channels;
+                         }
+                         kernels::gemm(weights, {.a = a, .c = c, .count = static_cast<std::int32_t>(count)}, {},
+                                       chunks.first(chunk), chunks.last(chunk));
+                       });
+    state.add_gradient(x_node, dx);
+  }
+};
+
 }  // namespace
 
 PanelChunks::PanelChunks(std::int32_t panels, std::int64_t row_tiles, int threads) : panels_(panels) {
   // Enough tasks for every thread to have a few; columns are only cut where rows don't give them.
   const std::int64_t wanted = threads == 1 ? 1 : (3 * threads + row_tiles - 1) / row_tiles;
   chunks_ = static_cast<std::int32_t>(std::clamp<std::int64_t>(wanted, 1, panels));
+}
+
+Branch::Branch(const Tape& tape, const ops::Residual* residual, std::int32_t batch) {
+  if (residual == nullptr) return;
+  if (residual->drop_path != 0.0f && tape.training_run() && tape.training().keeps_branch) {
+    scale = 1.0f / (1.0f - residual->drop_path);
+    for (std::int32_t image = 0; image < batch; ++image) {
+      const bool keeps = tape.training().keeps_branch(image, tape.branch(), residual->drop_path);
+      (keeps ? kept : dropped).push_back(image);
+    }
+  }
+  if (residual->gamma != nullptr) {
+    factors.assign(values_of(*residual->gamma), values_of(*residual->gamma) + residual->gamma->dims[0]);
+  } else if (scale != 1.0f) {
+    factors.assign(static_cast<std::size_t>(residual->input.shape().channels), 1.0f);
+  }
+  if (scale != 1.0f) {
+    for (float& factor : factors) factor *= scale;
+  }
 }
 
 Value NativeBackend::linear(const Value& x, const ops::Linear& linear, const ops::Epilogue& epilogue) {
@@ -34,29 +193,62 @@ Value NativeBackend::linear(const Value& x, const ops::Linear& linear, const ops
   float* to = state_->values.data(y.id());
   const ops::Residual* residual = epilogue.residual;
   const float* added = residual == nullptr ? nullptr : state_->data(residual->input);
-  const kernels::GemmEpilogue gemm_epilogue{
-      .activation = kernel_activation(epilogue.activation),
-      .gamma = residual != nullptr && residual->gamma != nullptr ? values_of(*residual->gamma) : nullptr};
+  const bool recorded = state_->tape.recording() && needs_backward(*state_, x, linear, residual);
+  // GELU's derivative wants what it was applied to.
+  const bool keeps_gelu_input = recorded && epilogue.activation == ops::Activation::kGelu;
+  const Value before = keeps_gelu_input ? state_->make_value(*this, shape) : Value();
+  float* product = keeps_gelu_input ? state_->values.data(before.id()) : to;
 
-  const RowTiles tiles(state_->batch * shape.positions(), kTileRows, 1);
+  Branch branch(state_->tape, residual, state_->batch);
+  const Rows rows = branch.rows(state_->batch, shape.positions());
+  for (const std::int64_t image : branch.dropped) {
+    std::copy_n(added + image * shape.size(), shape.size(), to + image * shape.size());
+  }
+  const kernels::GemmEpilogue gemm_epilogue{
+      .activation = keeps_gelu_input ? kernels::GemmActivation::kNone : kernel_activation(epilogue.activation),
+      .gamma = branch.factors.empty() ? nullptr : branch.factors.data()};
+
+  const RowTiles tiles(rows.count(), kTileRows, 1);
   const PanelChunks chunks(kernels::panel_count(weights.columns), tiles.size(), state_->pool.size());
   state_->parallel_for(
       tiles.size() * chunks.size(), 0, 3 * tiles.most_rows(), [&](std::int64_t index, Scratch& scratch) {
         const std::int64_t tile = index / chunks.size();
         const auto chunk = static_cast<std::int32_t>(index % chunks.size());
-        const std::int64_t rows = tiles.rows(tile);
-        const float** a = scratch.pointers(rows);
-        float** c = scratch.mutable_pointers(rows);
-        const float** r = added == nullptr ? nullptr : scratch.pointers(rows);
-        for (std::int64_t row = 0; row < rows; ++row) {
-          const std::int64_t position = tiles.first(tile) + row;
+        const std::int64_t count = tiles.rows(tile);
+        const float** a = scratch.pointers(count);
+        float** c = scratch.mutable_pointers(count);
+        const float** r = added == nullptr ? nullptr : scratch.pointers(count);
+        for (std::int64_t row = 0; row < count; ++row) {
+          const std::int64_t position = rows.position(tiles.first(tile) + row);
           a[row] = from + position * x.shape().channels;
-          c[row] = to + position * shape.channels;
+          c[row] = product + position * shape.channels;
           if (r != nullptr) r[row] = added + position * shape.channels;
         }
-        kernels::gemm(weights, {.a = a, .c = c, .residual = r, .count = static_cast<std::int32_t>(rows)}, gemm_epilogue,
-                      chunks.first(chunk), chunks.last(chunk));
+        kernels::gemm(weights, {.a = a, .c = c, .residual = r, .count = static_cast<std::int32_t>(count)},
+                      gemm_epilogue, chunks.first(chunk), chunks.last(chunk));
+        if (!keeps_gelu_input) return;
+        const std::int64_t first = std::int64_t{chunks.first(chunk)} * kernels::panel_width();
+        const std::int64_t last =
+            std::min<std::int64_t>(std::int64_t{chunks.last(chunk)} * kernels::panel_width(), shape.channels);
+        for (std::int64_t row = 0; row < count; ++row) {
+          kernels::gelu_forward(c[row] + first, last - first, to + (c[row] - product) + first);
+        }
       });
+  if (recorded) {
+    LinearBackward backward{.x = x,
+                            .activated = epilogue.activation == ops::Activation::kSigmoid ? y : Value(),
+                            .before_gelu = before,
+                            .linear = linear,
+                            .gamma = residual == nullptr ? nullptr : residual->gamma,
+                            .branch = std::move(branch),
+                            .x_node = state_->needs_gradient(x) ? state_->node(x) : -1};
+    if (residual != nullptr && state_->needs_gradient(residual->input)) {
+      backward.residual_node = state_->node(residual->input);
+    }
+    state_->record(y, [this, backward = std::move(backward)](Value gradient) {
+      backward.run(*this, *state_, std::move(gradient));
+    });
+  }
   return y;
 }
 

@@ -26,6 +26,11 @@ Value NativeBackend::pad_bottom_right(const Value& x, std::int32_t height, std::
     if (row < x.shape().height) out = std::copy_n(from + (image * x.shape().height + row) * row_size, row_size, out);
     std::fill(out, end, 0.0f);
   });
+  if (state_->needs_gradient(x)) {
+    state_->record(y, [this, x_node = state_->node(x), map = x.shape()](const Value& gradient) {
+      state_->add_gradient(x_node, crop(gradient, map.height, map.width));
+    });
+  }
   return y;
 }
 
@@ -40,6 +45,11 @@ Value NativeBackend::crop(const Value& x, std::int32_t height, std::int32_t widt
     const std::int64_t row = index / height * x.shape().height + index % height;
     std::copy_n(from + row * row_size, cropped_row_size, to + index * cropped_row_size);
   });
+  if (state_->needs_gradient(x)) {
+    state_->record(y, [this, x_node = state_->node(x), map = x.shape()](const Value& gradient) {
+      state_->add_gradient(x_node, pad_bottom_right(gradient, map.height, map.width));
+    });
+  }
   return y;
 }
 
@@ -58,6 +68,20 @@ Value NativeBackend::resize_bicubic(const Value& x, std::int32_t height, std::in
     resize_bicubic_row(from + image * x.shape().size(), resize, static_cast<std::int32_t>(index % height),
                        to + index * width * shape.channels);
   });
+  if (state_->needs_gradient(x)) {
+    state_->record(y, [this, x_node = state_->node(x), resize](const Value& gradient) {
+      const float* dy = state_->data(gradient);
+      float* dx = state_->gradient_to_add_to(*this, x_node);
+      const std::int64_t map_size = std::int64_t{resize.height} * resize.width * resize.channels;
+      state_->parallel_for(state_->batch, 0, 0, [&](std::int64_t image, Scratch&) {
+        const float* from_image = dy + image * resize.new_height * resize.new_width * resize.channels;
+        for (std::int32_t row = 0; row < resize.new_height; ++row) {
+          resize_bicubic_row_backward(from_image + std::int64_t{row} * resize.new_width * resize.channels, resize, row,
+                                      dx + image * map_size);
+        }
+      });
+    });
+  }
   return y;
 }
 

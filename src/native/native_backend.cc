@@ -20,10 +20,11 @@ NativeBackend::NativeBackend(ThreadPool& pool) : state_(std::make_unique<State>(
   static_cast<void>(kernels::target());  // GCVIT_TARGET takes effect, or is refused, before any kernel runs
 }
 
-NativeBackend::~NativeBackend() = default;
+NativeBackend::~NativeBackend() { state_->tape.start(false, {}); }  // while the values it holds can still be released
 
 void NativeBackend::start(std::int32_t batch) {
   if (batch < 1) fail("[native] batch: expected at least 1 image, found {}", batch);
+  state_->tape.start(false, {});
   state_->batch = batch;
   if (batch > state_->largest_batch) {
     // None of the smaller batches' buffers fits any more.
@@ -34,7 +35,9 @@ void NativeBackend::start(std::int32_t batch) {
 
 Value NativeBackend::State::make_value(NativeBackend& backend, const Shape& shape) {
   if (batch < 1) fail("[native] no run has been started");
-  return {backend, values.create(batch * shape.size()), shape};
+  Value value(backend, values.create(batch * shape.size()), shape);
+  if (tape.recording()) values.node(value.id()) = tape.add_node(shape);
+  return value;
 }
 
 Value NativeBackend::input(const Shape& shape, std::span<const float> input_values) {
@@ -80,6 +83,33 @@ Value NativeBackend::layer_norm(const Value& x, const ops::LayerNorm& norm) {
     kernels::layer_norm(x_rows, static_cast<std::int32_t>(rows), shape.channels, weight, bias, ops::kLayerNormEpsilon,
                         y_rows);
   });
+  const bool trains = state_->trains(norm.weight) || state_->trains(norm.bias);
+  if (state_->tape.recording() && (trains || state_->needs_gradient(x))) {
+    state_->record(y, [this, x, x_node = state_->node(x), &norm, trains](const Value& gradient) {
+      const std::int64_t width = gradient.shape().channels;
+      const float* inputs = state_->data(x);
+      const float* dy = state_->data(gradient);
+      float* dx = state_->gradient_to_add_to(*this, x_node);
+      std::vector<float> sums(static_cast<std::size_t>(2 * width));  // of the scale's gradient and the shift's
+      state_->sum_over_rows(state_->batch * gradient.shape().positions(), 2 * width, 3 * State::kSumRows, sums.data(),
+                            [&](std::int64_t first, std::int64_t count, float* partial, Scratch& scratch) {
+                              const float** x_rows = scratch.pointers(count);
+                              const float** dy_rows = scratch.pointers(count);
+                              float** dx_rows = scratch.mutable_pointers(count);
+                              for (std::int64_t r = 0; r < count; ++r) {
+                                x_rows[r] = inputs + (first + r) * width;
+                                dy_rows[r] = dy + (first + r) * width;
+                                dx_rows[r] = dx + (first + r) * width;
+                              }
+                              kernels::layer_norm_backward(x_rows, dy_rows, static_cast<std::int32_t>(count),
+                                                           gradient.shape().channels, values_of(norm.weight),
+                                                           ops::kLayerNormEpsilon, dx_rows, trains ? partial : nullptr,
+                                                           trains ? partial + width : nullptr);
+                            });
+      if (state_->trains(norm.weight)) kernels::add_to(state_->gradient_of(norm.weight), sums.data(), width);
+      if (state_->trains(norm.bias)) kernels::add_to(state_->gradient_of(norm.bias), sums.data() + width, width);
+    });
+  }
   return y;
 }
 
@@ -110,6 +140,58 @@ Value NativeBackend::depthwise_convolution3x3(const Value& x, const ops::Conv3x3
     kernels::depthwise3x3_row(rows_around(from + image * shape.size(), shape, row), shape.width, shape.channels,
                               weights, activation == ops::Activation::kGelu, to + index * shape.width * shape.channels);
   });
+  if (state_->tape.recording() && (state_->trains(convolution.weight) || state_->needs_gradient(x))) {
+    state_->record(y, [this, x, x_node = state_->node(x), &convolution, activation](const Value& gradient) {
+      const Shape map = gradient.shape();
+      const std::int64_t row_size = std::int64_t{map.width} * map.channels;
+      const float* inputs = state_->data(x);
+      float* dy = state_->values.data(gradient.id());
+      const auto for_each_row = [&](const auto& body) {
+        state_->parallel_for(state_->batch * map.height, Scratch::rounded(row_size), 0, [&](std::int64_t index, Scratch& scratch) {
+          body(index / map.height * map.size(), static_cast<std::int32_t>(index % map.height), scratch);
+        });
+      };
+      if (activation == ops::Activation::kGelu) {  // what it was applied to is computed again
+        const float* kernel = state_->parameters.depthwise(convolution.weight);
+        for_each_row([&](std::int64_t image, std::int32_t row, Scratch& scratch) {
+          float* before = scratch.floats(row_size);
+          kernels::depthwise3x3_row(rows_around(inputs + image, map, row), map.width, map.channels, kernel, false,
+                                    before);
+          float* at = dy + image + row * row_size;
+          kernels::gelu_backward(before, at, row_size, at);
+        });
+      }
+      if (state_->trains(convolution.weight)) {
+        const std::int64_t floats = std::int64_t{9} * map.channels;
+        float* by_image = state_->partial_sums(state_->batch * floats);
+        state_->parallel_for(state_->batch, 0, 0, [&](std::int64_t image, Scratch&) {
+          float* sums = by_image + image * floats;
+          std::fill_n(sums, floats, 0.0f);
+          for (std::int32_t row = 0; row < map.height; ++row) {
+            kernels::depthwise3x3_weight_gradient_row(rows_around(inputs + image * map.size(), map, row), map.width,
+                                                      map.channels, dy + image * map.size() + row * row_size, sums);
+          }
+        });
+        std::vector<float> sums(static_cast<std::size_t>(floats));
+        state_->add_partial_sums(by_image, state_->batch, floats, sums.data());
+        float* to_weight = state_->gradient_of(convolution.weight);
+        for (std::int64_t c = 0; c < map.channels; ++c) {
+          for (std::int64_t tap = 0; tap < 9; ++tap) {
+            to_weight[c * 9 + tap] += sums[static_cast<std::size_t>(tap * map.channels + c)];
+          }
+        }
+      }
+      if (x_node < 0 || !state_->tape.node(x_node).needs_gradient) return;
+      const Value dx = state_->make_value(*this, map);
+      float* to_x = state_->values.data(dx.id());
+      const float* turned = state_->parameters.depthwise_turned(convolution.weight);
+      for_each_row([&](std::int64_t image, std::int32_t row, Scratch&) {
+        kernels::depthwise3x3_row(rows_around(dy + image, map, row), map.width, map.channels, turned, false,
+                                  to_x + image + row * row_size);
+      });
+      state_->add_gradient(x_node, dx);
+    });
+  }
   return y;
 }
 
@@ -125,6 +207,26 @@ Value NativeBackend::max_pool3x3_stride2(const Value& x, ops::PoolPadding paddin
     kernels::max_pool3x3_row(rows_around(from + image * x.shape().size(), x.shape(), 2 * row), x.shape().width,
                              shape.channels, outside, to + index * shape.width * shape.channels);
   });
+  if (state_->needs_gradient(x)) {
+    state_->record(y, [this, x, x_node = state_->node(x), outside](const Value& gradient) {
+      const Shape map = x.shape();
+      const Shape pooled = gradient.shape();
+      const std::int64_t row_size = std::int64_t{map.width} * map.channels;
+      const float* inputs = state_->data(x);
+      const float* dy = state_->data(gradient);
+      float* dx = state_->gradient_to_add_to(*this, x_node);
+      // Fields of neighbouring rows overlap: an image's rows follow one another.
+      state_->parallel_for(state_->batch, 0, 0, [&](std::int64_t image, Scratch&) {
+        for (std::int32_t row = 0; row < pooled.height; ++row) {
+          float* middle = dx + image * map.size() + 2 * row * row_size;
+          kernels::max_pool3x3_backward_row(rows_around(inputs + image * map.size(), map, 2 * row), map.width,
+                                            map.channels, outside,
+                                            dy + image * pooled.size() + std::int64_t{row} * pooled.width * map.channels,
+                                            row == 0 ? nullptr : middle - row_size, middle, middle + row_size);
+        }
+      });
+    });
+  }
   return y;
 }
 
@@ -145,6 +247,16 @@ Value NativeBackend::global_average_pool(const Value& x) {
     kernels::sum_positions(sums + image * map.height * map.channels, map.height, map.channels, reciprocal,
                            to + image * map.channels);
   });
+  if (state_->needs_gradient(x)) {
+    state_->record(y, [this, x_node = state_->node(x), map, reciprocal](const Value& gradient) {
+      const float* dy = state_->data(gradient);
+      float* dx = state_->gradient_to_add_to(*this, x_node);
+      state_->parallel_for(state_->batch * map.positions(), 0, 0, [&](std::int64_t position, Scratch&) {
+        kernels::add_scaled_to(dx + position * map.channels, dy + position / map.positions() * map.channels, reciprocal,
+                               map.channels);
+      });
+    });
+  }
   return y;
 }
 
@@ -159,6 +271,22 @@ Value NativeBackend::scale_channels(const Value& x, const Value& scale) {
     kernels::scale_positions(from + at, shape.width, shape.channels, factors + row / shape.height * shape.channels,
                              to + at);
   });
+  if (state_->needs_gradient(x) || state_->needs_gradient(scale)) {
+    state_->record(y, [this, x, scale, x_node = state_->node(x), scale_node = state_->node(scale)](const Value& gradient) {
+      const Shape map = x.shape();
+      const Value dx = state_->make_value(*this, map);
+      const Value dscale = state_->make_value(*this, scale.shape());
+      state_->parallel_for(state_->batch, 0, 0, [&](std::int64_t image, Scratch&) {
+        float* sums = state_->values.data(dscale.id()) + image * map.channels;
+        std::fill_n(sums, map.channels, 0.0f);
+        kernels::scale_positions_backward(state_->data(x) + image * map.size(), state_->data(scale) + image * map.channels,
+                                          state_->data(gradient) + image * map.size(), map.positions(), map.channels,
+                                          state_->values.data(dx.id()) + image * map.size(), sums);
+      });
+      if (state_->tape.node(x_node).needs_gradient) state_->add_gradient(x_node, dx);
+      if (state_->tape.node(scale_node).needs_gradient) state_->add_gradient(scale_node, dscale);
+    });
+  }
   return y;
 }
 

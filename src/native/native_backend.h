@@ -48,7 +48,7 @@ class NativeBackend final : public ops::Backend {
   /// or until the next start.
   void start_training(std::int32_t batch, Training training);
   /// From d loss / d `value` (all images' floats) to d loss / d parameter, summed over the images: written to
-  /// `gradients` for each trainable parameter that `value` depends on; the others' stay as they are. Ends the recording.
+  /// `gradients` for each trainable parameter, the others' stay as they are. Ends the recording.
   /// The sum's order depends on shapes alone: the same bits on any number of threads.
   void backward(const ops::Value& value, std::span<const float> gradient, ParameterVector& gradients);
   /// Makes `backward` keep the gradient of `value`, made in this training run, for `gradient_of`. An input's is only
@@ -76,8 +76,9 @@ class NativeBackend final : public ops::Backend {
   void retain(std::int32_t id) override;
   void release(std::int32_t id) noexcept override;
 
+  struct State;  ///< the backend's own: state.h
+
  private:
-  struct State;
   std::unique_ptr<State> state_;
 };
 

@@ -31,8 +31,7 @@ std::size_t ParameterVector::index_of(const ops::Parameter& parameter) const {
 }
 
 std::span<float> ParameterVector::of(const ops::Parameter& parameter) {
-  const std::size_t id = index_of(parameter);
-  return {buffer_.data() + offsets_[id], static_cast<std::size_t>(sizes_[id])};
+  return of(index_of(parameter));
 }
 
 std::span<const float> ParameterVector::of(const ops::Parameter& parameter) const {

@@ -20,6 +20,10 @@ class ParameterVector {
 
   std::span<float> of(const ops::Parameter& parameter);
   std::span<const float> of(const ops::Parameter& parameter) const;
+  /// By the parameter's id.
+  std::span<float> of(std::size_t id) {
+    return {buffer_.data() + offsets_.at(id), static_cast<std::size_t>(sizes_.at(id))};
+  }
   /// All floats, with the zeros that fill parameters up to their boundaries.
   std::span<float> all() { return {buffer_.data(), static_cast<std::size_t>(buffer_.size())}; }
   std::span<const float> all() const { return {buffer_.data(), static_cast<std::size_t>(buffer_.size())}; }

@@ -20,6 +20,7 @@ std::int32_t ValueStore::create(std::int64_t size) {
   if (chosen->buffer.size() < size) chosen->buffer = kernels::AlignedBuffer(size);
   chosen->size = size;
   chosen->handles = 1;
+  chosen->node = -1;
   return static_cast<std::int32_t>(chosen - slots_.data());
 }
 
@@ -61,11 +62,12 @@ const float* values_of(const ops::Parameter& parameter) {
   return parameter.tensor.values().data();
 }
 
-PackedParameters::Entry& PackedParameters::entry(const ops::Parameter& parameter, bool& stale) {
+PackedParameters::Entry& PackedParameters::entry(std::deque<Entry>& entries, const ops::Parameter& parameter,
+                                                 bool& stale) {
   const auto id = static_cast<std::size_t>(parameter.id);
   if (parameter.id < 0) fail("[native] parameter \"{}\" has no id: it belongs to no model", parameter.name);
-  if (id >= entries_.size()) entries_.resize(id + 1);
-  Entry& entry = entries_[id];
+  if (id >= entries.size()) entries.resize(id + 1);
+  Entry& entry = entries[id];
   stale = entry.version != parameter.version;
   // Without values this throws, now and whenever it is asked again: only what can be packed counts as packed.
   if (stale) static_cast<void>(values_of(parameter));
@@ -117,6 +119,52 @@ const kernels::PackedWeights& PackedParameters::convolution(const ops::Conv3x3& 
   return packed.weights;
 }
 
+const kernels::PackedWeights& PackedParameters::linear_transposed(const ops::Linear& linear) {
+  bool stale = false;
+  Entry& packed = entry(transposed_, linear.weight, stale);
+  if (stale) {
+    const float* weights = values_of(linear.weight);
+    packed.weights = kernels::make_packed_weights(nullptr, static_cast<std::int32_t>(linear.weight.dims[1]), 1,
+                                                  static_cast<std::int32_t>(linear.weight.dims[0]));
+    pool_.parallel_for(kernels::panel_count(packed.weights.columns), [&](std::int64_t panel, int) {
+      kernels::pack_panels_transposed(weights, packed.weights, static_cast<std::int32_t>(panel),
+                                      static_cast<std::int32_t>(panel) + 1);
+    });
+  }
+  return packed.weights;
+}
+
+const kernels::PackedWeights& PackedParameters::convolution_transposed(const ops::Conv3x3& convolution, bool odd_row,
+                                                                       bool odd_column) {
+  bool stale = false;
+  Entry& packed =
+      entry(convolutions_transposed_[static_cast<std::size_t>(2 * odd_row + odd_column)], convolution.weight, stale);
+  if (stale) {
+    const float* weights = values_of(convolution.weight);
+    const std::int64_t out = convolution.weight.dims[0];
+    const std::int64_t in = convolution.weight.dims[1];
+    std::vector<std::int64_t> pixels;  // of the kernel, in the order of convolution.cc's taps
+    for (const int row : odd_row ? std::vector<int>{2, 0} : std::vector<int>{1}) {
+      for (const int column : odd_column ? std::vector<int>{2, 0} : std::vector<int>{1}) pixels.push_back(3 * row + column);
+    }
+    const auto taps = static_cast<std::int64_t>(pixels.size());
+    // [out][in][9] -> [tap][out][in]
+    std::vector<float> by_tap(static_cast<std::size_t>(taps * out * in));
+    for (std::int64_t tap = 0; tap < taps; ++tap) {
+      for (std::int64_t i = 0; i < out * in; ++i) {
+        by_tap[static_cast<std::size_t>(tap * out * in + i)] = weights[i * 9 + pixels[static_cast<std::size_t>(tap)]];
+      }
+    }
+    packed.weights = kernels::make_packed_weights(nullptr, static_cast<std::int32_t>(in),
+                                                  static_cast<std::int32_t>(taps), static_cast<std::int32_t>(out));
+    pool_.parallel_for(kernels::panel_count(packed.weights.columns), [&](std::int64_t panel, int) {
+      kernels::pack_panels_transposed(by_tap.data(), packed.weights, static_cast<std::int32_t>(panel),
+                                      static_cast<std::int32_t>(panel) + 1);
+    });
+  }
+  return packed.weights;
+}
+
 const float* PackedParameters::depthwise(const ops::Parameter& weight) {
   bool stale = false;
   Entry& packed = entry(weight, stale);
@@ -126,6 +174,20 @@ const float* PackedParameters::depthwise(const ops::Parameter& weight) {
     packed.depthwise = kernels::AlignedBuffer(9 * channels);
     for (std::int64_t c = 0; c < channels; ++c) {
       for (std::int64_t tap = 0; tap < 9; ++tap) packed.depthwise.data()[tap * channels + c] = values[c * 9 + tap];
+    }
+  }
+  return packed.depthwise.data();
+}
+
+const float* PackedParameters::depthwise_turned(const ops::Parameter& weight) {
+  bool stale = false;
+  Entry& packed = entry(transposed_, weight, stale);
+  if (stale) {
+    const float* values = values_of(weight);
+    const std::int64_t channels = weight.dims[0];
+    packed.depthwise = kernels::AlignedBuffer(9 * channels);
+    for (std::int64_t c = 0; c < channels; ++c) {
+      for (std::int64_t tap = 0; tap < 9; ++tap) packed.depthwise.data()[tap * channels + c] = values[c * 9 + 8 - tap];
     }
   }
   return packed.depthwise.data();

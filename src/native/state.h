@@ -3,15 +3,19 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "kernels/aligned_buffer.h"
 #include "kernels/attention.h"
 #include "kernels/gemm.h"
 #include "native/native_backend.h"
+#include "native/tape.h"
 #include "ops/backend.h"
 #include "tensor/thread_pool.h"
 
@@ -30,12 +34,15 @@ class ValueStore {
   /// The floats it was created with.
   std::int64_t size(std::int32_t id) const { return slots_[static_cast<std::size_t>(id)].size; }
   float* data(std::int32_t id) { return slots_[static_cast<std::size_t>(id)].buffer.data(); }
+  /// The node of a training run that the value is; -1 for none.
+  std::int32_t& node(std::int32_t id) { return slots_[static_cast<std::size_t>(id)].node; }
 
  private:
   struct Slot {
     kernels::AlignedBuffer buffer;
     std::int64_t size = 0;
     std::int32_t handles = 0;
+    std::int32_t node = -1;
   };
   std::vector<Slot> slots_;  ///< a slot without handles keeps its buffer for reuse
 };
@@ -83,6 +90,13 @@ class PackedParameters {
   const float* depthwise(const ops::Parameter& weight);
   const kernels::PackedBias& bias_table(const ops::Parameter& table, ops::Window window);
 
+  // What only training asks for: from gradients of outputs to gradients of inputs.
+  const kernels::PackedWeights& linear_transposed(const ops::Linear& linear);
+  /// For input positions whose row and column are odd or not (see convolution.cc): one tap an output they take part in.
+  const kernels::PackedWeights& convolution_transposed(const ops::Conv3x3& convolution, bool odd_row, bool odd_column);
+  /// [9][channels], the kernel turned by half a turn.
+  const float* depthwise_turned(const ops::Parameter& weight);
+
  private:
   struct Entry {
     std::optional<std::uint64_t> version;
@@ -91,12 +105,15 @@ class PackedParameters {
     kernels::AlignedBuffer depthwise;
   };
   /// The entry of a parameter, and whether it must be packed (anew); marks it as packed at the present version.
-  Entry& entry(const ops::Parameter& parameter, bool& stale);
+  Entry& entry(const ops::Parameter& parameter, bool& stale) { return entry(entries_, parameter, stale); }
+  static Entry& entry(std::deque<Entry>& entries, const ops::Parameter& parameter, bool& stale);
   kernels::PackedWeights pack(const float* weights, const std::optional<ops::Parameter>& bias, std::int64_t columns,
                               std::int32_t taps, std::int64_t k);
 
   ThreadPool& pool_;
   std::deque<Entry> entries_;  ///< by parameter id; references stay valid as it grows
+  std::deque<Entry> transposed_;
+  std::array<std::deque<Entry>, 4> convolutions_transposed_;  ///< [2 * odd row + odd column]
 };
 
 /// The f32 elements of a parameter that must have been loaded.
@@ -113,6 +130,7 @@ struct NativeBackend::State {
   std::int32_t batch = 0;
   std::int32_t largest_batch = 0;
   TapListener tap_listener;
+  Tape tape;
 
   ops::Value make_value(NativeBackend& backend, const ops::Shape& shape);
   const float* data(const ops::Value& value) { return values.data(value.id()); }
@@ -127,6 +145,58 @@ struct NativeBackend::State {
       body(index, scratch);
     });
   }
+
+  // Training; training.cc.
+
+  /// Whether something that is trained or watched lies behind `value`.
+  bool needs_gradient(const ops::Value& value);
+  bool trains(const ops::Parameter& parameter) const;
+  bool trains(const std::optional<ops::Parameter>& parameter) const { return parameter && trains(*parameter); }
+  bool trains(const ops::LayerNorm& norm) const { return trains(norm.weight) || trains(norm.bias); }
+  bool trains(const ops::Linear& linear) const { return trains(linear.weight) || trains(linear.bias); }
+  std::int32_t node(const ops::Value& value) { return values.node(value.id()); }
+  void record(const ops::Value& y, Tape::Backward backward) { tape.record(node(y), std::move(backward)); }
+  /// One half of a block, `compute`d from `x` as its plain composition. Where halves are computed again in backward it is
+  /// recorded as a whole that keeps nothing but x.
+  ops::Value record_half(NativeBackend& backend, const ops::Value& x, bool trains,
+                         std::function<ops::Value(const ops::Value& x)> compute);
+  /// Runs, last first, what was recorded behind the first `begin` entries.
+  void run_backward(NativeBackend& backend, std::size_t begin);
+  /// Adds to a node's gradient; takes the buffer when it is the first.
+  void add_gradient(std::int32_t node, ops::Value gradient);
+  /// A node's gradient for adding to; begins as zeros.
+  float* gradient_to_add_to(NativeBackend& backend, std::int32_t node);
+  /// The gradient of a parameter that is trained.
+  float* gradient_of(const ops::Parameter& parameter) { return tape.gradients->of(parameter).data(); }
+
+  void fill_zero(float* y, std::int64_t count);
+  void copy(const float* x, std::int64_t count, float* y);
+  void add_to(float* y, const float* x, std::int64_t count);
+  /// y [channels] += the sum of `count` rows x [channels], in an order that `count` alone decides.
+  void add_row_sums(const float* x, std::int64_t count, std::int64_t channels, float* y);
+  /// Calls body(first, count, partial, scratch) for stretches of `count` rows, each with zeros [channels] of its own to
+  /// add to, and adds their sum, in an order that `count` alone decides, to y [channels].
+  template <typename Body>
+  void sum_over_rows(std::int64_t count, std::int64_t channels, std::int64_t pointers, float* y, const Body& body) {
+    const std::int64_t stretches = (count + kSumRows - 1) / kSumRows;
+    float* to = partial_sums(stretches * channels);
+    parallel_for(stretches, 0, pointers, [&](std::int64_t stretch, Scratch& scratch) {
+      float* partial = to + stretch * channels;
+      std::fill_n(partial, channels, 0.0f);
+      body(stretch * kSumRows, std::min(kSumRows, count - stretch * kSumRows), partial, scratch);
+    });
+    add_partial_sums(to, stretches, channels, y);
+  }
+  static constexpr std::int64_t kSumRows = 256;
+  /// Room for partial sums, kept from operation to operation.
+  float* partial_sums(std::int64_t floats);
+  /// y [channels] += the sum over `count` partials [channels], in order.
+  void add_partial_sums(const float* partials, std::int64_t count, std::int64_t channels, float* y);
+  /// c [rows][c_stride] += the sum over n of a[n]^T b[n]; a[n] has `rows`, b[n] `columns` floats.
+  void add_weight_gradient(std::span<const float* const> a, std::span<const float* const> b, std::int32_t rows,
+                           std::int32_t columns, float* c, std::int64_t c_stride);
+
+  kernels::AlignedBuffer partials;
 };
 
 /// Cuts `count` rows into tiles of at most `limit`, their sizes differing by one at most; when they are few, their

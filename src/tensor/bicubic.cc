@@ -51,4 +51,21 @@ void resize_bicubic_row(const float* map, const BicubicResize& resize, std::int3
   }
 }
 
+void resize_bicubic_row_backward(const float* out_gradient, const BicubicResize& resize, std::int32_t row,
+                                 float* map_gradient) {
+  const std::int64_t channels = resize.channels;
+  const BicubicTaps vertical = bicubic_taps(row, resize.height, resize.new_height);
+  for (std::int32_t x = 0; x < resize.new_width; ++x) {
+    const BicubicTaps horizontal = bicubic_taps(x, resize.width, resize.new_width);
+    for (std::size_t k = 0; k < 4; ++k) {
+      for (std::size_t i = 0; i < 4; ++i) {
+        const float weight = vertical.weights[k] * horizontal.weights[i];
+        float* to =
+            map_gradient + (std::int64_t{vertical.positions[k]} * resize.width + horizontal.positions[i]) * channels;
+        for (std::int64_t c = 0; c < channels; ++c) to[c] += weight * out_gradient[x * channels + c];
+      }
+    }
+  }
+}
+
 }  // namespace gcvit

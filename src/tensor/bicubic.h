@@ -29,4 +29,8 @@ struct BicubicResize {
 /// its 16 terms in one order.
 void resize_bicubic_row(const float* map, const BicubicResize& resize, std::int32_t row, float* out);
 
+/// Its backward: adds what `out_gradient` (new_width x channels, of row `row`) means for the map, to `map_gradient`.
+void resize_bicubic_row_backward(const float* out_gradient, const BicubicResize& resize, std::int32_t row,
+                                 float* map_gradient);
+
 }  // namespace gcvit

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// What drop path makes of a block's residual branch, and the rows that are left to compute.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "native/tape.h"
+#include "ops/backend.h"
+
+namespace gcvit::native {
+
+/// Some rows of a map: those of the images that keep a branch, or all.
+class Rows {
+ public:
+  Rows(std::int64_t images, std::int64_t positions) : positions_(positions), count_(images * positions) {}
+  Rows(std::vector<std::int64_t> images, std::int64_t positions)
+      : positions_(positions),
+        count_(static_cast<std::int64_t>(images.size()) * positions),
+        images_(std::move(images)) {}
+
+  std::int64_t count() const { return count_; }
+  /// The position, counted over all images, of row `row`.
+  std::int64_t position(std::int64_t row) const {
+    return images_.empty() ? row
+                           : images_[static_cast<std::size_t>(row / positions_)] * positions_ + row % positions_;
+  }
+
+ private:
+  std::int64_t positions_;
+  std::int64_t count_;
+  std::vector<std::int64_t> images_;  ///< empty for all
+};
+
+/// What became of one residual branch in a run: which images keep it, and what it is multiplied by there.
+struct Branch {
+  std::vector<std::int64_t> kept, dropped;  ///< images; both empty when all keep it
+  std::vector<float> factors;  ///< by channel: gamma times 1 / (1 - drop path); empty when they are all 1
+
+  /// Asks the training run for each image where drop path has a chance.
+  Branch(const Tape& tape, const ops::Residual* residual, std::int32_t batch);
+
+  Rows rows(std::int64_t batch, std::int64_t positions) const {
+    return dropped.empty() ? Rows(batch, positions) : Rows(kept, positions);
+  }
+  float scale = 1.0f;  ///< 1 / (1 - drop path)
+};
+
+}  // namespace gcvit::native
