@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/output.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -12,17 +10,6 @@
 #include "tensor/error.h"
 
 namespace gcvit::cli {
-namespace {
-
-constexpr auto kRedraw = std::chrono::milliseconds(100);
-
-std::string time_text(double seconds) {
-  const auto whole = static_cast<std::int64_t>(seconds + 0.5);
-  if (whole >= 3600) return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
-  return fmt::format("{}:{:02}", whole / 60, whole % 60);
-}
-
-}  // namespace
 
 void print(std::string_view text) {
   errno = 0;
@@ -44,38 +31,25 @@ std::size_t columns_of(std::string_view text) {
 }
 
 Progress::Progress(std::size_t total, Unit unit, std::size_t before)
-    : shown_(isatty(STDERR_FILENO) == 1 && total > 1), total_(total), unit_(unit), before_(before), done_(before) {}
+    : total_(total), unit_(unit), before_(before), done_(before) {}
 
 void Progress::set(std::size_t done) {
   done_ = std::min(done, total_);
   before_ = std::min(before_, done_);  // a download may begin anew
-  if (!shown_ || done_ == before_) return;
-  const Clock::time_point now = Clock::now();
-  if (now >= next_draw_) draw(now);
+  if (total_ > 1 && done_ > before_ && line_.due()) draw();
 }
 
-void Progress::draw(Clock::time_point now) {
+void Progress::draw() {
   constexpr std::size_t kBarWidth = 30;
-  const double elapsed = std::chrono::duration<double>(now - start_).count();
+  const double elapsed = std::chrono::duration<double>(Clock::now() - start_).count();
   const double speed = static_cast<double>(done_ - before_) / std::max(elapsed, 1e-9);
   const std::size_t filled = kBarWidth * done_ / total_;
   const std::string counts = unit_ == Unit::kPhotos
                                  ? fmt::format("{}/{} photos, {:.1f}/s", done_, total_, speed)
                                  : fmt::format("{:.1f}/{:.1f} MB, {:.1f} MB/s", 1e-6 * static_cast<double>(done_),
                                                1e-6 * static_cast<double>(total_), 1e-6 * speed);
-  fmt::print(stderr, "\r\033[K[{}{}] {}, {} left", std::string(filled, '#'), std::string(kBarWidth - filled, '.'),
-             counts, time_text(static_cast<double>(total_ - done_) / speed));
-  std::fflush(stderr);
-  drawn_ = true;
-  next_draw_ = now + kRedraw;
-}
-
-void Progress::clear() {
-  if (!drawn_) return;
-  std::fputs("\r\033[K", stderr);
-  std::fflush(stderr);
-  drawn_ = false;
-  next_draw_ = {};
+  line_.draw(fmt::format("[{}{}] {}, {} left", std::string(filled, '#'), std::string(kBarWidth - filled, '.'), counts,
+                         duration_text(static_cast<double>(total_ - done_) / speed)));
 }
 
 }  // namespace gcvit::cli

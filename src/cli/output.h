@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "tensor/status_line.h"
+
 namespace gcvit::cli {
 
 /// Keys stay in the order they are set.
@@ -35,29 +37,24 @@ class Progress {
   enum class Unit { kPhotos, kBytes };
   /// `before` of them were done before the start, and don't count for the speed.
   explicit Progress(std::size_t total, Unit unit = Unit::kPhotos, std::size_t before = 0);
-  ~Progress() { clear(); }
-  Progress(const Progress&) = delete;
-  Progress& operator=(const Progress&) = delete;
 
   /// One more is done.
   void step() { set(done_ + 1); }
   /// So many are done.
   void set(std::size_t done);
   /// Takes the bar off the line, for something else to be printed; the next step draws it again.
-  void clear();
+  void clear() { line_.clear(); }
 
  private:
   using Clock = std::chrono::steady_clock;
-  void draw(Clock::time_point now);
+  void draw();
 
-  bool shown_;
-  bool drawn_ = false;
+  StatusLine line_;
   std::size_t total_;
   Unit unit_;
   std::size_t before_;
   std::size_t done_;
   Clock::time_point start_ = Clock::now();
-  Clock::time_point next_draw_ = start_;
 };
 
 }  // namespace gcvit::cli
