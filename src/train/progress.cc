@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "train/progress.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace gcvit::train {
+namespace {
+
+constexpr std::size_t kBarWidth = 30;
+constexpr std::size_t kNarrowestBar = 5;
+
+}  // namespace
+
+double Progress::now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+std::string Progress::bar(std::int64_t done, std::int64_t total, const std::string& rest) const {
+  const std::string counts = fmt::format("{:>{}}/{}", done, std::to_string(total).size(), total);
+  // The bar gives way to the figures on a narrow terminal: " [", "]" and the last column are the 4.
+  const std::size_t figures = counts.size() + rest.size() + 4;
+  const std::size_t space = line_.columns() > figures ? line_.columns() - figures : 0;
+  const std::size_t width = std::min(kBarWidth, space);
+  if (width < kNarrowestBar) return counts + rest;
+  const auto whole = static_cast<std::int64_t>(width);
+  const auto filled = static_cast<std::size_t>(whole * done / std::max<std::int64_t>(total, 1));
+  std::string cells(width, '.');
+  std::fill_n(cells.begin(), filled, '=');
+  if (filled < width) cells[filled] = '>';
+  return fmt::format("{} [{}]{}", counts, cells, rest);
+}
+
+void Progress::begin_epoch(std::int32_t epoch, std::int32_t epochs, std::int64_t steps, std::int64_t done) {
+  epoch_ = epoch;
+  epochs_ = epochs;
+  steps_ = steps;
+  before_ = done_ = done;
+  images_ = 0;
+  start_ = clock_();
+  if (!line_.terminal()) return;
+  line_.clear();
+  fmt::print(stream_, "Epoch {}/{}\n", epoch, epochs);
+}
+
+void Progress::step(std::int64_t images, double loss, double accuracy) {
+  ++done_;
+  images_ += images;
+  if (!line_.due()) return;
+  const double elapsed = std::max(clock_() - start_, 1e-9);
+  const double left = elapsed * static_cast<double>(steps_ - done_) / static_cast<double>(done_ - before_);
+  line_.draw(bar(done_, steps_,
+                 fmt::format(" - ETA {} - {:.1f} img/s - loss: {:.4f} - accuracy: {:.4f}", duration_text(left),
+                             static_cast<double>(images_) / elapsed, loss, accuracy)));
+}
+
+void Progress::validate(std::int64_t done, std::int64_t total) {
+  if (line_.due()) line_.draw(bar(done, total, " - validating"));
+}
+
+void Progress::end_epoch(const EpochRow& row) {
+  line_.clear();
+  std::string text = fmt::format("{}/{} - {} - {:.1f} img/s - loss: {:.4f} - accuracy: {:.4f}", done_, steps_,
+                                 duration_text(row.seconds), row.images_per_second, row.loss, row.accuracy);
+  if (row.val_loss) text += fmt::format(" - val_loss: {:.4f}", *row.val_loss);
+  if (row.val_accuracy) text += fmt::format(" - val_accuracy: {:.4f}", *row.val_accuracy);
+  fmt::print(stream_, "{}{}\n", line_.terminal() ? "" : fmt::format("Epoch {}/{} - ", epoch_, epochs_), text);
+  std::fflush(stream_);
+}
+
+}  // namespace gcvit::train

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// log.csv of a run folder: a row an epoch, for spreadsheets, scripts and the report.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gcvit::train {
+
+/// What one epoch came to.
+struct EpochRow {
+  std::int32_t epoch = 0;              ///< counts from 1
+  double loss = 0.0;                   ///< mean over the epoch's photos, as they were trained on
+  double accuracy = 0.0;               ///< fraction of them whose most probable class was right
+  std::optional<double> val_loss{};      ///< nothing without validation photos
+  std::optional<double> val_accuracy{};  ///< fraction; nothing without validation photos
+  double lr = 0.0;                     ///< learning rate of the epoch's last step
+  double seconds = 0.0;                ///< of the whole epoch, validation included
+  double images_per_second = 0.0;      ///< of training alone
+
+  bool operator==(const EpochRow&) const = default;
+};
+
+/// The file's first line: "epoch,loss,accuracy,val_loss,val_accuracy,lr,seconds,images_per_second".
+std::string run_log_header();
+
+/// The whole file. Values have as many digits as bring the same double back; what isn't there is an empty field.
+std::string serialise_run_log(std::span<const EpochRow> rows);
+
+/// Reads `serialise_run_log`'s text back. `file` stands for it in errors. Throws `Error` with the line where the text
+/// has another header, another number of fields, something else than numbers, or epochs that don't rise.
+std::vector<EpochRow> parse_run_log(std::string_view text, const std::string& file);
+
+/// Writes all rows, so that a run that goes on from an earlier epoch drops what came after it. The file appears whole or
+/// the older one stays. Throws `Error`.
+void write_run_log(const std::string& path, std::span<const EpochRow> rows);
+
+/// Throws `Error` when the file can't be read or isn't such a log.
+std::vector<EpochRow> read_run_log(const std::string& path);
+
+}  // namespace gcvit::train

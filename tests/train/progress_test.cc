@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "train/progress.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/tensor/captured_stream.h"
+
+namespace gcvit::train {
+namespace {
+
+const EpochRow kRow{3, 0.4123456, 0.8754, 0.5, 0.86, 1e-3, 99.4, 9.44};
+
+TEST(Progress, OnATerminalABarMovesAndBecomesALine) {
+  testing::CapturedStream stream;
+  double now = 100.0;
+  Progress progress(stream.get(), true, [&] { return now; });
+  progress.begin_epoch(3, 5, 93);
+  now += 4.0;
+  progress.step(32, 0.51234, 0.75);
+  // 92 steps of four seconds are left, at eight photos a second; the bar takes what 80 columns leave.
+  const std::string bar =
+      "Epoch 3/5\n\r\033[K 1/93 [>.............] - ETA 6:08 - 8.0 img/s - loss: 0.5123 - accuracy: 0.7500";
+  EXPECT_EQ(stream.text(), bar);
+  progress.step(32, 0.5, 0.8);  // too soon for another drawing
+  EXPECT_EQ(stream.text(), bar);
+  for (int i = 2; i < 93; ++i) progress.step(32, 0.5, 0.8);
+  progress.end_epoch(kRow);
+  EXPECT_EQ(stream.text(), bar +
+                               "\r\033[K93/93 - 1:39 - 9.4 img/s - loss: 0.4123 - accuracy: 0.8754 - val_loss: 0.5000 "
+                               "- val_accuracy: 0.8600\n");
+}
+
+TEST(Progress, ElsewhereAnEpochIsOneLine) {
+  testing::CapturedStream stream;
+  Progress progress(stream.get());
+  progress.begin_epoch(3, 5, 2);
+  progress.step(32, 0.5, 0.8);
+  progress.step(32, 0.5, 0.8);
+  progress.validate(1, 4);
+  progress.end_epoch({.epoch = 3, .loss = 0.5, .accuracy = 0.8, .seconds = 3723, .images_per_second = 9.4});
+  EXPECT_EQ(stream.text(), "Epoch 3/5 - 2/2 - 1:02:03 - 9.4 img/s - loss: 0.5000 - accuracy: 0.8000\n");
+}
+
+TEST(Progress, AResumedEpochCountsItsOwnStepsForTheTimeLeft) {
+  testing::CapturedStream stream;
+  double now = 0.0;
+  Progress progress(stream.get(), true, [&] { return now; });
+  progress.begin_epoch(1, 1, 100, 80);
+  now = 10.0;
+  progress.step(20, 1.0, 0.5);
+  EXPECT_NE(stream.text().find(" 81/100 ["), std::string::npos) << stream.text();
+  EXPECT_NE(stream.text().find("ETA 3:10 - 2.0 img/s"), std::string::npos) << stream.text();
+}
+
+TEST(Progress, ValidationHasItsBarToo) {
+  testing::CapturedStream stream;
+  Progress progress(stream.get(), true, [] { return 0.0; });
+  progress.begin_epoch(1, 1, 1);
+  progress.validate(30, 60);
+  EXPECT_EQ(stream.text(), "Epoch 1/1\n\r\033[K30/60 [===============>..............] - validating");
+  progress.clear();
+  progress.validate(60, 60);
+  EXPECT_TRUE(stream.text().ends_with("60/60 [==============================] - validating")) << stream.text();
+}
+
+}  // namespace
+}  // namespace gcvit::train
