@@ -61,7 +61,7 @@ std::vector<float> Classifier::preprocess(const Photo& photo) {
   const classifier::Preparation& preparation = state_->session.preparation;
   std::vector<float> tensor(preparation.tensor_size());
   image::PreprocessScratch scratch;
-  classifier::prepare(photo, preparation, tensor, scratch);
+  image::preprocess(classifier::decode(photo, preparation.decode), preparation.preprocess, tensor, scratch);
   return tensor;
 }
 

@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "classifier/labels.h"
-#include "classifier/photo_queue.h"
 #include "classifier/preprocessing.h"
+#include "image/photo_queue.h"
 #include "tensor/error.h"
 
 namespace gcvit::classifier {
@@ -42,19 +42,14 @@ weights::LoadOptions load_options_of(const ClassifierOptions& options) {
   return result;
 }
 
-void prepare(const Photo& photo, const Preparation& preparation, std::span<float> tensor,
-             image::PreprocessScratch& scratch) {
-  image::Image picture;
+image::Image decode(const Photo& photo, const image::DecodeOptions& options) {
   switch (photo.kind()) {
-    case Photo::Kind::kFile: picture = image::read_image(photo.name(), preparation.decode); break;
-    case Photo::Kind::kEncoded: picture = image::decode(photo.bytes(), photo.name(), preparation.decode); break;
-    case Photo::Kind::kPixels: {
-      const auto* first = reinterpret_cast<const std::uint8_t*>(photo.bytes().data());
-      picture = {photo.width(), photo.height(), {first, first + photo.bytes().size()}};
-      break;
-    }
+    case Photo::Kind::kFile: return image::read_image(photo.name(), options);
+    case Photo::Kind::kEncoded: return image::decode(photo.bytes(), photo.name(), options);
+    case Photo::Kind::kPixels: break;
   }
-  image::preprocess(picture, preparation.preprocess, tensor, scratch);
+  const auto* first = reinterpret_cast<const std::uint8_t*>(photo.bytes().data());
+  return {photo.width(), photo.height(), {first, first + photo.bytes().size()}};
 }
 
 Session::Session(const std::string& model_file, const ClassifierOptions& options)
@@ -72,25 +67,36 @@ Session::Session(const std::string& model_file, const ClassifierOptions& options
 void prepare_photos(
     const Preparation& preparation, std::span<const Photo> photos, int threads,
     const std::function<void(std::size_t photo, std::span<const float> tensor, std::string_view error)>& take) {
-  PhotoQueue queue(photos.size(), preparation.tensor_size(), queue_capacity(threads, threads), threads,
-                   [&](std::size_t index, std::span<float> tensor, image::PreprocessScratch& scratch) {
-                     prepare(photos[index], preparation, tensor, scratch);
-                   });
-  while (const PhotoQueue::Photo* photo = queue.next()) {
+  std::vector<image::PreprocessScratch> scratch(static_cast<std::size_t>(std::max(threads, 1)));
+  image::PhotoQueue queue(photos.size(), preparation.tensor_size(), queue_capacity(threads, threads), threads,
+                          [&](std::size_t index, std::span<float> tensor, int thread) {
+                            image::preprocess(decode(photos[index], preparation.decode), preparation.preprocess, tensor,
+                                              scratch[static_cast<std::size_t>(thread)]);
+                          });
+  while (const image::PhotoQueue::Photo* photo = queue.next()) {
     const bool whole = photo->error.empty();
     take(photo->index, whole ? std::span<const float>(photo->tensor) : std::span<const float>(), photo->error);
   }
 }
 
 void run_photos(Session& session, std::span<const Photo> photos, const std::function<void(const PhotoLogits&)>& take) {
+  run_photos(
+      session, photos.size(), [&](std::size_t photo) { return decode(photos[photo], session.preparation.decode); },
+      take);
+}
+
+void run_photos(Session& session, std::size_t count, const std::function<image::Image(std::size_t photo)>& decode,
+                const std::function<void(const PhotoLogits&)>& take) {
   const int threads = session.engine.pool().size();
   const std::size_t size = session.preparation.tensor_size();
   const auto classes = static_cast<std::size_t>(session.engine.config().classes);
-  PhotoQueue queue(photos.size(), size, queue_capacity(session.batch, threads), threads,
-                   [&](std::size_t index, std::span<float> tensor, image::PreprocessScratch& scratch) {
-                     prepare(photos[index], session.preparation, tensor, scratch);
-                   });
-  const std::size_t batch = std::min(static_cast<std::size_t>(session.batch), photos.size());
+  std::vector<image::PreprocessScratch> scratch(static_cast<std::size_t>(threads));
+  image::PhotoQueue queue(count, size, queue_capacity(session.batch, threads), threads,
+                          [&](std::size_t index, std::span<float> tensor, int thread) {
+                            image::preprocess(decode(index), session.preparation.preprocess, tensor,
+                                              scratch[static_cast<std::size_t>(thread)]);
+                          });
+  const std::size_t batch = std::min(static_cast<std::size_t>(session.batch), count);
   std::vector<float> tensors(batch * size);
   std::vector<std::pair<std::size_t, std::string>> waiting;  // photos of this batch, broken ones between them
   std::size_t whole = 0;
@@ -108,7 +114,7 @@ void run_photos(Session& session, std::span<const Photo> photos, const std::func
     waiting.clear();
     whole = 0;
   };
-  while (const PhotoQueue::Photo* photo = queue.next()) {
+  while (const image::PhotoQueue::Photo* photo = queue.next()) {
     waiting.emplace_back(photo->index, photo->error);
     if (photo->error.empty()) {
       std::copy(photo->tensor.begin(), photo->tensor.end(),

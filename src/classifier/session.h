@@ -24,9 +24,8 @@ struct Preparation {
   }
 };
 
-/// Decodes `photo` and writes its tensor, height x width x 3, into `tensor`. Throws `Error`.
-void prepare(const Photo& photo, const Preparation& preparation, std::span<float> tensor,
-             image::PreprocessScratch& scratch);
+/// The picture of `photo`. Throws `Error`.
+image::Image decode(const Photo& photo, const image::DecodeOptions& options);
 
 /// How the options want a model file to be loaded. Throws `Error` on a window mode that there isn't.
 weights::LoadOptions load_options_of(const ClassifierOptions& options);
@@ -59,6 +58,9 @@ struct PhotoLogits {
 /// thread. Decoding goes on beside computing, a bounded number of photos ahead. Results depend on neither threads nor
 /// batch. An exception of `take` ends it and comes out.
 void run_photos(Session& session, std::span<const Photo> photos, const std::function<void(const PhotoLogits&)>& take);
+/// The same of photos 0..count-1, wherever they lie: `decode` gives the picture of one, on any thread, or throws.
+void run_photos(Session& session, std::size_t count, const std::function<image::Image(std::size_t photo)>& decode,
+                const std::function<void(const PhotoLogits&)>& take);
 
 /// Takes photos through decoding and preprocessing alone; `tensor` is empty where there is an `error`.
 void prepare_photos(

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "classifier/photo_queue.h"
+#include "image/photo_queue.h"
 
 #include <unistd.h>
 
@@ -10,7 +10,7 @@
 
 #include "tensor/error.h"
 
-namespace gcvit::classifier {
+namespace gcvit::image {
 namespace {
 
 /// Added to the threads' nice value.
@@ -25,10 +25,11 @@ PhotoQueue::PhotoQueue(std::size_t count, std::size_t tensor_size, std::size_t c
   for (Slot& slot : slots_) slot.photo.tensor.resize(tensor_size);
   const std::size_t wanted = std::min(static_cast<std::size_t>(std::max(threads, 1)), slots_.size());
   try {
-    for (std::size_t i = 0; i < wanted && i < count; ++i) threads_.emplace_back([this] { work(); });
+    for (std::size_t i = 0; i < wanted && i < count; ++i)
+      threads_.emplace_back([this, i] { work(static_cast<int>(i)); });
   } catch (const std::system_error& error) {
     shut_down();
-    fail("[classifier] can't start {} threads that decode: {}", wanted, error.what());
+    fail("[image] can't start {} threads that decode: {}", wanted, error.what());
   }
 }
 
@@ -43,10 +44,9 @@ void PhotoQueue::shut_down() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-void PhotoQueue::work() {
+void PhotoQueue::work(int thread) {
   // On Linux a thread's own value.
   static_cast<void>(nice(kLowerPriority));
-  image::PreprocessScratch scratch;
   while (true) {
     Slot* slot = nullptr;
     {
@@ -59,7 +59,7 @@ void PhotoQueue::work() {
     Photo& photo = slot->photo;
     photo.error.clear();
     try {
-      prepare_(photo.index, photo.tensor, scratch);
+      prepare_(photo.index, photo.tensor, thread);
     } catch (const std::bad_alloc&) {
       photo.error = "[image] not enough memory for it";
     } catch (const std::exception& error) {
@@ -91,4 +91,4 @@ const PhotoQueue::Photo* PhotoQueue::next() {
   return &slot_of(released_).photo;
 }
 
-}  // namespace gcvit::classifier
+}  // namespace gcvit::image

@@ -11,16 +11,15 @@
 #include <thread>
 #include <vector>
 
-#include "image/preprocess.h"
-
-namespace gcvit::classifier {
+namespace gcvit::image {
 
 /// Tensors made of photos on threads beside the ones that compute, handed out in order. At most `capacity` tensors wait,
 /// so memory doesn't grow with the number of photos.
 class PhotoQueue {
  public:
-  /// Makes photo `index`'s tensor; runs on any of the queue's threads. An `Error` spoils that photo alone.
-  using Prepare = std::function<void(std::size_t index, std::span<float> tensor, image::PreprocessScratch& scratch)>;
+  /// Makes photo `index`'s tensor, on the queue's thread `thread` (from 0): scratch memory is kept by it. An `Error`
+  /// spoils that photo alone.
+  using Prepare = std::function<void(std::size_t index, std::span<float> tensor, int thread)>;
 
   /// Photos 0..count-1, tensors of `tensor_size` floats, `threads` threads at lower priority (they live in the gaps
   /// that computing leaves).
@@ -45,7 +44,7 @@ class PhotoQueue {
     bool ready = false;
   };
 
-  void work();
+  void work(int thread);
   void shut_down();
   Slot& slot_of(std::size_t index) { return slots_[index % slots_.size()]; }
 
@@ -62,4 +61,4 @@ class PhotoQueue {
   std::vector<std::thread> threads_;
 };
 
-}  // namespace gcvit::classifier
+}  // namespace gcvit::image

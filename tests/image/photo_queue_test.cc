@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "classifier/photo_queue.h"
+#include "image/photo_queue.h"
 
 #include <gtest/gtest.h>
 
@@ -9,11 +9,11 @@
 
 #include "tensor/error.h"
 
-namespace gcvit::classifier {
+namespace gcvit::image {
 namespace {
 
 /// Every fifth photo is broken; the others' tensors are full of their index.
-void prepare(std::size_t index, std::span<float> tensor, image::PreprocessScratch&) {
+void prepare(std::size_t index, std::span<float> tensor, int) {
   if (index % 5 == 3) fail("[test] photo {}", index);
   std::fill(tensor.begin(), tensor.end(), static_cast<float>(index));
 }
@@ -47,7 +47,7 @@ TEST(PhotoQueue, MayBeLeftBeforeItsEnd) {
 
 TEST(PhotoQueue, RunsNoFurtherAheadThanItsCapacity) {
   std::atomic<std::size_t> begun = 0;
-  PhotoQueue queue(1000, 1, 6, 3, [&](std::size_t, std::span<float>, image::PreprocessScratch&) { ++begun; });
+  PhotoQueue queue(1000, 1, 6, 3, [&](std::size_t, std::span<float>, int) { ++begun; });
   for (std::size_t taken = 1; taken <= 200; ++taken) {
     ASSERT_NE(queue.next(), nullptr);
     EXPECT_LE(begun.load(), taken - 1 + 6);
@@ -55,7 +55,7 @@ TEST(PhotoQueue, RunsNoFurtherAheadThanItsCapacity) {
 }
 
 TEST(PhotoQueue, APhotoTooLargeForMemorySpoilsItselfAlone) {
-  PhotoQueue queue(2, 1, 2, 1, [](std::size_t index, std::span<float>, image::PreprocessScratch&) {
+  PhotoQueue queue(2, 1, 2, 1, [](std::size_t index, std::span<float>, int) {
     if (index == 0) throw std::bad_alloc();
   });
   EXPECT_NE(queue.next()->error.find("not enough memory"), std::string::npos);
@@ -63,4 +63,4 @@ TEST(PhotoQueue, APhotoTooLargeForMemorySpoilsItselfAlone) {
 }
 
 }  // namespace
-}  // namespace gcvit::classifier
+}  // namespace gcvit::image
