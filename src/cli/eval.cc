@@ -19,7 +19,7 @@ constexpr std::size_t kShownConfusions = 20;
 
 struct Options {
   ModelArguments arguments;
-  std::string folder;
+  std::string data;
   std::string list;
   bool json = false;
 };
@@ -120,12 +120,12 @@ std::string to_text(const evaluate::Evaluation& evaluation, const Labels& labels
 
 int run(const Options& options) {
   classifier::Session session(options.arguments.model_file(), options.arguments.classifier_options());
-  data::ImageFolder folder = evaluate::read_labelled_photos(session, options.folder);
-  if (!options.list.empty()) data::restrict_to_list(folder, options.list);
-  for (const std::string& sentence : folder.notices) notice("[data] " + sentence);
+  data::PhotoSet photos = evaluate::read_labelled_photos(session, options.data);
+  if (!options.list.empty()) data::restrict_to_list(photos, options.list);
+  for (const std::string& sentence : photos.notices) notice("[data] " + sentence);
 
-  Progress progress(folder.photos.size());
-  const evaluate::Evaluation evaluation = evaluate::evaluate(session, folder, [&](std::string_view error) {
+  Progress progress(photos.samples.size());
+  const evaluate::Evaluation evaluation = evaluate::evaluate(session, photos, [&](std::string_view error) {
     if (!error.empty()) {
       progress.clear();
       notice(error);
@@ -145,10 +145,10 @@ int run(const Options& options) {
 
 Command add_eval(CLI::App& program) {
   CLI::App* app =
-      program.add_subcommand("eval", "Measure a model on labelled photos, a folder with one of its own for each class");
+      program.add_subcommand("eval", "Measure a model on labelled photos: class folders, a CSV list or shards");
   const auto options = std::make_shared<Options>();
   options->arguments.add_model(*app);
-  app->add_option("folder", options->folder, "The folder")->required()->type_name("DATA");
+  app->add_option("data", options->data, "The photos")->required()->type_name("DATA");
   app->add_option("--list", options->list, "Only the photos that this file names, a path below the folder a line")
       ->type_name("FILE");
   add_json(*app, options->json);

@@ -7,6 +7,9 @@
 
 namespace gcvit::data {
 
+/// The text with its ASCII letters in lower case.
+std::string lower_case(std::string_view text);
+
 /// True for names that end in .jpg, .jpeg, .png or .webp, in whatever case, and don't begin with a dot.
 bool is_photo_name(std::string_view name);
 

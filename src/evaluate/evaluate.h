@@ -6,7 +6,7 @@
 #include <string>
 
 #include "classifier/session.h"
-#include "data/image_folder.h"
+#include "data/photo_set.h"
 #include "evaluate/metrics.h"
 
 namespace gcvit::evaluate {
@@ -16,12 +16,13 @@ struct Evaluation {
   std::int64_t skipped = 0;  ///< photos that could not be read
 };
 
-/// Reads `root` with the names of the session's classes, or their WordNet ids where they are ImageNet's.
-data::ImageFolder read_labelled_photos(const classifier::Session& session, const std::string& root);
+/// Opens the photos at `path` with the names of the session's classes, or their WordNet ids where they are ImageNet's;
+/// of those that say which photos validate, only these.
+data::PhotoSet read_labelled_photos(const classifier::Session& session, const std::string& path);
 
-/// Every photo of `folder` through the model. `progress` is called after each, with the photo's error or an empty text.
+/// Every photo of `photos` through the model. `progress` is called after each, with the photo's error or an empty text.
 /// Memory doesn't grow with their number; the outcome doesn't depend on threads or batch.
-Evaluation evaluate(classifier::Session& session, const data::ImageFolder& folder,
+Evaluation evaluate(classifier::Session& session, const data::PhotoSet& photos,
                     const std::function<void(std::string_view error)>& progress);
 
 }  // namespace gcvit::evaluate

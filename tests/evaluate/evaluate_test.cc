@@ -39,8 +39,8 @@ TEST(Evaluate, CountsWhatTheModelSaysForAnyThreadsAndBatch) {
   std::vector<double> losses;
   for (const auto& [threads, batch] : {std::pair{1, 1}, {2, 8}, {3, 64}}) {
     classifier::Session session(file, {.threads = threads, .batch = batch});
-    const data::ImageFolder photos = read_labelled_photos(session, root);
-    ASSERT_EQ(photos.photos.size(), 32u);
+    const data::PhotoSet photos = read_labelled_photos(session, root);
+    ASSERT_EQ(photos.samples.size(), 32u);
     std::size_t steps = 0;
     std::size_t complaints = 0;
     const Evaluation evaluation = evaluate(session, photos, [&](std::string_view error) {

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/augment.h"
+#include "data/photo_set.h"
+
+namespace gcvit::data {
+
+/// A photo that can't be decoded, and why.
+struct SkippedSample {
+  std::size_t sample = 0;
+  std::string error;
+};
+
+/// Photos ready for the model. `B` of them: fewer than asked for at the end of the order alone.
+struct Batch {
+  std::vector<std::size_t> samples;  ///< B indices into the set
+  std::vector<std::int32_t> labels;  ///< B
+  std::vector<float> images;  ///< B x height x width x 3, normalised
+  std::size_t next_position = 0;  ///< where in the order the batch after it begins: `start` of a loader that goes on
+  std::vector<SkippedSample> skipped;  ///< what broken photos it met on its way; the next good ones took their places
+};
+
+struct LoaderConfig {
+  AugmentConfig augment;
+  /// A view depends on (seed, epoch, sample) alone.
+  std::uint64_t seed = 0;
+  std::uint64_t epoch = 0;
+  std::size_t batch = 32;
+  int threads = 1;  ///< that decode, at lower priority
+  std::size_t ahead = 2;  ///< batches that may wait: memory is bounded by them
+  bool strict = false;  ///< a broken photo is an error
+};
+
+/// Walks an order of samples in batches, decoded and augmented by threads beside the ones that compute. Batches depend
+/// on the files, the order and the config, never on threads.
+class BatchLoader {
+ public:
+  /// `order`: indices into `set`, which must outlive the loader; begins at `order[start]`.
+  BatchLoader(const PhotoSet& set, std::vector<std::size_t> order, std::size_t start, LoaderConfig config);
+  ~BatchLoader();
+  BatchLoader(const BatchLoader&) = delete;
+  BatchLoader& operator=(const BatchLoader&) = delete;
+
+  /// The next batch into `batch`, whose memory is used again. False when no photo is left; `batch.skipped` then names
+  /// broken ones at the end. Throws `Error` for a broken photo when `strict`.
+  bool next(Batch& batch);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace gcvit::data

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "data/photo_set.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <set>
+#include <string_view>
+#include <system_error>
+
+#include "data/listing.h"
+#include "data/sources.h"
+#include "tensor/error.h"
+
+namespace gcvit::data {
+namespace {
+
+constexpr std::int32_t kAmbiguous = -1;
+/// More outputs than any head has: an index that a list claims makes as many names.
+constexpr std::int32_t kMaxClasses = 1'000'000;
+
+/// Two names are one when they differ in nothing but the case of ASCII letters and `_` for a space.
+std::string canonical(std::string_view name) {
+  std::string result = lower_case(name);
+  for (char& letter : result) {
+    if (letter == '_') letter = ' ';
+  }
+  return result;
+}
+
+/// From a class's canonical name to its index.
+std::map<std::string, std::int32_t> class_of_name(std::span<const std::string> class_names,
+                                                  std::span<const std::string> wordnet_ids) {
+  std::map<std::string, std::int32_t> classes;
+  for (const std::span<const std::string> names : {class_names, wordnet_ids}) {
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      const auto label = static_cast<std::int32_t>(i);
+      const auto [entry, added] = classes.emplace(canonical(names[i]), label);
+      if (!added && entry->second != label) entry->second = kAmbiguous;
+    }
+  }
+  return classes;
+}
+
+/// The model's class of each of the set's.
+std::vector<std::int32_t> matching_classes(PhotoSet& set, std::span<const std::string> class_names,
+                                           std::span<const std::string> wordnet_ids) {
+  std::vector<std::int32_t> labels;
+  std::optional<std::string> stranger;
+  if (!set.numbered) {
+    const std::map<std::string, std::int32_t> classes = class_of_name(class_names, wordnet_ids);
+    for (const std::string& name : set.classes) {
+      const auto found = classes.find(canonical(name));
+      if (found == classes.end()) {
+        if (!stranger) stranger = name;
+        continue;
+      }
+      if (found->second == kAmbiguous) {
+        fail("[data] {}: class \"{}\": two classes of the model have that name; name it by its WordNet id", set.root,
+             name);
+      }
+      labels.push_back(found->second);
+    }
+    if (!stranger) return labels;
+    if (!labels.empty()) {
+      fail("[data] {}: class \"{}\": expected a class of the model, as {} others are, found no such class", set.root,
+           *stranger, labels.size());
+    }
+  }
+  if (set.classes.size() > class_names.size()) {
+    fail("[data] {}: expected at most {} classes, as the model has, found {}", set.root, class_names.size(),
+         set.classes.size());
+  }
+  if (!set.numbered) {
+    set.notices.push_back(
+        fmt::format("{}: no class has the name of one of the model's: classes are taken as 0 to {} by their order, "
+                    "\"{}\" as \"{}\"",
+                    set.root, set.classes.size() - 1, set.classes.front(), class_names.front()));
+  }
+  for (std::size_t i = 0; i < set.classes.size(); ++i) labels.push_back(static_cast<std::int32_t>(i));
+  return labels;
+}
+
+/// An open file that closes itself.
+class File {
+ public:
+  explicit File(const std::string& path) : number_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
+  ~File() {
+    if (number_ >= 0) ::close(number_);
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  int number() const { return number_; }
+
+ private:
+  int number_;
+};
+
+}  // namespace
+
+PhotoSet open_photo_set(const std::string& path) {
+  if (lower_case(path).ends_with(".csv")) return read_csv_list(path);
+  return read_class_folders(path);
+}
+
+void label_samples(PhotoSet& set, std::span<const std::string> labels) {
+  std::vector<std::int32_t> indices;
+  for (const std::string& label : labels) {
+    std::int32_t index = 0;
+    const auto [end, error] = std::from_chars(label.data(), label.data() + label.size(), index);
+    if (error != std::errc() || end != label.data() + label.size() || index < 0) break;
+    indices.push_back(index);
+  }
+  set.numbered = indices.size() == labels.size();
+  if (set.numbered) {
+    const auto largest = std::max_element(indices.begin(), indices.end());
+    if (*largest >= kMaxClasses) {
+      fail("[data] {}: photo \"{}\": expected a label below {}, found {}", set.root,
+           set.samples[static_cast<std::size_t>(largest - indices.begin())].name, kMaxClasses, *largest);
+    }
+    for (std::int32_t i = 0; i <= *largest; ++i) set.classes.push_back(std::to_string(i));
+  } else {
+    const std::set<std::string> names(labels.begin(), labels.end());
+    set.classes.assign(names.begin(), names.end());
+    indices.clear();
+    for (const std::string& label : labels) {
+      const auto place = std::lower_bound(set.classes.begin(), set.classes.end(), label);
+      indices.push_back(static_cast<std::int32_t>(place - set.classes.begin()));
+    }
+  }
+  for (std::size_t i = 0; i < set.samples.size(); ++i) set.samples[i].label = indices[i];
+  for (std::size_t i = 0; i < set.classes.size(); ++i) set.present.push_back(static_cast<std::int32_t>(i));
+}
+
+void adopt_classes(PhotoSet& set, std::span<const std::string> class_names, std::span<const std::string> wordnet_ids) {
+  const std::vector<std::int32_t> labels = matching_classes(set, class_names, wordnet_ids);
+  for (Sample& sample : set.samples) sample.label = labels[static_cast<std::size_t>(sample.label)];
+  for (std::int32_t& label : set.present) label = labels[static_cast<std::size_t>(label)];
+  set.classes.assign(class_names.begin(), class_names.end());
+}
+
+namespace {
+
+/// Keeps the samples for which `wanted` holds.
+template <typename Wanted>
+void keep(PhotoSet& set, const Wanted& wanted) {
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < set.samples.size(); ++i) {
+    if (!wanted(i)) continue;
+    if (kept != i) {
+      set.samples[kept] = std::move(set.samples[i]);
+      if (!set.validates.empty()) set.validates[kept] = set.validates[i];
+    }
+    ++kept;
+  }
+  set.samples.resize(kept);
+  if (!set.validates.empty()) set.validates.resize(kept);
+}
+
+}  // namespace
+
+void restrict_to_list(PhotoSet& set, const std::string& list_file) {
+  std::set<std::string> wanted;
+  for (std::string& line : read_lines(list_file)) wanted.insert(std::move(line));
+  if (wanted.empty()) fail("[data] {}: expected a path a line, found none", list_file);
+  std::set<std::string> missing = wanted;
+  keep(set, [&](std::size_t i) {
+    missing.erase(set.samples[i].name);
+    return wanted.contains(set.samples[i].name);
+  });
+  if (!missing.empty()) {
+    fail("[data] {}: \"{}\": expected a photo of {}, found none ({} such lines)", list_file, *missing.begin(), set.root,
+         missing.size());
+  }
+}
+
+void restrict_to_validation(PhotoSet& set) {
+  if (set.validates.empty()) return;
+  const std::size_t all = set.samples.size();
+  keep(set, [&](std::size_t i) { return static_cast<bool>(set.validates[i]); });
+  set.validates.clear();
+  set.notices.push_back(
+      fmt::format("{}: of {} photos the {} that validate are taken", set.root, all, set.samples.size()));
+}
+
+std::string describe(const Sample& sample) {
+  return sample.size == 0 ? sample.file : fmt::format("{}: \"{}\"", sample.file, sample.name);
+}
+
+std::vector<std::byte> read_sample(const Sample& sample) {
+  const auto refuse = [&](const std::string& found) {
+    fail("[data] {}: expected a readable photo, found: {}", describe(sample), found);
+  };
+  const auto reason = [] { return std::generic_category().message(errno); };
+  const File file(sample.file);
+  if (file.number() < 0) refuse(reason());
+  std::uint64_t size = sample.size;
+  if (size == 0) {
+    struct stat status{};
+    if (::fstat(file.number(), &status) != 0) refuse(reason());
+    if (!S_ISREG(status.st_mode)) refuse("no regular file");
+    size = static_cast<std::uint64_t>(status.st_size);
+  }
+  if (size > kMaxPhotoBytes) refuse(fmt::format("{} bytes, more than 1 GiB", size));
+  std::vector<std::byte> bytes(static_cast<std::size_t>(size));
+  for (std::size_t done = 0; done < bytes.size();) {
+    const ssize_t count =
+        ::pread(file.number(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(sample.offset + done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) refuse(reason());
+    if (count == 0) refuse(fmt::format("an end after {} of {} bytes", done, bytes.size()));
+    done += static_cast<std::size_t>(count);
+  }
+  return bytes;
+}
+
+image::Image decode_sample(const Sample& sample, const image::DecodeOptions& options) {
+  return image::decode(read_sample(sample), describe(sample), options);
+}
+
+}  // namespace gcvit::data

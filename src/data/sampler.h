@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// The order in which an epoch walks its photos, and the random numbers of everything around it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "tensor/random.h"
+
+namespace gcvit::data {
+
+/// What random numbers are for. Each purpose, and each pair of numbers with it, has a stream of its own.
+enum class Purpose : std::uint32_t { kOrder = 1, kSplit, kView, kMix, kDropPath, kWeights };
+
+/// The numbers for `purpose` at (first, second), for example a step and a sample.
+Random random_for(std::uint64_t seed, Purpose purpose, std::uint64_t first = 0, std::uint64_t second = 0);
+
+/// Shuffles in place; each order is equally likely.
+void shuffle(std::span<std::size_t> items, Random& random);
+
+/// `samples` as epoch `epoch` walks them: an order that (seed, epoch) decides, or as they are unless `shuffled`.
+std::vector<std::size_t> epoch_order(std::span<const std::size_t> samples, std::uint64_t seed, std::uint64_t epoch,
+                                     bool shuffled);
+
+}  // namespace gcvit::data

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "data/photo_set.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "tests/weights/test_files.h"
+
+namespace gcvit::data {
+namespace {
+
+using weights::error_of;
+using weights::TemporaryFolder;
+using weights::write_text;
+using Names = std::vector<std::string>;
+
+/// A folder with these (empty) files in it.
+struct Files : TemporaryFolder {
+  explicit Files(const Names& names) {
+    for (const std::string& name : names) {
+      const std::filesystem::path path = *this / name;
+      std::filesystem::create_directories(path.parent_path());
+      if (!name.ends_with('/')) write_text(path.string(), "");
+    }
+  }
+  std::string root() const { return *this / ""; }
+};
+
+std::string shown(const PhotoSet& set) {
+  std::string text;
+  for (const Sample& sample : set.samples) text += sample.name + "=" + std::to_string(sample.label) + " ";
+  return text;
+}
+
+/// The photos with the classes of a model.
+PhotoSet open_for(const std::string& path, const Names& classes, const Names& wordnet_ids = {}) {
+  PhotoSet set = open_photo_set(path);
+  adopt_classes(set, classes, wordnet_ids);
+  return set;
+}
+
+TEST(PhotoSet, FoldersAreTheClassesTheyAreNamedAfter) {
+  const Files files(
+      {"Egyptian cat/b.JPG", "Egyptian cat/a.png", "ROSE/x.webp", "tulip/deep/y.jpeg", "tulip/notes.txt"});
+  const PhotoSet folder = open_for(files.root(), Names{"rose", "tulip", "daisy", "egyptian_cat"});
+  EXPECT_EQ(shown(folder), "Egyptian cat/a.png=3 Egyptian cat/b.JPG=3 ROSE/x.webp=0 tulip/deep/y.jpeg=1 ");
+  EXPECT_TRUE(folder.notices.empty());
+}
+
+TEST(PhotoSet, WordNetIdsAreNamesToo) {
+  const Files files({"n02/1.jpg", "n01/1.jpg"});
+  const PhotoSet folder = open_for(files.root(), Names{"crane", "tench", "crane"}, Names{"n03", "n01", "n02"});
+  EXPECT_EQ(shown(folder), "n01/1.jpg=1 n02/1.jpg=2 ");
+}
+
+TEST(PhotoSet, ANameOfTwoClassesIsRefused) {
+  const Files files({"crane/1.jpg", "tench/1.jpg"});
+  EXPECT_NE(error_of([&] {
+              open_for(files.root(), Names{"crane", "tench", "crane"}, Names{"n03", "n01", "n02"});
+            }).find("class \"crane\": two classes of the model have that name; name it by its WordNet id"),
+            std::string::npos);
+}
+
+TEST(PhotoSet, SortedFoldersAreClassesWhenNoneHasAName) {
+  const Files files({"b/1.jpg", "a/1.jpg", "c/"});
+  const PhotoSet folder = open_for(files.root(), Names{"x", "y", "z", "w"});
+  EXPECT_EQ(shown(folder), "a/1.jpg=0 b/1.jpg=1 ");
+  ASSERT_EQ(folder.notices.size(), 1u);
+  EXPECT_NE(folder.notices[0].find("classes are taken as 0 to 2 by their order, \"a\" as \"x\""), std::string::npos)
+      << folder.notices[0];
+}
+
+TEST(PhotoSet, AFolderThatMatchesNothingBesideOthersThatDoIsRefused) {
+  const Files files({"rose/1.jpg", "weeds/1.jpg"});
+  EXPECT_NE(error_of([&] {
+              open_for(files.root(), Names{"rose", "tulip"});
+            }).find("class \"weeds\": expected a class of the model, as 1 others are"),
+            std::string::npos);
+}
+
+TEST(PhotoSet, MoreFoldersThanClassesAreRefused) {
+  const Files files({"a/1.jpg", "b/1.jpg", "c/1.jpg"});
+  EXPECT_NE(error_of([&] {
+              open_for(files.root(), Names{"x", "y"});
+            }).find("expected at most 2 classes, as the model has, found 3"),
+            std::string::npos);
+}
+
+TEST(PhotoSet, PhotosBesideTheFoldersAreLeftOutAloud) {
+  const Files files({"rose/1.jpg", "stray.jpg", "readme.txt"});
+  const PhotoSet folder = open_for(files.root(), Names{"rose"});
+  EXPECT_EQ(shown(folder), "rose/1.jpg=0 ");
+  ASSERT_EQ(folder.notices.size(), 1u);
+  EXPECT_NE(folder.notices[0].find("1 photos beside the class folders"), std::string::npos);
+}
+
+TEST(PhotoSet, NothingToReadIsAnError) {
+  const Files flat({"1.jpg"});
+  const Files empty({"rose/notes.txt"});
+  EXPECT_NE(error_of([&] { open_for(flat.root(), Names{"rose"}); }).find("a folder for each class"), std::string::npos);
+  EXPECT_NE(error_of([&] { open_for(empty.root(), Names{"rose"}); }).find("expected photos"), std::string::npos);
+  EXPECT_NE(error_of([&] { open_for(empty / "none", Names{"rose"}); }).find("found nothing"), std::string::npos);
+}
+
+TEST(PhotoSet, AListKeepsWhatItNames) {
+  const Files files({"rose/1.jpg", "rose/2.jpg", "tulip/3.jpg"});
+  const Names classes{"rose", "tulip"};
+  write_text(files / "list.txt", "tulip/3.jpg\r\nrose/2.jpg\n");
+  PhotoSet folder = open_for(files.root(), classes);
+  restrict_to_list(folder, files / "list.txt");
+  EXPECT_EQ(shown(folder), "rose/2.jpg=0 tulip/3.jpg=1 ");
+
+  write_text(files / "wrong.txt", "rose/1.jpg\nrose/9.jpg\n");
+  PhotoSet again = open_for(files.root(), classes);
+  EXPECT_NE(error_of([&] { restrict_to_list(again, files / "wrong.txt"); }).find("\"rose/9.jpg\""), std::string::npos);
+  write_text(files / "blank.txt", "\n");
+  EXPECT_NE(error_of([&] { restrict_to_list(again, files / "blank.txt"); }).find("found none"), std::string::npos);
+}
+
+TEST(PhotoSet, ItsOwnClassesAreTheSortedFolders) {
+  const Files files({"b/1.jpg", "a/1.jpg", "c/"});
+  const PhotoSet set = open_photo_set(files.root());
+  EXPECT_EQ(shown(set), "a/1.jpg=0 b/1.jpg=1 ");
+  EXPECT_EQ(set.classes, (Names{"a", "b", "c"}));
+  EXPECT_EQ(set.present, (std::vector<std::int32_t>{0, 1, 2}));
+  EXPECT_FALSE(set.numbered);
+  EXPECT_TRUE(set.validates.empty());
+  EXPECT_EQ(set.samples[0].file, (files / "a/1.jpg"));
+}
+
+TEST(PhotoSet, TrainAndValFoldersAreSides) {
+  const Files files({"train/b/1.jpg", "train/a/2.jpg", "val/a/3.jpg", "val/c/4.jpg", "test/a/5.jpg"});
+  PhotoSet set = open_photo_set(files.root());
+  EXPECT_EQ(shown(set), "train/a/2.jpg=0 train/b/1.jpg=1 val/a/3.jpg=0 val/c/4.jpg=2 ");
+  EXPECT_EQ(set.validates, (std::vector<bool>{false, false, true, true}));
+  ASSERT_EQ(set.notices.size(), 1u);
+  EXPECT_NE(set.notices[0].find("the photos in test are left out"), std::string::npos);
+  restrict_to_validation(set);
+  EXPECT_EQ(shown(set), "val/a/3.jpg=0 val/c/4.jpg=2 ");
+  EXPECT_TRUE(set.validates.empty());
+}
+
+TEST(PhotoSet, ATestFolderValidatesWhenThereIsNoOther) {
+  const Files files({"train/b/1.jpg", "test/b/5.jpg"});
+  const PhotoSet set = open_photo_set(files.root());
+  EXPECT_EQ(set.validates, (std::vector<bool>{false, true}));
+  EXPECT_EQ(set.notices.size(), 1u);
+}
+
+TEST(PhotoSet, ClassesMayBeCalledTrainAndTest) {
+  const Files files({"train/1.jpg", "test/2.jpg"});
+  EXPECT_EQ(shown(open_photo_set(files.root())), "test/2.jpg=0 train/1.jpg=1 ");
+  const Files more({"train/a/1.jpg", "val/a/2.jpg", "plane/3.jpg"});
+  EXPECT_EQ(open_photo_set(more.root()).classes, (Names{"plane", "train", "val"}));
+}
+
+TEST(PhotoSet, ASampleIsReadWhereItLies) {
+  const Files files({"rose/1.jpg"});
+  write_text(files / "shard", "0123456789");
+  const auto text = [](const std::vector<std::byte>& bytes) {
+    return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  };
+  EXPECT_EQ(text(read_sample({"x", 0, files / "shard", 3, 4})), "3456");
+  EXPECT_EQ(text(read_sample({"x", 0, files / "shard"})), "0123456789");
+  EXPECT_EQ(text(read_sample({"x", 0, files / "rose/1.jpg"})), "");
+  EXPECT_NE(error_of([&] {
+              read_sample({"x.jpg", 0, files / "shard", 8, 4});
+            }).find("shard: \"x.jpg\": expected a readable photo, found: an end after 2 of 4 bytes"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] { read_sample({"x", 0, files / "none"}); }).find("No such file"), std::string::npos);
+  EXPECT_NE(error_of([&] { read_sample({"x", 0, files / "rose"}); }).find("no regular file"), std::string::npos);
+  EXPECT_NE(error_of([&] { read_sample({"x", 0, files / "shard", 0, std::uint64_t{1} << 40}); }).find("1 GiB"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace gcvit::data
