@@ -16,13 +16,33 @@
 HWY_BEFORE_NAMESPACE();
 namespace gcvit::kernels::HWY_NAMESPACE {
 
-/// Rows n that are summed in registers before C is touched: a packed panel of them fits L1.
-inline constexpr std::int64_t kStretch = 256;
-/// Rows of C that go together: with a stretch of A they fit L2.
-inline constexpr std::int32_t kRowGroup = 192;
+/// Rows n that are summed in registers before C is touched, at most: a line of each and a packed panel fit L1.
+inline constexpr std::int64_t kStretch = 128;
+/// Vectors of columns that go together: a stretch of B packed for them fits L2 and serves all rows of C.
+inline constexpr std::int32_t kGroupPanels = 16;
 
 std::int64_t weight_gradient_scratch_size_impl() {
-  return kStretch * kPanelVectors * static_cast<std::int64_t>(hn::Lanes(FloatTag()));
+  return kStretch * kGroupPanels * kPanelVectors * static_cast<std::int64_t>(hn::Lanes(FloatTag()));
+}
+
+/// Columns [column, column + columns) of `count` rows of B -> panels [count][width], zeros beyond the last column.
+void pack_columns(const float* const* b, std::int64_t count, std::int32_t column, std::int32_t columns,
+                  std::int32_t width, float* packed) {
+  const FloatTag d;
+  const auto lanes = static_cast<std::int32_t>(hn::Lanes(d));
+  const std::int32_t panels = (columns + width - 1) / width;
+  for (std::int64_t n = 0; n < count; ++n) {
+    for (std::int32_t panel = 0; panel < panels; ++panel) {
+      const float* from = b[n] + column + panel * width;
+      float* to = packed + (panel * count + n) * width;
+      const std::int32_t filled = std::min(width, columns - panel * width);
+      if (filled == width) {
+        for (std::int32_t v = 0; v < kPanelVectors; ++v) hn::Store(hn::LoadU(d, from + v * lanes), d, to + v * lanes);
+      } else {
+        std::fill(std::copy_n(from, filled, to), to + width, 0.0f);
+      }
+    }
+  }
 }
 
 /// C[0..kRows)[0..kVectors vectors) += the sum over n of a[n][a_offset + row] * b[n][column].
@@ -80,40 +100,34 @@ void weight_gradient_impl(const WeightGradient& product) {
   const auto lanes = static_cast<std::int32_t>(hn::Lanes(d));
   const std::int32_t width = kPanelVectors * lanes;
   HWY_ALIGN float tail[kTileRows][kPanelVectors * hn::MaxLanes(FloatTag())];
-  for (std::int32_t group = 0; group < product.rows; group += kRowGroup) {
-    const std::int32_t group_rows = std::min(kRowGroup, product.rows - group);
-    for (std::int64_t begin = 0; begin < product.count; begin += kStretch) {
-      const std::int64_t count = std::min(kStretch, product.count - begin);
-      for (std::int32_t column = 0; column < product.columns; column += width) {
-        const std::int32_t columns = std::min(width, product.columns - column);
-        const std::int32_t vectors = columns <= lanes ? 1 : kPanelVectors;
-        for (std::int64_t n = 0; n < count; ++n) {
-          float* packed = product.scratch + n * width;
-          const float* from = product.b[begin + n] + product.first_column + column;
-          if (columns == width) {
-            for (std::int32_t v = 0; v < kPanelVectors; ++v) {
-              hn::Store(hn::LoadU(d, from + v * lanes), d, packed + v * lanes);
-            }
-          } else {
-            std::fill(std::copy_n(from, columns, packed), packed + width, 0.0f);
-          }
-        }
-        for_each_row_block(group_rows, [&](std::int32_t first, std::int32_t rows) HWY_ATTR {
+  constexpr std::int64_t kTailStride = kPanelVectors * static_cast<std::int64_t>(hn::MaxLanes(FloatTag()));
+  const std::int64_t stretches = (product.count + kStretch - 1) / kStretch;
+  for (std::int64_t stretch = 0; stretch < stretches; ++stretch) {
+    const std::int64_t begin = product.count * stretch / stretches;
+    const std::int64_t count = product.count * (stretch + 1) / stretches - begin;
+    for (std::int32_t group = 0; group < product.columns; group += kGroupPanels * width) {
+      const std::int32_t group_columns = std::min(kGroupPanels * width, product.columns - group);
+      const std::int32_t first_column = product.first_column + group;
+      pack_columns(product.b + begin, count, first_column, group_columns, width, product.scratch);
+      for_each_row_block(product.rows, [&](std::int32_t first, std::int32_t rows) HWY_ATTR {
+        const std::int64_t row = product.first_row + first;
+        for (std::int32_t column = 0; column < group_columns; column += width) {
+          const std::int32_t columns = std::min(width, group_columns - column);
+          const std::int32_t vectors = columns <= lanes ? 1 : kPanelVectors;
           const OuterBlock block = vectors == 1 ? outer_block_for<1>(rows) : outer_block_for<kPanelVectors>(rows);
-          const std::int64_t row = product.first_row + group + first;
-          float* c = product.c + row * product.c_stride + product.first_column + column;
+          const float* packed = product.scratch + column * count;
+          float* c = product.c + row * product.c_stride + first_column + column;
           if (columns == vectors * lanes) {
-            block(product.a + begin, row, product.scratch, width, count, c, product.c_stride);
-            return;
+            block(product.a + begin, row, packed, width, count, c, product.c_stride);
+            continue;
           }
           for (std::int32_t r = 0; r < rows; ++r) {
             std::fill(std::copy_n(c + r * product.c_stride, columns, tail[r]), tail[r] + width, 0.0f);
           }
-          constexpr std::int64_t kTailStride = kPanelVectors * static_cast<std::int64_t>(hn::MaxLanes(FloatTag()));
-          block(product.a + begin, row, product.scratch, width, count, tail[0], kTailStride);
+          block(product.a + begin, row, packed, width, count, tail[0], kTailStride);
           for (std::int32_t r = 0; r < rows; ++r) std::copy_n(tail[r], columns, c + r * product.c_stride);
-        });
-      }
+        }
+      });
     }
   }
 }

@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "kernels/rows.h"
+#include "native/half_backward.h"
 #include "native/state.h"
+#include "native/window_grid.h"
 #include "ops/shape.h"
 
 namespace gcvit::native {
@@ -17,29 +19,6 @@ using ops::Shape;
 using ops::Value;
 
 namespace {
-
-/// Addresses of a map's windows.
-struct WindowGrid {
-  WindowGrid(const Shape& map, ops::Window window_size)
-      : shape(map),
-        window(window_size),
-        columns(map.width / window_size.width),
-        per_image(columns * (map.height / window_size.height)) {}
-
-  /// The first float of token `token` of window `index` (counted over all images) in a map of `channels` channels.
-  std::int64_t offset(std::int64_t index, std::int32_t token, std::int64_t channels) const {
-    const std::int64_t image = index / per_image;
-    const std::int64_t within = index % per_image;
-    const std::int64_t y = within / columns * window.height + token / window.width;
-    const std::int64_t x = within % columns * window.width + token % window.width;
-    return (image * shape.positions() + y * shape.width + x) * channels;
-  }
-
-  Shape shape;
-  ops::Window window;
-  std::int64_t columns;
-  std::int64_t per_image;
-};
 
 /// How heads are computed together: groups whose columns are whole panels, one head each where that fits, else all.
 struct HeadGroups {
@@ -200,26 +179,120 @@ struct AttentionBackward {
     if (table_partials != nullptr) {
       std::vector<float> by_head(static_cast<std::size_t>(heads * table_size));
       state.add_partial_sums(table_partials, windows, heads * table_size, by_head.data());
-      float* table = state.gradient_of(bias_table);
-      for (std::int64_t i = 0; i < table_size; ++i) {
-        for (std::int64_t head = 0; head < heads; ++head) {
-          table[i * heads + head] += by_head[static_cast<std::size_t>(head * table_size + i)];
-        }
-      }
+      state.add_table_gradient(bias_table, heads, by_head.data());
     }
-    if (query_node >= 0) {
-      const Value dquery = state.make_value(backend, query.shape());
-      const std::int64_t size = query.shape().size();
-      float* to_query = state.values.data(dquery.id());
-      state.pool.parallel_for(state.batch, [&](std::int64_t image, int) {
-        kernels::sum_positions(to_queries + image * grid.per_image * size, grid.per_image,
-                               static_cast<std::int32_t>(size), 1.0f, to_query + image * size);
-      });
-      state.add_gradient(query_node, dquery);
-    }
+    if (query_node >= 0) state.add_query_gradient(backend, query_node, to_queries, grid.per_image);
     if (qkv_node >= 0) state.add_gradient(qkv_node, dqkv);
   }
 };
+
+AttentionWalk make_walk(NativeBackend::State& state, const Shape& shape, const ops::AttentionHalf& half) {
+  const std::int32_t head_dim = shape.channels / half.heads;
+  return {.grid = WindowGrid(shape, half.window),
+          .groups = HeadGroups(half.heads, head_dim),
+          .tokens = half.window.tokens(),
+          .channels = shape.channels,
+          .heads = half.heads,
+          .head_dim = head_dim,
+          .qkv = &state.parameters.linear(half.qkv),
+          .bias = &state.parameters.bias_table(half.bias_table, half.window),
+          .global_query = half.global_query == nullptr ? nullptr : state.data(*half.global_query)};
+}
+
+/// Images that dropped the branch pass as they are.
+void copy_dropped(const Branch& branch, const float* x, std::int64_t image_size, float* y) {
+  for (const std::int64_t image : branch.dropped) {
+    std::copy_n(x + image * image_size, image_size, y + image * image_size);
+  }
+}
+
+/// The attention half with a window's walk through all of it as one task.
+Value attend_by_windows(NativeBackend& backend, NativeBackend::State& state, const Value& x,
+                        const ops::AttentionHalf& half, const Branch& branch) {
+  const Shape shape = x.shape();
+  const AttentionWalk walk = make_walk(state, shape, half);
+  const std::int32_t tokens = walk.tokens;
+  const std::int64_t channels = shape.channels;
+  const Value y = state.make_value(backend, shape);
+  const kernels::PackedWeights& proj = state.parameters.linear(half.proj);
+  const float* norm_weight = values_of(half.norm.weight);
+  const float* norm_bias = values_of(half.norm.bias);
+  const float* from = state.data(x);
+  float* to = state.values.data(y.id());
+  const std::int64_t window_floats = Scratch::rounded(tokens * channels);
+  const Rows windows = branch.rows(state.batch, walk.grid.per_image);
+  copy_dropped(branch, from, shape.size(), to);
+  state.parallel_for(windows.count(), 2 * window_floats + walk.group_floats(), 4 * tokens + walk.group_pointers(),
+                     [&](std::int64_t index, Scratch& scratch) {
+                       const std::int64_t window = windows.position(index);
+                       float* normalized = scratch.floats(window_floats);
+                       float* attended = scratch.floats(window_floats);
+                       const float** x_rows = scratch.pointers(tokens);
+                       float** y_rows = scratch.mutable_pointers(tokens);
+                       float** normalized_rows = scratch.mutable_pointers(tokens);
+                       float** attended_rows = scratch.mutable_pointers(tokens);
+                       for (std::int32_t t = 0; t < tokens; ++t) {
+                         const std::int64_t offset = walk.grid.offset(window, t, channels);
+                         x_rows[t] = from + offset;
+                         y_rows[t] = to + offset;
+                         normalized_rows[t] = normalized + t * channels;
+                         attended_rows[t] = attended + t * channels;
+                       }
+                       kernels::layer_norm(x_rows, tokens, shape.channels, norm_weight, norm_bias,
+                                           ops::kLayerNormEpsilon, normalized_rows);
+                       for (std::int32_t group = 0; group < walk.groups.count; ++group) {
+                         const Scratch::Mark mark = scratch.mark();
+                         walk.run(window, group, normalized_rows, attended_rows, scratch);
+                         scratch.release(mark);
+                       }
+                       kernels::gemm(proj, {.a = attended_rows, .c = y_rows, .residual = x_rows, .count = tokens},
+                                     {.gamma = branch.factors()}, 0, kernels::panel_count(shape.channels));
+                     });
+  return y;
+}
+
+/// The MLP half with a tile of rows that walks through all of it as one task.
+Value walk_mlp(NativeBackend& backend, NativeBackend::State& state, const Value& x, const ops::MlpHalf& half,
+               const Branch& branch) {
+  const Shape shape = x.shape();
+  const Value y = state.make_value(backend, shape);
+  const kernels::PackedWeights& fc1 = state.parameters.linear(half.fc1);
+  const kernels::PackedWeights& fc2 = state.parameters.linear(half.fc2);
+  const float* norm_weight = values_of(half.norm.weight);
+  const float* norm_bias = values_of(half.norm.bias);
+  const float* from = state.data(x);
+  float* to = state.values.data(y.id());
+  const std::int64_t channels = shape.channels;
+  const std::int64_t hidden = fc1.columns;
+  const Rows kept = branch.rows(state.batch, shape.positions());
+  copy_dropped(branch, from, shape.size(), to);
+  const RowTiles tiles(kept.count(), kTileRows, state.pool.size());
+  state.parallel_for(
+      tiles.size(), Scratch::rounded(tiles.most_rows() * channels) + Scratch::rounded(tiles.most_rows() * hidden),
+      4 * tiles.most_rows(), [&](std::int64_t tile, Scratch& scratch) {
+        const auto rows = static_cast<std::int32_t>(tiles.rows(tile));
+        float* normalized = scratch.floats(rows * channels);
+        float* activated = scratch.floats(rows * hidden);
+        const float** x_rows = scratch.pointers(rows);
+        float** y_rows = scratch.mutable_pointers(rows);
+        float** normalized_rows = scratch.mutable_pointers(rows);
+        float** activated_rows = scratch.mutable_pointers(rows);
+        for (std::int32_t r = 0; r < rows; ++r) {
+          const std::int64_t offset = kept.position(tiles.first(tile) + r) * channels;
+          x_rows[r] = from + offset;
+          y_rows[r] = to + offset;
+          normalized_rows[r] = normalized + r * channels;
+          activated_rows[r] = activated + r * hidden;
+        }
+        kernels::layer_norm(x_rows, rows, shape.channels, norm_weight, norm_bias, ops::kLayerNormEpsilon,
+                            normalized_rows);
+        kernels::gemm(fc1, {.a = normalized_rows, .c = activated_rows, .count = rows},
+                      {.activation = kernels::GemmActivation::kGelu}, 0, kernels::panel_count(fc1.columns));
+        kernels::gemm(fc2, {.a = activated_rows, .c = y_rows, .residual = x_rows, .count = rows},
+                      {.gamma = branch.factors()}, 0, kernels::panel_count(fc2.columns));
+      });
+  return y;
+}
 
 }  // namespace
 
@@ -282,29 +355,39 @@ Value NativeBackend::window_attention(const Value& qkv, const Value* global_quer
 
 Value NativeBackend::attention_half(const Value& x, const ops::AttentionHalf& half) {
   const Shape shape = ops::attention_half_shape(x.shape(), half);
+  const bool whole = ops::whole_windows(shape, half.window) == shape;
   if (state_->tape.recording()) {
-    const bool trains = state_->trains(half.norm) || state_->trains(half.qkv) || state_->trains(half.bias_table) ||
-                        state_->trains(half.proj) || (half.gamma != nullptr && state_->trains(*half.gamma)) ||
-                        (half.global_query != nullptr && state_->needs_gradient(*half.global_query));
+    const bool needs_query = half.global_query != nullptr && state_->needs_gradient(*half.global_query);
+    const bool recorded = state_->trains(half.norm) || state_->trains(half.qkv) || state_->trains(half.bias_table) ||
+                          state_->trains(half.proj) || (half.gamma != nullptr && state_->trains(*half.gamma)) ||
+                          needs_query || state_->needs_gradient(x);
     const Value query = half.global_query == nullptr ? Value() : *half.global_query;
-    return state_->record_half(*this, x, trains, [this, half, query](const Value& input) {
+    if (whole && walks_backward(shape.channels)) {
+      state_->tape.next_branch();
+      Branch branch(state_->tape, half.gamma, half.drop_path, shape.channels, state_->batch);
+      const Value y = attend_by_windows(*this, *state_, x, half, branch);
+      if (recorded) {
+        AttentionHalfBackward backward{.x = x,
+                                       .query = query,
+                                       .half = half,
+                                       .branch = std::move(branch),
+                                       .x_node = state_->needs_gradient(x) ? state_->node(x) : -1,
+                                       .query_node = needs_query ? state_->node(query) : -1};
+        state_->record(y, [this, backward = std::move(backward)](Value gradient) {
+          backward.run(*this, *state_, std::move(gradient));
+        });
+      }
+      return y;
+    }
+    return state_->record_half(*this, x, recorded, [this, half, query](const Value& input) {
       ops::AttentionHalf again = half;
       if (half.global_query != nullptr) again.global_query = &query;
       return Backend::attention_half(input, again);
     });
   }
-  if (ops::whole_windows(shape, half.window) != shape) return Backend::attention_half(x, half);
-  const std::int32_t tokens = half.window.tokens();
-  const std::int32_t head_dim = shape.channels / half.heads;
-  const AttentionWalk walk{.grid = WindowGrid(shape, half.window),
-                           .groups = HeadGroups(half.heads, head_dim),
-                           .tokens = tokens,
-                           .channels = shape.channels,
-                           .heads = half.heads,
-                           .head_dim = head_dim,
-                           .qkv = &state_->parameters.linear(half.qkv),
-                           .bias = &state_->parameters.bias_table(half.bias_table, half.window),
-                           .global_query = half.global_query == nullptr ? nullptr : state_->data(*half.global_query)};
+  if (!whole) return Backend::attention_half(x, half);
+  const AttentionWalk walk = make_walk(*state_, shape, half);
+  const std::int32_t tokens = walk.tokens;
   const std::int64_t windows = state_->batch * walk.grid.per_image;
   const int threads = state_->pool.size();
   const ops::Residual residual{x, half.gamma, half.drop_path};
@@ -330,85 +413,30 @@ Value NativeBackend::attention_half(const Value& x, const ops::AttentionHalf& ha
     return linear(attended, half.proj, {.residual = &residual});
   }
 
-  const Value y = state_->make_value(*this, shape);
-  const kernels::PackedWeights& proj = state_->parameters.linear(half.proj);
-  const float* norm_weight = values_of(half.norm.weight);
-  const float* norm_bias = values_of(half.norm.bias);
-  const float* gamma = half.gamma == nullptr ? nullptr : values_of(*half.gamma);
-  const float* from = state_->data(x);
-  float* to = state_->values.data(y.id());
-  const std::int64_t window_floats = Scratch::rounded(tokens * channels);
-  state_->parallel_for(windows, 2 * window_floats + walk.group_floats(), 4 * tokens + walk.group_pointers(),
-                       [&](std::int64_t window, Scratch& scratch) {
-                         float* normalized = scratch.floats(window_floats);
-                         float* attended = scratch.floats(window_floats);
-                         const float** x_rows = scratch.pointers(tokens);
-                         float** y_rows = scratch.mutable_pointers(tokens);
-                         float** normalized_rows = scratch.mutable_pointers(tokens);
-                         float** attended_rows = scratch.mutable_pointers(tokens);
-                         for (std::int32_t t = 0; t < tokens; ++t) {
-                           const std::int64_t offset = walk.grid.offset(window, t, channels);
-                           x_rows[t] = from + offset;
-                           y_rows[t] = to + offset;
-                           normalized_rows[t] = normalized + t * channels;
-                           attended_rows[t] = attended + t * channels;
-                         }
-                         kernels::layer_norm(x_rows, tokens, shape.channels, norm_weight, norm_bias,
-                                             ops::kLayerNormEpsilon, normalized_rows);
-                         for (std::int32_t group = 0; group < walk.groups.count; ++group) {
-                           const Scratch::Mark mark = scratch.mark();
-                           walk.run(window, group, normalized_rows, attended_rows, scratch);
-                           scratch.release(mark);
-                         }
-                         kernels::gemm(proj, {.a = attended_rows, .c = y_rows, .residual = x_rows, .count = tokens},
-                                       {.gamma = gamma}, 0, kernels::panel_count(shape.channels));
-                       });
-  return y;
+  return attend_by_windows(*this, *state_, x, half, Branch(state_->tape, half.gamma, 0.0f, shape.channels, state_->batch));
 }
 
 Value NativeBackend::mlp_half(const Value& x, const ops::MlpHalf& half) {
   const Shape shape = ops::mlp_half_shape(x.shape(), half);
-  if (state_->tape.recording()) {
-    const bool trains = state_->trains(half.norm) || state_->trains(half.fc1) || state_->trains(half.fc2) ||
-                        (half.gamma != nullptr && state_->trains(*half.gamma));
-    return state_->record_half(*this, x, trains,
+  if (!state_->tape.recording()) {
+    return walk_mlp(*this, *state_, x, half, Branch(state_->tape, half.gamma, 0.0f, shape.channels, state_->batch));
+  }
+  const bool recorded = state_->trains(half.norm) || state_->trains(half.fc1) || state_->trains(half.fc2) ||
+                        (half.gamma != nullptr && state_->trains(*half.gamma)) || state_->needs_gradient(x);
+  if (!walks_backward(shape.channels)) {
+    return state_->record_half(*this, x, recorded,
                                [this, half](const Value& input) { return Backend::mlp_half(input, half); });
   }
-  const Value y = state_->make_value(*this, shape);
-  const kernels::PackedWeights& fc1 = state_->parameters.linear(half.fc1);
-  const kernels::PackedWeights& fc2 = state_->parameters.linear(half.fc2);
-  const float* norm_weight = values_of(half.norm.weight);
-  const float* norm_bias = values_of(half.norm.bias);
-  const float* gamma = half.gamma == nullptr ? nullptr : values_of(*half.gamma);
-  const float* from = state_->data(x);
-  float* to = state_->values.data(y.id());
-  const std::int64_t channels = shape.channels;
-  const std::int64_t hidden = fc1.columns;
-  const RowTiles tiles(state_->batch * shape.positions(), kTileRows, state_->pool.size());
-  state_->parallel_for(
-      tiles.size(), Scratch::rounded(tiles.most_rows() * channels) + Scratch::rounded(tiles.most_rows() * hidden),
-      4 * tiles.most_rows(), [&](std::int64_t tile, Scratch& scratch) {
-        const auto rows = static_cast<std::int32_t>(tiles.rows(tile));
-        float* normalized = scratch.floats(rows * channels);
-        float* activated = scratch.floats(rows * hidden);
-        const float** x_rows = scratch.pointers(rows);
-        float** y_rows = scratch.mutable_pointers(rows);
-        float** normalized_rows = scratch.mutable_pointers(rows);
-        float** activated_rows = scratch.mutable_pointers(rows);
-        for (std::int32_t r = 0; r < rows; ++r) {
-          const std::int64_t offset = (tiles.first(tile) + r) * channels;
-          x_rows[r] = from + offset;
-          y_rows[r] = to + offset;
-          normalized_rows[r] = normalized + r * channels;
-          activated_rows[r] = activated + r * hidden;
-        }
-        kernels::layer_norm(x_rows, rows, shape.channels, norm_weight, norm_bias, ops::kLayerNormEpsilon,
-                            normalized_rows);
-        kernels::gemm(fc1, {.a = normalized_rows, .c = activated_rows, .count = rows},
-                      {.activation = kernels::GemmActivation::kGelu}, 0, kernels::panel_count(fc1.columns));
-        kernels::gemm(fc2, {.a = activated_rows, .c = y_rows, .residual = x_rows, .count = rows}, {.gamma = gamma}, 0,
-                      kernels::panel_count(fc2.columns));
-      });
+  state_->tape.next_branch();
+  Branch branch(state_->tape, half.gamma, half.drop_path, shape.channels, state_->batch);
+  const Value y = walk_mlp(*this, *state_, x, half, branch);
+  if (recorded) {
+    MlpHalfBackward backward{
+        .x = x, .half = half, .branch = std::move(branch), .x_node = state_->needs_gradient(x) ? state_->node(x) : -1};
+    state_->record(y, [this, backward = std::move(backward)](Value gradient) {
+      backward.run(*this, *state_, std::move(gradient));
+    });
+  }
   return y;
 }
 

@@ -36,15 +36,27 @@ class Rows {
 /// What became of one residual branch in a run: which images keep it, and what it is multiplied by there.
 struct Branch {
   std::vector<std::int64_t> kept, dropped;  ///< images; both empty when all keep it
-  std::vector<float> factors;  ///< by channel: gamma times 1 / (1 - drop path); empty when they are all 1
+  float scale = 1.0f;                       ///< 1 / (1 - drop path)
 
-  /// Asks the training run for each image where drop path has a chance.
-  Branch(const Tape& tape, const ops::Residual* residual, std::int32_t batch);
+  /// Asks the training run for each image where drop path has a chance. Allocates nothing in other runs.
+  Branch(const Tape& tape, const ops::Parameter* gamma, float drop_path, std::int32_t channels, std::int32_t batch);
 
+  /// By channel: gamma times the scale; null when they are all 1.
+  const float* factors() const { return scaled_.empty() ? gamma_ : scaled_.data(); }
+  /// Rows of a map that has `positions` of them an image; or other things that an image has so many of.
   Rows rows(std::int64_t batch, std::int64_t positions) const {
     return dropped.empty() ? Rows(batch, positions) : Rows(kept, positions);
   }
-  float scale = 1.0f;  ///< 1 / (1 - drop path)
+
+ private:
+  const float* gamma_ = nullptr;
+  std::vector<float> scaled_;
 };
+
+/// `weight_sums` (null when neither the weight nor gamma is trained) and `bias_sums` are the gradients of the linear layer
+/// that ends a branch, without what the branch is multiplied by: multiplies them by it and adds gamma's gradient, which
+/// is, channel by channel, the sum over positions of dy (x W^T + b), so W times W's gradient and b times b's.
+void finish_branch_gradients(NativeBackend::State& state, const ops::Linear& linear, const ops::Parameter* gamma,
+                             const Branch& branch, float* weight_sums, float* bias_sums);
 
 }  // namespace gcvit::native

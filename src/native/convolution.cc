@@ -29,12 +29,14 @@ void add_parameter_gradients(NativeBackend::State& state, const Value& x, const 
   if (!state.trains(convolution.weight)) return;
 
   const std::int64_t rows = state.batch * shape.height;
-  std::vector<const float*> dy_rows(static_cast<std::size_t>(rows * shape.width));
+  std::vector<const float*>& dy_rows = state.gradient_rows;
+  dy_rows.resize(static_cast<std::size_t>(rows * shape.width));
   for (std::size_t i = 0; i < dy_rows.size(); ++i) dy_rows[i] = dy + static_cast<std::int64_t>(i) * out;
   // As in the forward, only the first column needs copies.
   std::vector<float> borders(static_cast<std::size_t>(rows * 3 * in));
   const std::vector<float> zeros(static_cast<std::size_t>(3 * in));
-  std::vector<const float*> x_rows(dy_rows.size());
+  std::vector<const float*>& x_rows = state.input_rows;
+  x_rows.resize(dy_rows.size());
   std::vector<float> by_pixel(static_cast<std::size_t>(out * 9 * in));
   for (std::int64_t tap = 0; tap < 3; ++tap) {
     for (std::int64_t row = 0; row < rows; ++row) {

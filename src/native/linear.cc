@@ -31,6 +31,36 @@ bool needs_backward(NativeBackend::State& state, const Value& x, const ops::Line
                                   (residual->gamma != nullptr && state.trains(*residual->gamma))));
 }
 
+}  // namespace
+
+void finish_branch_gradients(NativeBackend::State& state, const ops::Linear& linear, const ops::Parameter* gamma,
+                             const Branch& branch, float* weight_sums, float* bias_sums) {
+  const std::int64_t out = linear.weight.dims[0];
+  const std::int64_t in = linear.weight.dims[1];
+  const float* factors = branch.factors();
+  if (factors == nullptr) return;
+  if (gamma != nullptr && state.trains(*gamma)) {
+    const float* weights = values_of(linear.weight);
+    const float* biases = linear.bias ? values_of(*linear.bias) : nullptr;
+    float* gamma_gradient = state.gradient_of(*gamma);
+    state.pool.parallel_for(out, [&](std::int64_t c, int) {
+      double sum = biases == nullptr ? 0.0 : static_cast<double>(biases[c]) * bias_sums[c];
+      for (std::int64_t i = 0; i < in; ++i) {
+        sum += static_cast<double>(weights[c * in + i]) * weight_sums[c * in + i];
+      }
+      gamma_gradient[c] += static_cast<float>(sum * branch.scale);
+    });
+  }
+  if (weight_sums != nullptr) {
+    state.pool.parallel_for(out, [&](std::int64_t c, int) {
+      for (std::int64_t i = 0; i < in; ++i) weight_sums[c * in + i] *= factors[c];
+    });
+  }
+  for (std::int64_t c = 0; c < out; ++c) bias_sums[c] *= factors[c];
+}
+
+namespace {
+
 /// y = activation(x W^T + b), or input + factor * (x W^T + b) in the images that keep the branch.
 struct LinearBackward {
   Value x;
@@ -69,16 +99,16 @@ struct LinearBackward {
   void add_parameter_gradients(NativeBackend::State& state, const Value& gradient, const Rows& rows) const {
     const std::int64_t in = x.shape().channels;
     const std::int64_t out = gradient.shape().channels;
-    std::vector<const float*> dy_rows(static_cast<std::size_t>(rows.count()));
-    std::vector<const float*> x_rows(dy_rows.size());
+    std::vector<const float*>& dy_rows = state.gradient_rows;
+    std::vector<const float*>& x_rows = state.input_rows;
+    dy_rows.resize(static_cast<std::size_t>(rows.count()));
+    x_rows.resize(dy_rows.size());
     for (std::int64_t row = 0; row < rows.count(); ++row) {
       dy_rows[static_cast<std::size_t>(row)] = state.data(gradient) + rows.position(row) * out;
       x_rows[static_cast<std::size_t>(row)] = state.data(x) + rows.position(row) * in;
     }
-    // Without gamma and drop path's factor first: gamma's own gradient is, channel by channel, the sum over positions of
-    // dy (x W^T + b), which is W times W's gradient and b times b's.
     std::vector<float> bias_sums(static_cast<std::size_t>(out));
-    if (state.trains(linear.bias) || gamma != nullptr) {
+    if (state.trains(linear.bias) || (gamma != nullptr && state.trains(*gamma))) {
       state.sum_over_rows(rows.count(), out, 0, bias_sums.data(),
                           [&](std::int64_t first, std::int64_t count, float* partial, Scratch&) {
                             for (std::int64_t r = first; r < first + count; ++r) {
@@ -98,26 +128,7 @@ struct LinearBackward {
       state.add_weight_gradient(dy_rows, x_rows, static_cast<std::int32_t>(out), static_cast<std::int32_t>(in),
                                 weight_sums, in);
     }
-    if (gamma != nullptr && state.trains(*gamma)) {
-      const float* weights = values_of(linear.weight);
-      const float* biases = linear.bias ? values_of(*linear.bias) : nullptr;
-      float* gamma_gradient = state.gradient_of(*gamma);
-      state.pool.parallel_for(out, [&](std::int64_t c, int) {
-        double sum = biases == nullptr ? 0.0 : static_cast<double>(biases[c]) * bias_sums[static_cast<std::size_t>(c)];
-        for (std::int64_t i = 0; i < in; ++i) {
-          sum += static_cast<double>(weights[c * in + i]) * weight_sums[c * in + i];
-        }
-        gamma_gradient[c] += static_cast<float>(sum * branch.scale);
-      });
-    }
-    if (!branch.factors.empty()) {
-      if (state.trains(linear.weight)) {
-        state.pool.parallel_for(out, [&](std::int64_t c, int) {
-          for (std::int64_t i = 0; i < in; ++i) weight_sums[c * in + i] *= branch.factors[static_cast<std::size_t>(c)];
-        });
-      }
-      for (std::size_t c = 0; c < bias_sums.size(); ++c) bias_sums[c] *= branch.factors[c];
-    }
+    finish_branch_gradients(state, linear, gamma, branch, weight_sums, bias_sums.data());
     if (state.trains(linear.bias)) kernels::add_to(state.gradient_of(*linear.bias), bias_sums.data(), out);
   }
 
@@ -130,22 +141,22 @@ struct LinearBackward {
     float* to = state.values.data(dx.id());
     const float* dy = state.data(gradient);
     for (const std::int64_t image : branch.dropped) std::fill_n(to + image * shape.size(), shape.size(), 0.0f);
-    const RowTiles tiles(rows.count(), kTileRows, 1);
+    const RowTiles tiles(rows.count(), linear_tile_rows(out), 1);
     const PanelChunks chunks(kernels::panel_count(weights.columns), tiles.size(), state.pool.size());
-    const bool scaled = !branch.factors.empty();
-    state.parallel_for(tiles.size() * chunks.size(), scaled ? Scratch::rounded(tiles.most_rows() * out) : 0,
+    const float* factors = branch.factors();
+    state.parallel_for(tiles.size() * chunks.size(), factors != nullptr ? Scratch::rounded(tiles.most_rows() * out) : 0,
                        2 * tiles.most_rows(), [&](std::int64_t index, Scratch& scratch) {
                          const std::int64_t tile = index / chunks.size();
                          const auto chunk = static_cast<std::int32_t>(index % chunks.size());
                          const std::int64_t count = tiles.rows(tile);
                          const float** a = scratch.pointers(count);
                          float** c = scratch.mutable_pointers(count);
-                         float* factored = scaled ? scratch.floats(count * out) : nullptr;
+                         float* factored = factors != nullptr ? scratch.floats(count * out) : nullptr;
                          for (std::int64_t row = 0; row < count; ++row) {
                            const std::int64_t position = rows.position(tiles.first(tile) + row);
                            a[row] = dy + position * out;
-                           if (scaled) {
-                             kernels::scale_positions(a[row], 1, static_cast<std::int32_t>(out), branch.factors.data(),
+                           if (factors != nullptr) {
+                             kernels::scale_positions(a[row], 1, static_cast<std::int32_t>(out), factors,
                                                       factored + row * out);
                              a[row] = factored + row * out;
                            }
@@ -166,23 +177,16 @@ PanelChunks::PanelChunks(std::int32_t panels, std::int64_t row_tiles, int thread
   chunks_ = static_cast<std::int32_t>(std::clamp<std::int64_t>(wanted, 1, panels));
 }
 
-Branch::Branch(const Tape& tape, const ops::Residual* residual, std::int32_t batch) {
-  if (residual == nullptr) return;
-  if (residual->drop_path != 0.0f && tape.training_run() && tape.training().keeps_branch) {
-    scale = 1.0f / (1.0f - residual->drop_path);
-    for (std::int32_t image = 0; image < batch; ++image) {
-      const bool keeps = tape.training().keeps_branch(image, tape.branch(), residual->drop_path);
-      (keeps ? kept : dropped).push_back(image);
-    }
+Branch::Branch(const Tape& tape, const ops::Parameter* gamma, float drop_path, std::int32_t channels,
+               std::int32_t batch)
+    : gamma_(gamma == nullptr ? nullptr : values_of(*gamma)) {
+  if (drop_path == 0.0f || !tape.training_run() || !tape.training().keeps_branch) return;
+  scale = 1.0f / (1.0f - drop_path);
+  for (std::int32_t image = 0; image < batch; ++image) {
+    (tape.training().keeps_branch(image, tape.branch(), drop_path) ? kept : dropped).push_back(image);
   }
-  if (residual->gamma != nullptr) {
-    factors.assign(values_of(*residual->gamma), values_of(*residual->gamma) + residual->gamma->dims[0]);
-  } else if (scale != 1.0f) {
-    factors.assign(static_cast<std::size_t>(residual->input.shape().channels), 1.0f);
-  }
-  if (scale != 1.0f) {
-    for (float& factor : factors) factor *= scale;
-  }
+  scaled_.assign(static_cast<std::size_t>(channels), scale);
+  for (std::size_t c = 0; c < scaled_.size() && gamma_ != nullptr; ++c) scaled_[c] *= gamma_[c];
 }
 
 Value NativeBackend::linear(const Value& x, const ops::Linear& linear, const ops::Epilogue& epilogue) {
@@ -199,16 +203,17 @@ Value NativeBackend::linear(const Value& x, const ops::Linear& linear, const ops
   const Value before = keeps_gelu_input ? state_->make_value(*this, shape) : Value();
   float* product = keeps_gelu_input ? state_->values.data(before.id()) : to;
 
-  Branch branch(state_->tape, residual, state_->batch);
+  Branch branch(state_->tape, residual == nullptr ? nullptr : residual->gamma,
+                residual == nullptr ? 0.0f : residual->drop_path, shape.channels, state_->batch);
   const Rows rows = branch.rows(state_->batch, shape.positions());
   for (const std::int64_t image : branch.dropped) {
     std::copy_n(added + image * shape.size(), shape.size(), to + image * shape.size());
   }
   const kernels::GemmEpilogue gemm_epilogue{
       .activation = keeps_gelu_input ? kernels::GemmActivation::kNone : kernel_activation(epilogue.activation),
-      .gamma = branch.factors.empty() ? nullptr : branch.factors.data()};
+      .gamma = branch.factors()};
 
-  const RowTiles tiles(rows.count(), kTileRows, 1);
+  const RowTiles tiles(rows.count(), linear_tile_rows(weights.k), 1);
   const PanelChunks chunks(kernels::panel_count(weights.columns), tiles.size(), state_->pool.size());
   state_->parallel_for(
       tiles.size() * chunks.size(), 0, 3 * tiles.most_rows(), [&](std::int64_t index, Scratch& scratch) {

@@ -196,7 +196,14 @@ struct NativeBackend::State {
   void add_weight_gradient(std::span<const float* const> a, std::span<const float* const> b, std::int32_t rows,
                            std::int32_t columns, float* c, std::int64_t c_stride);
 
+  /// Adds sums [heads][table] to the gradient of a bias table [table][heads].
+  void add_table_gradient(const ops::Parameter& table, std::int64_t heads, const float* sums);
+  /// Adds what `per_image` windows of each image leave for the gradient of its global query, node `query`: parts
+  /// [image][window][h x w x C], in the order of the windows.
+  void add_query_gradient(NativeBackend& backend, std::int32_t query, const float* parts, std::int64_t per_image);
+
   kernels::AlignedBuffer partials;
+  std::vector<const float*> gradient_rows, input_rows;  ///< for add_weight_gradient, kept from operation to operation
 };
 
 /// Cuts `count` rows into tiles of at most `limit`, their sizes differing by one at most; when they are few, their
@@ -228,6 +235,10 @@ class PanelChunks {
   std::int32_t panels_;
   std::int32_t chunks_;
 };
+
+/// Rows of a linear layer's tile: while they wait in L2 for the panels to come by, these are used so often that it doesn't
+/// matter where they come from. A multiple of the microkernel's rows.
+inline std::int64_t linear_tile_rows(std::int64_t k) { return k <= 256 ? 96 : 48; }
 
 /// Rows of a tile: an image of the last level at 224 (49 positions) is one, and what a tile of the widest published
 /// tiny models keeps stays within 512 KB of L2.

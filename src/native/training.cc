@@ -178,13 +178,14 @@ void NativeBackend::State::add_row_sums(const float* x, std::int64_t count, std:
 void NativeBackend::State::add_weight_gradient(std::span<const float* const> a, std::span<const float* const> b,
                                                std::int32_t rows, std::int32_t columns, float* c,
                                                std::int64_t c_stride) {
-  // Pieces of C, each summed over all n by one task: as few as keep the threads busy, as each reads its part of A and B
-  // anew.
-  constexpr std::int32_t kRows = 192;
+  // Pieces of C, each summed over all n by one task: as few as keep the threads busy, as each packs its part of B and
+  // reads its part of A.
+  constexpr std::int32_t kColumns = 256;
   const std::int32_t width = kernels::panel_width();
-  const std::int64_t row_pieces = (rows + kRows - 1) / kRows;
   const std::int64_t panels = (columns + width - 1) / width;
-  const std::int64_t column_pieces = std::clamp<std::int64_t>((4 * pool.size() + row_pieces - 1) / row_pieces, 1, panels);
+  const std::int64_t column_pieces = (columns + kColumns - 1) / kColumns;
+  const std::int64_t row_pieces =
+      std::clamp<std::int64_t>((4 * pool.size() + column_pieces - 1) / column_pieces, 1, (rows + 23) / 24);
   parallel_for(
       row_pieces * column_pieces, kernels::weight_gradient_scratch_size(), 0, [&](std::int64_t task, Scratch& scratch) {
         const std::int64_t row_piece = task / column_pieces;
@@ -204,6 +205,26 @@ void NativeBackend::State::add_weight_gradient(std::span<const float* const> a, 
                                   .columns = static_cast<std::int32_t>(last - first),
                                   .scratch = scratch.floats(kernels::weight_gradient_scratch_size())});
       });
+}
+
+void NativeBackend::State::add_table_gradient(const ops::Parameter& table, std::int64_t heads, const float* sums) {
+  const std::int64_t size = table.dims[0];
+  float* to = gradient_of(table);
+  for (std::int64_t i = 0; i < size; ++i) {
+    for (std::int64_t head = 0; head < heads; ++head) to[i * heads + head] += sums[head * size + i];
+  }
+}
+
+void NativeBackend::State::add_query_gradient(NativeBackend& backend, std::int32_t query, const float* parts,
+                                              std::int64_t per_image) {
+  const Value gradient = make_value(backend, tape.node(query).shape);
+  const std::int64_t size = gradient.shape().size();
+  float* to = values.data(gradient.id());
+  pool.parallel_for(batch, [&](std::int64_t image, int) {
+    kernels::sum_positions(parts + image * per_image * size, per_image, static_cast<std::int32_t>(size), 1.0f,
+                           to + image * size);
+  });
+  add_gradient(query, gradient);
 }
 
 }  // namespace gcvit::native

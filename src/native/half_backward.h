@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// The backward of a block's halves as tiles that walk through the whole half on one core, like their forward: nothing is
+// kept but the half's input, the rest is computed again where it is used. The form of the wide maps, whose values would
+// have to come from memory and whose weights fit the cache; where channels are many the composition is faster.
+#pragma once
+
+#include <cstdint>
+
+#include "native/branch.h"
+#include "native/native_backend.h"
+#include "ops/backend.h"
+
+namespace gcvit::native {
+
+/// Whether a half of that many channels takes this form. It decides the order of sums, so by shape alone.
+inline bool walks_backward(std::int32_t channels) { return channels <= 128; }
+
+struct AttentionHalfBackward {
+  ops::Value x;
+  ops::Value query;  ///< the global one, or empty
+  ops::AttentionHalf half;  ///< its `global_query` is not looked at
+  Branch branch;
+  std::int32_t x_node;  ///< -1 when x needs no gradient
+  std::int32_t query_node;
+
+  void run(NativeBackend& backend, NativeBackend::State& state, ops::Value gradient) const;
+};
+
+struct MlpHalfBackward {
+  ops::Value x;
+  ops::MlpHalf half;
+  Branch branch;
+  std::int32_t x_node;
+
+  void run(NativeBackend& backend, NativeBackend::State& state, ops::Value gradient) const;
+};
+
+}  // namespace gcvit::native
