@@ -11,14 +11,12 @@ namespace gcvit::kernels {
 /// Cache line and widest vector of any target, in bytes.
 inline constexpr std::size_t kAlignment = 64;
 
-/// Floats on a 64-byte boundary, not initialised. Move-only.
+/// Floats on a 64-byte boundary, not initialised. Large ones lie on huge pages where the system has them, which walks
+/// over rows that are far apart depend on. Move-only.
 class AlignedBuffer {
  public:
   AlignedBuffer() = default;
-  explicit AlignedBuffer(std::int64_t size)
-      : data_(static_cast<float*>(
-            ::operator new[](static_cast<std::size_t>(size) * sizeof(float), std::align_val_t{kAlignment}))),
-        size_(size) {}
+  explicit AlignedBuffer(std::int64_t size) : data_(allocate(size)), size_(size) {}
 
   float* data() { return data_.get(); }
   const float* data() const { return data_.get(); }
@@ -26,8 +24,13 @@ class AlignedBuffer {
 
  private:
   struct Delete {
-    void operator()(float* data) const { ::operator delete[](data, std::align_val_t{kAlignment}); }
+    std::align_val_t boundary;
+    Delete() : boundary{kAlignment} {}
+    explicit Delete(std::align_val_t data_boundary) : boundary(data_boundary) {}
+    void operator()(float* data) const { ::operator delete[](data, boundary); }
   };
+  static std::unique_ptr<float, Delete> allocate(std::int64_t size);
+
   std::unique_ptr<float, Delete> data_;
   std::int64_t size_ = 0;
 };

@@ -8,6 +8,7 @@
 #include "kernels/highway.h"
 
 #include <hwy/foreach_target.h>
+#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 #include "kernels/gemm-inl.h"
@@ -111,12 +112,20 @@ void weight_gradient_impl(const WeightGradient& product) {
       pack_columns(product.b + begin, count, first_column, group_columns, width, product.scratch);
       for_each_row_block(product.rows, [&](std::int32_t first, std::int32_t rows) HWY_ATTR {
         const std::int64_t row = product.first_row + first;
+        // The next rows' part of A lies in lines far apart, which no hardware prefetcher sees coming: they are asked for
+        // bit by bit while these rows are computed.
+        const std::int64_t next = row + rows + kTileRows <= product.first_row + product.rows ? row + rows + kTileRows - 1 : row;
+        const std::int64_t share = (count * width + group_columns - 1) / group_columns;
+        std::int64_t asked = 0;
         for (std::int32_t column = 0; column < group_columns; column += width) {
           const std::int32_t columns = std::min(width, group_columns - column);
           const std::int32_t vectors = columns <= lanes ? 1 : kPanelVectors;
           const OuterBlock block = vectors == 1 ? outer_block_for<1>(rows) : outer_block_for<kPanelVectors>(rows);
           const float* packed = product.scratch + column * count;
           float* c = product.c + row * product.c_stride + first_column + column;
+          for (const std::int64_t end = std::min(count, asked + share); asked < end; ++asked) {
+            hwy::Prefetch(product.a[begin + asked] + next);
+          }
           if (columns == vectors * lanes) {
             block(product.a + begin, row, packed, width, count, c, product.c_stride);
             continue;
