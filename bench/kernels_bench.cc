@@ -10,6 +10,7 @@
 #include "bench/meter.h"
 #include "kernels/attention.h"
 #include "kernels/gemm.h"
+#include "kernels/optimiser.h"
 #include "kernels/rows.h"
 #include "ops/parameter.h"
 
@@ -123,6 +124,43 @@ void attention(benchmark::State& state) {
 }
 BENCHMARK(attention)->ArgNames({"window", "head_dim"})->Args({7, 32})->Args({14, 32});
 
+/// Its gradients: five products, of which the first computes the scores again.
+void attention_backward(benchmark::State& state) {
+  const auto side = static_cast<std::int32_t>(state.range(0));
+  const auto head_dim = static_cast<std::int32_t>(state.range(1));
+  const std::int32_t tokens = side * side;
+  const std::int64_t offsets = std::int64_t{2 * side - 1} * (2 * side - 1);
+  const std::vector<float> qkv = random_values(std::int64_t{3} * tokens * head_dim, 1);
+  const std::vector<float> out_gradient = random_values(std::int64_t{tokens} * head_dim, 2);
+  const std::vector<float> table = random_values(offsets, 3);
+  std::vector<float> gradients(qkv.size());
+  std::vector<float> bias_gradient(table.size());
+  const kernels::PackedBias bias = kernels::pack_bias(table.data(), side, side, 1);
+  kernels::AlignedBuffer scratch(kernels::attention_backward_scratch_size(tokens, head_dim));
+  const std::vector<const float*> q = rows_of(qkv.data(), tokens, 3 * head_dim);
+  const std::vector<const float*> k = rows_of(qkv.data() + head_dim, tokens, 3 * head_dim);
+  const std::vector<const float*> v = rows_of(qkv.data() + 2 * head_dim, tokens, 3 * head_dim);
+  const std::vector<const float*> out_gradient_rows = rows_of(out_gradient.data(), tokens, head_dim);
+  const std::vector<float*> dq = rows_of(gradients.data(), tokens, 3 * head_dim);
+  const std::vector<float*> dk = rows_of(gradients.data() + head_dim, tokens, 3 * head_dim);
+  const std::vector<float*> dv = rows_of(gradients.data() + 2 * head_dim, tokens, 3 * head_dim);
+  const kernels::AttentionHeadBackward head{.q = q.data(),
+                                            .k = k.data(),
+                                            .v = v.data(),
+                                            .out_gradient = out_gradient_rows.data(),
+                                            .q_gradient = dq.data(),
+                                            .k_gradient = dk.data(),
+                                            .v_gradient = dv.data(),
+                                            .bias = &bias,
+                                            .bias_gradient = bias_gradient.data(),
+                                            .head = 0,
+                                            .head_dim = head_dim,
+                                            .scale = 1.0f / std::sqrt(static_cast<float>(head_dim)),
+                                            .scratch = scratch.data()};
+  Meter(one_thread()).run(state, 10.0 * tokens * tokens * head_dim, [&] { kernels::attention_backward(head); });
+}
+BENCHMARK(attention_backward)->ArgNames({"window", "head_dim"})->Args({7, 32})->Args({14, 32});
+
 /// A tile of rows; eight operations an element.
 void layer_norm(benchmark::State& state) {
   const std::int64_t channels = state.range(0);
@@ -161,6 +199,121 @@ void map_shapes(benchmark::internal::Benchmark* benchmark) {
 }
 BENCHMARK_CAPTURE(depthwise3x3, plain, false)->Apply(map_shapes);
 BENCHMARK_CAPTURE(depthwise3x3, gelu, true)->Apply(map_shapes);
+
+/// Backwards and optimiser steps by the bytes that they read and write, as if every array came from memory once.
+template <typename Body>
+void measure_bytes(benchmark::State& state, std::int64_t floats, const Body& body) {
+  for ([[maybe_unused]] auto iteration : state) {
+    body();
+    benchmark::ClobberMemory();
+  }
+  state.SetBytesProcessed(state.iterations() * floats * static_cast<std::int64_t>(sizeof(float)));
+}
+
+void layer_norm_backward(benchmark::State& state) {
+  const std::int64_t channels = state.range(0);
+  const std::vector<float> x = random_values(kTile * channels, 1);
+  const std::vector<float> dy = random_values(kTile * channels, 2);
+  const std::vector<float> weight = random_values(channels, 3);
+  std::vector<float> dx(x.size());
+  std::vector<float> dparameters(static_cast<std::size_t>(2 * channels));
+  const std::vector<const float*> x_rows = rows_of(x.data(), kTile, channels);
+  const std::vector<const float*> dy_rows = rows_of(dy.data(), kTile, channels);
+  const std::vector<float*> dx_rows = rows_of(dx.data(), kTile, channels);
+  measure_bytes(state, 4 * kTile * channels, [&] {
+    kernels::layer_norm_backward(x_rows.data(), dy_rows.data(), static_cast<std::int32_t>(kTile),
+                                 static_cast<std::int32_t>(channels), weight.data(), ops::kLayerNormEpsilon,
+                                 dx_rows.data(), dparameters.data(), dparameters.data() + channels);
+  });
+}
+BENCHMARK(layer_norm_backward)->ArgName("channels")->RangeMultiplier(2)->Range(64, 512);
+
+void gelu_backward(benchmark::State& state) {
+  const std::int64_t count = state.range(0);
+  const std::vector<float> x = random_values(count, 1);
+  const std::vector<float> dy = random_values(count, 2);
+  std::vector<float> dx(x.size());
+  measure_bytes(state, 3 * count, [&] { kernels::gelu_backward(x.data(), dy.data(), count, dx.data()); });
+}
+BENCHMARK(gelu_backward)->ArgName("count")->Arg(kTile * 192);
+
+void depthwise3x3_weight_gradient(benchmark::State& state) {
+  const std::int64_t width = state.range(0);
+  const std::int64_t channels = state.range(1);
+  const std::int64_t row = width * channels;
+  const std::vector<float> x = random_values(3 * row, 1);
+  const std::vector<float> dy = random_values(row, 2);
+  std::vector<float> dweights(static_cast<std::size_t>(9 * channels));
+  const kernels::RowTriple rows{x.data(), x.data() + row, x.data() + 2 * row};
+  measure_bytes(state, 4 * row, [&] {
+    kernels::depthwise3x3_weight_gradient_row(rows, static_cast<std::int32_t>(width),
+                                              static_cast<std::int32_t>(channels), dy.data(), dweights.data());
+  });
+}
+BENCHMARK(depthwise3x3_weight_gradient)->Apply(map_shapes);
+
+void max_pool3x3_backward(benchmark::State& state) {
+  const std::int64_t width = state.range(0);
+  const std::int64_t channels = state.range(1);
+  const std::int64_t row = width * channels;
+  const std::vector<float> x = random_values(3 * row, 1);
+  const std::vector<float> dy = random_values(row / 2, 2);
+  std::vector<float> dx(x.size());
+  const kernels::RowTriple rows{x.data(), x.data() + row, x.data() + 2 * row};
+  measure_bytes(state, 19 * row / 2, [&] {
+    kernels::max_pool3x3_backward_row(rows, static_cast<std::int32_t>(width), static_cast<std::int32_t>(channels), 0.0f,
+                                      dy.data(), dx.data(), dx.data() + row, dx.data() + 2 * row);
+  });
+}
+BENCHMARK(max_pool3x3_backward)->Apply(map_shapes);
+
+void scale_positions_backward(benchmark::State& state) {
+  const std::int64_t count = state.range(0) * state.range(0);
+  const std::int64_t channels = state.range(1);
+  const std::vector<float> x = random_values(count * channels, 1);
+  const std::vector<float> dy = random_values(count * channels, 2);
+  const std::vector<float> scale = random_values(channels, 3);
+  std::vector<float> dx(x.size());
+  std::vector<float> dscale(scale.size());
+  measure_bytes(state, 3 * count * channels, [&] {
+    kernels::scale_positions_backward(x.data(), scale.data(), dy.data(), count, static_cast<std::int32_t>(channels),
+                                      dx.data(), dscale.data());
+  });
+}
+BENCHMARK(scale_positions_backward)->Apply(map_shapes);
+
+/// All of xxtiny's weights, from memory.
+constexpr std::int64_t kWeights = 12'000'000;
+
+void adam_step(benchmark::State& state) {
+  const bool averaged = state.range(0) != 0;
+  const std::vector<float> gradient = random_values(kWeights, 1);
+  std::vector<float> weight = random_values(kWeights, 2);
+  std::vector<float> m(weight.size());
+  std::vector<float> v(weight.size());
+  std::vector<float> ema(weight.size());
+  const kernels::AdamStep step{.step_size = 1e-3, .decay = 1e-5, .ema_decay = 0.999};
+  measure_bytes(state, (averaged ? 9 : 7) * kWeights, [&] {
+    kernels::adam_step(step, kWeights, gradient.data(), weight.data(), m.data(), v.data(),
+                       averaged ? ema.data() : nullptr);
+  });
+}
+BENCHMARK(adam_step)->ArgName("ema")->Arg(0)->Arg(1)->Unit(benchmark::kMillisecond);
+
+void squared_norm(benchmark::State& state) {
+  const std::vector<float> gradient = random_values(kWeights, 1);
+  double sum = 0.0;
+  measure_bytes(state, kWeights, [&] { sum += kernels::squared_norm(gradient.data(), kWeights); });
+  benchmark::DoNotOptimize(sum);
+}
+BENCHMARK(squared_norm)->Unit(benchmark::kMillisecond);
+
+void add_to(benchmark::State& state) {
+  const std::vector<float> x = random_values(kWeights, 1);
+  std::vector<float> y(x.size());
+  measure_bytes(state, 3 * kWeights, [&] { kernels::add_to(y.data(), x.data(), kWeights); });
+}
+BENCHMARK(add_to)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace gcvit::bench
