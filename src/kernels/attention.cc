@@ -272,7 +272,8 @@ struct BackwardScratch {
     score_values = score_keys + by_token;
     keys = score_values + by_token;
     queries = keys + by_channel;
-    out_gradients = queries + by_channel;
+    values = queries + by_channel;
+    out_gradients = values + by_channel;
     probabilities = out_gradients + by_channel;
     score_gradients = probabilities + square;
     outs = score_gradients + square;
@@ -282,7 +283,7 @@ struct BackwardScratch {
   }
   Scratch forward;
   std::int64_t score_keys, score_values;      ///< panels over tokens
-  std::int64_t keys, queries, out_gradients;  ///< panels over channels
+  std::int64_t keys, queries, values, out_gradients;  ///< panels over channels
   std::int64_t probabilities, score_gradients, outs, table, size;
 };
 
@@ -352,6 +353,7 @@ void attention_backward_impl(const AttentionHeadBackward& head) {
   float* const score_values = head.scratch + at.score_values;
   float* const keys = head.scratch + at.keys;
   float* const queries = head.scratch + at.queries;
+  float* const values = head.scratch + at.values;
   float* const out_gradients = head.scratch + at.out_gradients;
   float* const probabilities = head.scratch + at.probabilities;
   float* const score_gradients = head.scratch + at.score_gradients;
@@ -359,6 +361,7 @@ void attention_backward_impl(const AttentionHeadBackward& head) {
   pack_keys(head.v, tokens, head_dim, 1.0f, score_values);
   pack_values(head.k, tokens, head_dim, head.scale, keys);
   pack_values(head.q, tokens, head_dim, head.scale, queries);
+  if (head.out != nullptr) pack_values(head.v, tokens, head_dim, 1.0f, values);
   pack_values(head.out_gradient, tokens, head_dim, 1.0f, out_gradients);
   const float* table = bias.tables.data() + head.head * bias.head_stride;
 
@@ -398,6 +401,11 @@ void attention_backward_impl(const AttentionHeadBackward& head) {
       block_for(rows, tokens - column)(head.out_gradient + first, 0, 1, head_dim, panel, gradients, nullptr);
     }
     for (std::int32_t r = 0; r < rows; ++r) softmax_backward(scores[r], gradients[r], tokens);
+    if (head.out != nullptr) {
+      for_channels(values, head.out + first, rows, [&](const Panel& panel, std::int32_t columns) HWY_ATTR {
+        block_for(rows, columns)(scores, 0, 1, tokens, panel, outs, nullptr);
+      });
+    }
     for_channels(keys, head.q_gradient + first, rows, [&](const Panel& panel, std::int32_t columns) HWY_ATTR {
       block_for(rows, columns)(gradients, 0, 1, tokens, panel, outs, nullptr);
     });

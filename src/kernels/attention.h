@@ -46,6 +46,7 @@ struct AttentionHeadBackward {
   float* const* q_gradient;          ///< [tokens], written; no row of a gradient may lie in q, k, v or out_gradient
   float* const* k_gradient;          ///< [tokens], written
   float* const* v_gradient;          ///< [tokens], written
+  float* const* out = nullptr;       ///< [tokens], written: the forward's `out`; null when nobody needs it again
   const PackedBias* bias;
   float* bias_gradient;  ///< [(2h-1)][(2w-1)] in the plain table's order, this head's alone, added; null for none
   std::int32_t head;

@@ -196,8 +196,7 @@ void AttentionHalfBackward::run(NativeBackend& backend, NativeBackend::State& st
   const Rows windows = branch.rows(state.batch, grid.per_image);
   const std::int64_t groups = (windows.count() + per_group - 1) / per_group;
   float* partials = state.partial_sums(groups * layout.size());
-  const std::int64_t head_scratch = std::max(kernels::attention_scratch_size(tokens, head_dim),
-                                             kernels::attention_backward_scratch_size(tokens, head_dim));
+  const std::int64_t head_scratch = kernels::attention_backward_scratch_size(tokens, head_dim);
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
   state.parallel_for(
       groups,
@@ -259,15 +258,6 @@ void AttentionHalfBackward::run(NativeBackend& backend, NativeBackend::State& st
                                                : to_queries + (window * tokens + t) * channels) + column;
               }
             }
-            kernels::attention({.q = q,
-                                .k = k,
-                                .v = v,
-                                .out = out,
-                                .bias = &bias,
-                                .head = head,
-                                .head_dim = head_dim,
-                                .scale = scale,
-                                .scratch = heads_scratch});
             kernels::attention_backward({.q = q,
                                          .k = k,
                                          .v = v,
@@ -275,6 +265,7 @@ void AttentionHalfBackward::run(NativeBackend& backend, NativeBackend::State& st
                                          .q_gradient = dq,
                                          .k_gradient = dk,
                                          .v_gradient = dv,
+                                         .out = out,
                                          .bias = &bias,
                                          .bias_gradient = sums + tables + head * table_size,
                                          .head = head,

@@ -251,9 +251,11 @@ Value NativeBackend::global_average_pool(const Value& x) {
     state_->record(y, [this, x_node = state_->node(x), map, reciprocal](const Value& gradient) {
       const float* dy = state_->data(gradient);
       float* dx = state_->gradient_to_add_to(*this, x_node);
-      state_->parallel_for(state_->batch * map.positions(), 0, 0, [&](std::int64_t position, Scratch&) {
-        kernels::add_scaled_to(dx + position * map.channels, dy + position / map.positions() * map.channels, reciprocal,
-                               map.channels);
+      state_->parallel_for(state_->batch * map.height, 0, 0, [&](std::int64_t row, Scratch&) {
+        for (std::int64_t position = row * map.width; position < (row + 1) * map.width; ++position) {
+          kernels::add_scaled_to(dx + position * map.channels, dy + row / map.height * map.channels, reciprocal,
+                                 map.channels);
+        }
       });
     });
   }

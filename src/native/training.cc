@@ -178,14 +178,16 @@ void NativeBackend::State::add_row_sums(const float* x, std::int64_t count, std:
 void NativeBackend::State::add_weight_gradient(std::span<const float* const> a, std::span<const float* const> b,
                                                std::int32_t rows, std::int32_t columns, float* c,
                                                std::int64_t c_stride) {
-  // Pieces of C, each summed over all n by one task: as few as keep the threads busy, as each packs its part of B and
-  // reads its part of A.
+  // Pieces of C, each summed over all n by one task. As few as occupy the threads evenly, since each packs its part of B
+  // anew and reads its part of A.
   constexpr std::int32_t kColumns = 256;
+  constexpr std::int32_t kFewestRows = 12;
   const std::int32_t width = kernels::panel_width();
   const std::int64_t panels = (columns + width - 1) / width;
-  const std::int64_t column_pieces = (columns + kColumns - 1) / kColumns;
-  const std::int64_t row_pieces =
-      std::clamp<std::int64_t>((4 * pool.size() + column_pieces - 1) / column_pieces, 1, (rows + 23) / 24);
+  std::int64_t column_pieces = (columns + kColumns - 1) / kColumns;
+  std::int64_t row_pieces = 1;
+  while (row_pieces * column_pieces % pool.size() != 0 && rows >= (row_pieces + 1) * kFewestRows) ++row_pieces;
+  while (row_pieces * column_pieces < pool.size() && column_pieces < panels) ++column_pieces;
   parallel_for(
       row_pieces * column_pieces, kernels::weight_gradient_scratch_size(), 0, [&](std::int64_t task, Scratch& scratch) {
         const std::int64_t row_piece = task / column_pieces;
