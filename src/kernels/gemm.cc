@@ -126,14 +126,12 @@ void pack_panels(const float* weights, PackedWeights& packed, std::int32_t first
   }
 }
 
-void pack_panels_transposed(const float* weights, PackedWeights& packed, std::int32_t first_panel,
-                            std::int32_t last_panel) {
+void pack_panel_transposed(std::span<const float* const> taps, PackedWeights& packed, std::int32_t panel) {
   const std::int64_t width = panel_width();
-  const std::int64_t depth = std::int64_t{packed.taps} * packed.k;
-  for (std::int64_t panel = first_panel; panel < last_panel; ++panel) {
-    float* to = packed.panels.data() + panel * packed.panel_stride();
-    const std::int64_t filled = std::min(width, packed.columns - panel * width);
-    for (std::int64_t i = 0; i < depth; ++i, to += width) {
+  const std::int64_t filled = std::min(width, packed.columns - panel * width);
+  float* to = packed.panels.data() + panel * packed.panel_stride();
+  for (const float* weights : taps) {
+    for (std::int64_t i = 0; i < packed.k; ++i, to += width) {
       std::fill(std::copy_n(weights + i * packed.columns + panel * width, filled, to), to + width, 0.0f);
     }
   }

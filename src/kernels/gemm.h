@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "kernels/aligned_buffer.h"
 
@@ -34,9 +35,8 @@ PackedWeights pack_weights(const float* weights, const float* bias, std::int32_t
 /// The same in two steps, for who shares the second one out: room, and panels [first_panel, last_panel) of it.
 PackedWeights make_packed_weights(const float* bias, std::int32_t columns, std::int32_t taps, std::int32_t k);
 void pack_panels(const float* weights, PackedWeights& packed, std::int32_t first_panel, std::int32_t last_panel);
-/// The same from `weights` [taps * k][columns].
-void pack_panels_transposed(const float* weights, PackedWeights& packed, std::int32_t first_panel,
-                            std::int32_t last_panel);
+/// Panel `panel` from weights that lie the other way round: each tap's [k][columns].
+void pack_panel_transposed(std::span<const float* const> taps, PackedWeights& packed, std::int32_t panel);
 
 enum class GemmActivation : std::uint8_t { kNone, kGelu, kSigmoid };
 

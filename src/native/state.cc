@@ -106,7 +106,8 @@ const kernels::PackedWeights& PackedParameters::convolution(const ops::Conv3x3& 
     const std::int64_t out = convolution.weight.dims[0];
     const std::int64_t in = convolution.weight.dims[1];
     // [out][in][9] -> [out][9][in]
-    std::vector<float> by_pixel(static_cast<std::size_t>(out * in * 9));
+    std::vector<float>& by_pixel = unpacked_;
+    by_pixel.resize(static_cast<std::size_t>(out * in * 9));
     pool_.parallel_for(out, [&](std::int64_t o, int) {
       for (std::int64_t i = 0; i < in; ++i) {
         for (std::int64_t pixel = 0; pixel < 9; ++pixel) {
@@ -126,43 +127,54 @@ const kernels::PackedWeights& PackedParameters::linear_transposed(const ops::Lin
     const float* weights = values_of(linear.weight);
     packed.weights = kernels::make_packed_weights(nullptr, static_cast<std::int32_t>(linear.weight.dims[1]), 1,
                                                   static_cast<std::int32_t>(linear.weight.dims[0]));
-    pool_.parallel_for(kernels::panel_count(packed.weights.columns), [&](std::int64_t panel, int) {
-      kernels::pack_panels_transposed(weights, packed.weights, static_cast<std::int32_t>(panel),
-                                      static_cast<std::int32_t>(panel) + 1);
-    });
+    pack_transposed({&weights, 1}, packed.weights);
   }
   return packed.weights;
 }
 
-const kernels::PackedWeights& PackedParameters::convolution_transposed(const ops::Conv3x3& convolution, bool odd_row,
-                                                                       bool odd_column) {
+const float* PackedParameters::convolution_pixels(const ops::Conv3x3& convolution) {
   bool stale = false;
-  Entry& packed =
-      entry(convolutions_transposed_[static_cast<std::size_t>(2 * odd_row + odd_column)], convolution.weight, stale);
+  Entry& packed = entry(transposed_, convolution.weight, stale);
   if (stale) {
     const float* weights = values_of(convolution.weight);
     const std::int64_t out = convolution.weight.dims[0];
     const std::int64_t in = convolution.weight.dims[1];
-    std::vector<std::int64_t> pixels;  // of the kernel, in the order of convolution.cc's taps
-    for (const int row : odd_row ? std::vector<int>{2, 0} : std::vector<int>{1}) {
-      for (const int column : odd_column ? std::vector<int>{2, 0} : std::vector<int>{1}) pixels.push_back(3 * row + column);
-    }
-    const auto taps = static_cast<std::int64_t>(pixels.size());
-    // [out][in][9] -> [tap][out][in]
-    std::vector<float> by_tap(static_cast<std::size_t>(taps * out * in));
-    for (std::int64_t tap = 0; tap < taps; ++tap) {
-      for (std::int64_t i = 0; i < out * in; ++i) {
-        by_tap[static_cast<std::size_t>(tap * out * in + i)] = weights[i * 9 + pixels[static_cast<std::size_t>(tap)]];
+    if (packed.unpacked.size() == 0) packed.unpacked = kernels::AlignedBuffer(9 * out * in);
+    pool_.parallel_for(out, [&](std::int64_t o, int) {
+      for (std::int64_t pixel = 0; pixel < 9; ++pixel) {
+        float* to = packed.unpacked.data() + (pixel * out + o) * in;
+        for (std::int64_t i = 0; i < in; ++i) to[i] = weights[(o * in + i) * 9 + pixel];
       }
-    }
-    packed.weights = kernels::make_packed_weights(nullptr, static_cast<std::int32_t>(in),
-                                                  static_cast<std::int32_t>(taps), static_cast<std::int32_t>(out));
-    pool_.parallel_for(kernels::panel_count(packed.weights.columns), [&](std::int64_t panel, int) {
-      kernels::pack_panels_transposed(by_tap.data(), packed.weights, static_cast<std::int32_t>(panel),
-                                      static_cast<std::int32_t>(panel) + 1);
     });
   }
+  return packed.unpacked.data();
+}
+
+const kernels::PackedWeights& PackedParameters::convolution_transposed(const ops::Conv3x3& convolution, bool odd_row,
+                                                                       bool odd_column) {
+  const float* pixels = convolution_pixels(convolution);
+  bool stale = false;
+  Entry& packed =
+      entry(convolutions_transposed_[static_cast<std::size_t>(2 * odd_row + odd_column)], convolution.weight, stale);
+  if (stale) {
+    const auto out = static_cast<std::int32_t>(convolution.weight.dims[0]);
+    const auto in = static_cast<std::int32_t>(convolution.weight.dims[1]);
+    std::vector<const float*> taps;  // in the order of convolution.cc's: the kernel's last row is the first output's
+    for (const int row : odd_row ? std::vector<int>{2, 0} : std::vector<int>{1}) {
+      for (const int column : odd_column ? std::vector<int>{2, 0} : std::vector<int>{1}) {
+        taps.push_back(pixels + std::int64_t{3 * row + column} * out * in);
+      }
+    }
+    packed.weights = kernels::make_packed_weights(nullptr, in, static_cast<std::int32_t>(taps.size()), out);
+    pack_transposed(taps, packed.weights);
+  }
   return packed.weights;
+}
+
+void PackedParameters::pack_transposed(std::span<const float* const> taps, kernels::PackedWeights& packed) {
+  pool_.parallel_for(kernels::panel_count(packed.columns), [&](std::int64_t panel, int) {
+    kernels::pack_panel_transposed(taps, packed, static_cast<std::int32_t>(panel));
+  });
 }
 
 const float* PackedParameters::depthwise(const ops::Parameter& weight) {
@@ -171,12 +183,12 @@ const float* PackedParameters::depthwise(const ops::Parameter& weight) {
   if (stale) {
     const float* values = values_of(weight);
     const std::int64_t channels = weight.dims[0];
-    packed.depthwise = kernels::AlignedBuffer(9 * channels);
+    if (packed.unpacked.size() == 0) packed.unpacked = kernels::AlignedBuffer(9 * channels);
     for (std::int64_t c = 0; c < channels; ++c) {
-      for (std::int64_t tap = 0; tap < 9; ++tap) packed.depthwise.data()[tap * channels + c] = values[c * 9 + tap];
+      for (std::int64_t tap = 0; tap < 9; ++tap) packed.unpacked.data()[tap * channels + c] = values[c * 9 + tap];
     }
   }
-  return packed.depthwise.data();
+  return packed.unpacked.data();
 }
 
 const float* PackedParameters::depthwise_turned(const ops::Parameter& weight) {
@@ -185,12 +197,12 @@ const float* PackedParameters::depthwise_turned(const ops::Parameter& weight) {
   if (stale) {
     const float* values = values_of(weight);
     const std::int64_t channels = weight.dims[0];
-    packed.depthwise = kernels::AlignedBuffer(9 * channels);
+    if (packed.unpacked.size() == 0) packed.unpacked = kernels::AlignedBuffer(9 * channels);
     for (std::int64_t c = 0; c < channels; ++c) {
-      for (std::int64_t tap = 0; tap < 9; ++tap) packed.depthwise.data()[tap * channels + c] = values[c * 9 + 8 - tap];
+      for (std::int64_t tap = 0; tap < 9; ++tap) packed.unpacked.data()[tap * channels + c] = values[c * 9 + 8 - tap];
     }
   }
-  return packed.depthwise.data();
+  return packed.unpacked.data();
 }
 
 const kernels::PackedBias& PackedParameters::bias_table(const ops::Parameter& table, ops::Window window) {

@@ -102,7 +102,7 @@ class PackedParameters {
     std::optional<std::uint64_t> version;
     kernels::PackedWeights weights;
     kernels::PackedBias bias;
-    kernels::AlignedBuffer depthwise;
+    kernels::AlignedBuffer unpacked;  ///< another order of the weights, without panels
   };
   /// The entry of a parameter, and whether it must be packed (anew); marks it as packed at the present version.
   Entry& entry(const ops::Parameter& parameter, bool& stale) { return entry(entries_, parameter, stale); }
@@ -110,7 +110,12 @@ class PackedParameters {
   kernels::PackedWeights pack(const float* weights, const std::optional<ops::Parameter>& bias, std::int64_t columns,
                               std::int32_t taps, std::int64_t k);
 
+  /// [9][out][in].
+  const float* convolution_pixels(const ops::Conv3x3& convolution);
+  void pack_transposed(std::span<const float* const> taps, kernels::PackedWeights& packed);
+
   ThreadPool& pool_;
+  std::vector<float> unpacked_;
   std::deque<Entry> entries_;  ///< by parameter id; references stay valid as it grows
   std::deque<Entry> transposed_;
   std::array<std::deque<Entry>, 4> convolutions_transposed_;  ///< [2 * odd row + odd column]
