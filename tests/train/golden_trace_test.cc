@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// The losses of the first 20 steps of training against PyTorch's with the same weights, batches and recipe
+// (tests/data/training/traces.json, written by tools/parity/make_training_traces.py).
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <ostream>
+#include <string>
+#include <utility>
+
+#include "tests/testing/training_reference.h"
+#include "train/schedule.h"
+#include "train/trainer.h"
+#include "weights/load.h"
+
+namespace gcvit::train {
+namespace {
+
+constexpr double kTolerance = 1e-4;
+
+const nlohmann::json& traces() {
+  static const nlohmann::json json = nlohmann::json::parse(std::ifstream(testing::training_file("traces.json")));
+  return json;
+}
+
+/// Batches of the images that the reference drew by the same formula, without end.
+class ReferenceSource final : public BatchSource {
+ public:
+  ReferenceSource(std::int64_t batch, std::int64_t image_size, std::int32_t classes)
+      : batch_(batch), image_size_(image_size), classes_(classes) {}
+
+  std::size_t training_photos() const override { return 0; }
+  std::size_t validation_photos() const override { return 0; }
+  void start_training(std::uint64_t, std::size_t) override {}
+  void start_validation() override {}
+  bool next(data::Batch& batch) override {
+    batch.images = testing::reference_images(first_, batch_, image_size_);
+    batch.labels = testing::reference_labels(first_, batch_, classes_);
+    batch.samples.clear();
+    for (std::int64_t i = 0; i < batch_; ++i) batch.samples.push_back(static_cast<std::size_t>(first_++));
+    batch.next_position = static_cast<std::size_t>(first_);
+    return true;
+  }
+
+ private:
+  std::int64_t batch_;
+  std::int64_t image_size_;
+  std::int32_t classes_;
+  std::int64_t first_ = 0;
+};
+
+/// The recipe's fields that `fields` names, the others as they are without any preset's opinion.
+Recipe recipe_of(const nlohmann::json& fields) {
+  nlohmann::json json = to_json(Recipe());
+  json.update(fields);
+  return recipe_from_json(json, "traces.json");
+}
+
+class GoldenTrace : public ::testing::TestWithParam<std::string> {
+ protected:
+  GoldenTrace()
+      : expected_(traces().at("traces").at(GetParam())),
+        recipe_(recipe_of(expected_.at("recipe"))),
+        loaded_(
+            weights::load_model(testing::training_file(traces().at("weights").get<std::string>() + ".safetensors"))) {
+    // A loaded model's tensors may view the file; training writes its own.
+    for (ops::Parameter* parameter : loaded_.model->parameters()) {
+      parameter->tensor = Tensor::from_values(parameter->dims, parameter->tensor.values());
+    }
+  }
+
+  Network network() const {
+    model::GCViT& model = *loaded_.model;
+    const model::GCViTConfig& config = model.config();
+    const std::vector<const ops::Parameter*> parameters(model.parameters().begin(), model.parameters().end());
+    return {.parameters = {model.parameters().begin(), model.parameters().end()},
+            .groups = parameter_groups(parameters, config, recipe_),
+            .input = {config.image_height, config.image_width, 3},
+            .classes = config.classes,
+            .forward = [&model](ops::Backend& backend, const ops::Value& x) { return model.forward(backend, x); }};
+  }
+
+  nlohmann::json expected_;
+  Recipe recipe_;
+  weights::LoadedModel loaded_;
+};
+
+TEST_P(GoldenTrace, LossesArePyTorchs) {
+  const Network network = this->network();
+  ReferenceSource source(recipe_.batch_size, network.input.size(), network.classes);
+  const Schedule schedule(recipe_, traces().at("steps_per_epoch").get<std::int64_t>());
+  ThreadPool pool(2);
+  Trainer trainer(network, recipe_, nullptr, pool, [](const data::SkippedSample&) { FAIL(); });
+  const auto losses = expected_.at("losses").get<std::vector<double>>();
+  ASSERT_EQ(losses.size(), 20u);
+  ASSERT_EQ(schedule.steps(), 20);
+  for (std::int64_t step = 0; step < schedule.steps(); ++step) {
+    const auto result = trainer.step(source, step, recipe_.batch_size, schedule.lr(step));
+    ASSERT_TRUE(result.has_value());
+    ASSERT_EQ(result->photos, recipe_.batch_size);
+    const double expected = losses[static_cast<std::size_t>(step)];
+    EXPECT_NEAR(result->loss_sum / recipe_.batch_size, expected, kTolerance * expected) << "step " << step;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Optimisers, GoldenTrace, ::testing::Values("adamw", "adam", "sgd", "keras_adam", "scheduled"),
+                         [](const auto& info) { return info.param; });
+
+}  // namespace
+}  // namespace gcvit::train
