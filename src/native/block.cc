@@ -362,7 +362,7 @@ Value NativeBackend::attention_half(const Value& x, const ops::AttentionHalf& ha
                           state_->trains(half.proj) || (half.gamma != nullptr && state_->trains(*half.gamma)) ||
                           needs_query || state_->needs_gradient(x);
     const Value query = half.global_query == nullptr ? Value() : *half.global_query;
-    if (whole && walks_backward(shape.channels)) {
+    if (whole && walks_backward(shape)) {
       state_->tape.next_branch();
       Branch branch(state_->tape, half.gamma, half.drop_path, shape.channels, state_->batch);
       const Value y = attend_by_windows(*this, *state_, x, half, branch);
@@ -423,7 +423,7 @@ Value NativeBackend::mlp_half(const Value& x, const ops::MlpHalf& half) {
   }
   const bool recorded = state_->trains(half.norm) || state_->trains(half.fc1) || state_->trains(half.fc2) ||
                         (half.gamma != nullptr && state_->trains(*half.gamma)) || state_->needs_gradient(x);
-  if (!walks_backward(shape.channels)) {
+  if (!walks_backward(shape)) {
     return state_->record_half(*this, x, recorded,
                                [this, half](const Value& input) { return Backend::mlp_half(input, half); });
   }

@@ -17,8 +17,23 @@ using ops::Value;
 
 namespace {
 
-/// Where the gradients of a half's parameters lie in one run of floats: what a group of tiles adds to by itself. Groups
-/// are of fixed size and their sums are added in their order.
+/// Cuts `count` rows, or windows of `rows` each, into the groups whose sums are added up one by one and then in the order
+/// of the groups: few where rows are many, as each costs a pass over all its sums, but enough for threads to share. By
+/// the count alone.
+class Groups {
+ public:
+  Groups(std::int64_t count, std::int64_t rows)
+      : count_(count),
+        groups_(std::max((count * rows + 383) / 384, std::min<std::int64_t>({16, (count * rows + 95) / 96, count}))) {}
+  std::int64_t size() const { return groups_; }
+  std::int64_t first(std::int64_t group) const { return count_ * group / groups_; }
+
+ private:
+  std::int64_t count_;
+  std::int64_t groups_;
+};
+
+/// Where the gradients of a half's parameters lie in one run of floats: what a group of tiles adds to by itself.
 class Layout {
  public:
   std::int64_t add(std::int64_t floats) { return std::exchange(size_, size_ + floats); }
@@ -118,18 +133,17 @@ void MlpHalfBackward::run(NativeBackend&, NativeBackend::State& state, Value gra
   float* gradients = state.values.data(gradient.id());
 
   constexpr std::int32_t kTile = 48;
-  constexpr std::int64_t kGroup = 8 * kTile;
   const Rows rows = branch.rows(state.batch, shape.positions());
-  const std::int64_t groups = (rows.count() + kGroup - 1) / kGroup;
-  float* partials = state.partial_sums(groups * layout.size());
+  const Groups groups(rows.count(), 1);
+  float* partials = state.partial_sums(groups.size() * layout.size());
   state.parallel_for(
-      groups,
+      groups.size(),
       3 * TileRows::room(kTile, channels) + 3 * TileRows::room(kTile, hidden) + kernels::weight_gradient_scratch_size(),
       8 * kTile, [&](std::int64_t group, Scratch& scratch) {
         float* sums = partials + group * layout.size();
         std::fill_n(sums, layout.size(), 0.0f);
-        const std::int64_t end = std::min(rows.count(), (group + 1) * kGroup);
-        for (std::int64_t first = group * kGroup; first < end; first += kTile) {
+        const std::int64_t end = groups.first(group + 1);
+        for (std::int64_t first = groups.first(group); first < end; first += kTile) {
           const auto count = static_cast<std::int32_t>(std::min<std::int64_t>(kTile, end - first));
           scratch.reset();
           const float** x_rows = scratch.pointers(count);
@@ -159,7 +173,7 @@ void MlpHalfBackward::run(NativeBackend&, NativeBackend::State& state, Value gra
         }
       });
   std::vector<float> sums(static_cast<std::size_t>(layout.size()));
-  state.add_partial_sums(partials, groups, layout.size(), sums.data());
+  state.add_partial_sums(partials, groups.size(), layout.size(), sums.data());
   finish_branch_gradients(state, half.fc2, half.gamma, branch, sums.data() + fc2.weight, sums.data() + fc2.bias);
   fc1.finish(state, half.fc1, sums.data());
   fc2.finish(state, half.fc2, sums.data());
@@ -192,44 +206,47 @@ void AttentionHalfBackward::run(NativeBackend& backend, NativeBackend::State& st
   const Value dqueries = query_node < 0 ? Value() : state.make_value(backend, grid.shape);
   float* to_queries = query_node < 0 ? nullptr : state.values.data(dqueries.id());
 
-  const std::int64_t per_group = std::max<std::int64_t>(1, 384 / tokens);
+  // Small windows share a tile.
+  const std::int32_t most_windows = std::max(1, 48 / tokens);
+  const std::int32_t most_rows = most_windows * tokens;
   const Rows windows = branch.rows(state.batch, grid.per_image);
-  const std::int64_t groups = (windows.count() + per_group - 1) / per_group;
-  float* partials = state.partial_sums(groups * layout.size());
+  const Groups groups(windows.count(), tokens);
+  float* partials = state.partial_sums(groups.size() * layout.size());
   const std::int64_t head_scratch = kernels::attention_backward_scratch_size(tokens, head_dim);
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
   state.parallel_for(
-      groups,
-      6 * TileRows::room(tokens, channels) + 2 * TileRows::room(tokens, qkv.out) + head_scratch +
+      groups.size(),
+      6 * TileRows::room(most_rows, channels) + 2 * TileRows::room(most_rows, qkv.out) + head_scratch +
           kernels::weight_gradient_scratch_size(),
-      std::int64_t{18} * tokens, [&](std::int64_t group, Scratch& scratch) {
+      std::int64_t{10} * most_rows + std::int64_t{8} * tokens, [&](std::int64_t group, Scratch& scratch) {
         float* sums = partials + group * layout.size();
         std::fill_n(sums, layout.size(), 0.0f);
-        const std::int64_t end = std::min(windows.count(), (group + 1) * per_group);
-        for (std::int64_t index = group * per_group; index < end; ++index) {
-          const std::int64_t window = windows.position(index);
+        const std::int64_t end = groups.first(group + 1);
+        for (std::int64_t first = groups.first(group); first < end; first += most_windows) {
+          const std::int64_t tile_windows = std::min<std::int64_t>(most_windows, end - first);
+          const auto rows = static_cast<std::int32_t>(tile_windows * tokens);
           scratch.reset();
-          const float** x_rows = scratch.pointers(tokens);
-          float** dy_rows = scratch.mutable_pointers(tokens);
-          for (std::int32_t t = 0; t < tokens; ++t) {
-            const std::int64_t at = grid.offset(window, t, channels);
-            x_rows[t] = inputs + at;
-            dy_rows[t] = gradients + at;
+          const float** x_rows = scratch.pointers(rows);
+          float** dy_rows = scratch.mutable_pointers(rows);
+          for (std::int32_t r = 0; r < rows; ++r) {
+            const std::int64_t at = grid.offset(windows.position(first + r / tokens), r % tokens, channels);
+            x_rows[r] = inputs + at;
+            dy_rows[r] = gradients + at;
           }
-          const TileRows normalized(scratch, tokens, channels);
-          const TileRows projected(scratch, tokens, qkv.out);
-          const TileRows attended(scratch, tokens, channels);
-          const TileRows scaled(scratch, tokens, channels);
-          const TileRows dattended(scratch, tokens, channels);
-          const TileRows dprojected(scratch, tokens, qkv.out);
-          const TileRows dnormalized(scratch, tokens, channels);
-          const TileRows unused_queries(scratch, tokens, channels);
+          const TileRows normalized(scratch, rows, channels);
+          const TileRows projected(scratch, rows, qkv.out);
+          const TileRows attended(scratch, rows, channels);
+          const TileRows scaled(scratch, rows, channels);
+          const TileRows dattended(scratch, rows, channels);
+          const TileRows dprojected(scratch, rows, qkv.out);
+          const TileRows dnormalized(scratch, rows, channels);
+          const TileRows unused_queries(scratch, rows, channels);
           float* outer = scratch.floats(kernels::weight_gradient_scratch_size());
           float* heads_scratch = scratch.floats(head_scratch);
-          kernels::layer_norm(x_rows, tokens, channels, norm_weight, norm_bias, ops::kLayerNormEpsilon,
+          kernels::layer_norm(x_rows, rows, channels, norm_weight, norm_bias, ops::kLayerNormEpsilon,
                               normalized.rows);
-          multiply(qkv_weights, normalized.read(), projected.rows, tokens);
-          multiply(proj_transposed, scaled_rows(branch, dy_rows, scaled, tokens, channels), dattended.rows, tokens);
+          multiply(qkv_weights, normalized.read(), projected.rows, rows);
+          multiply(proj_transposed, scaled_rows(branch, dy_rows, scaled, rows, channels), dattended.rows, rows);
 
           const float** q = scratch.pointers(tokens);
           const float** k = scratch.pointers(tokens);
@@ -240,21 +257,24 @@ void AttentionHalfBackward::run(NativeBackend& backend, NativeBackend::State& st
           float** dk = scratch.mutable_pointers(tokens);
           float** dv = scratch.mutable_pointers(tokens);
           const std::int64_t key_part = query.empty() ? channels : 0;
-          for (std::int32_t head = 0; head < half.heads; ++head) {
+          for (std::int64_t task = 0; task < tile_windows * half.heads; ++task) {
+            const std::int64_t window = windows.position(first + task / half.heads);
+            const auto row = static_cast<std::int32_t>(task / half.heads * tokens);  // of the window's first token
+            const auto head = static_cast<std::int32_t>(task % half.heads);
             const std::int64_t column = std::int64_t{head} * head_dim;
             for (std::int32_t t = 0; t < tokens; ++t) {
-              k[t] = projected.rows[t] + key_part + column;
+              k[t] = projected.rows[row + t] + key_part + column;
               v[t] = k[t] + channels;
-              dk[t] = dprojected.rows[t] + key_part + column;
+              dk[t] = dprojected.rows[row + t] + key_part + column;
               dv[t] = dk[t] + channels;
-              out[t] = attended.rows[t] + column;
-              dout[t] = dattended.rows[t] + column;
+              out[t] = attended.rows[row + t] + column;
+              dout[t] = dattended.rows[row + t] + column;
               if (queries == nullptr) {
-                q[t] = projected.rows[t] + column;
-                dq[t] = dprojected.rows[t] + column;
+                q[t] = projected.rows[row + t] + column;
+                dq[t] = dprojected.rows[row + t] + column;
               } else {
                 q[t] = queries + (window / grid.per_image * tokens + t) * channels + column;
-                dq[t] = (to_queries == nullptr ? unused_queries.rows[t]
+                dq[t] = (to_queries == nullptr ? unused_queries.rows[row + t]
                                                : to_queries + (window * tokens + t) * channels) + column;
               }
             }
@@ -273,15 +293,15 @@ void AttentionHalfBackward::run(NativeBackend& backend, NativeBackend::State& st
                                          .scale = scale,
                                          .scratch = heads_scratch});
           }
-          proj.add(dy_rows, attended.read(), tokens, sums, outer);
-          qkv.add(dprojected.read(), normalized.read(), tokens, sums, outer);
-          multiply(qkv_transposed, dprojected.read(), dnormalized.rows, tokens);
-          kernels::layer_norm_backward(x_rows, dnormalized.read(), tokens, channels, norm_weight,
+          proj.add(dy_rows, attended.read(), rows, sums, outer);
+          qkv.add(dprojected.read(), normalized.read(), rows, sums, outer);
+          multiply(qkv_transposed, dprojected.read(), dnormalized.rows, rows);
+          kernels::layer_norm_backward(x_rows, dnormalized.read(), rows, channels, norm_weight,
                                        ops::kLayerNormEpsilon, dy_rows, sums + norm.weight, sums + norm.bias);
         }
       });
   std::vector<float> sums(static_cast<std::size_t>(layout.size()));
-  state.add_partial_sums(partials, groups, layout.size(), sums.data());
+  state.add_partial_sums(partials, groups.size(), layout.size(), sums.data());
   finish_branch_gradients(state, half.proj, half.gamma, branch, sums.data() + proj.weight, sums.data() + proj.bias);
   qkv.finish(state, half.qkv, sums.data());
   proj.finish(state, half.proj, sums.data());

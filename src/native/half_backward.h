@@ -12,8 +12,11 @@
 
 namespace gcvit::native {
 
-/// Whether a half of that many channels takes this form. It decides the order of sums, so by shape alone.
-inline bool walks_backward(std::int32_t channels) { return channels <= 128; }
+/// Whether a half on such a map takes this form: where positions are many and the weights few, so that what a group of
+/// tiles adds up by itself is small against its work. It decides the order of sums, so by shape alone.
+inline bool walks_backward(const ops::Shape& map) {
+  return map.channels <= 128 && map.positions() >= 2 * std::int64_t{map.channels};
+}
 
 struct AttentionHalfBackward {
   ops::Value x;

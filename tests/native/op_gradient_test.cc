@@ -221,7 +221,8 @@ TEST(OpGradient, WindowAttention) {
   }
 }
 
-/// A block's halves on a map of whole windows and on one that has to be padded, kept whole and computed again.
+/// A block's halves on maps of whole windows, with many positions for their channels and with few, and on one that has to
+/// be padded; kept whole and computed again.
 TEST(OpGradient, HalvesOfABlock) {
   constexpr std::int32_t kHeads = 2;
   constexpr int kChannels = 12;
@@ -239,7 +240,7 @@ TEST(OpGradient, HalvesOfABlock) {
   ops::Linear fc2 = linear(kChannels, 36, 15);
   for (const bool recompute : {false, true}) {
     for (const bool global : {false, true}) {
-      for (const Shape shape : {Shape{4, 6, kChannels}, Shape{3, 7, kChannels}}) {
+      for (const Shape shape : {Shape{4, 6, kChannels}, Shape{2, 3, kChannels}, Shape{3, 7, kChannels}}) {
         ops::Linear qkv = linear((global ? 2 : 3) * kChannels, kChannels, 17);
         Case test{.inputs = {shape, {2, 3, kChannels}},
                   .parameters = {&norm.weight, &norm.bias, &qkv.weight, &*qkv.bias, &table, &proj.weight, &*proj.bias,
@@ -258,12 +259,15 @@ TEST(OpGradient, HalvesOfABlock) {
         });
       }
     }
-    expect_gradients({.inputs = {{3, 7, kChannels}},
-                      .parameters = {&norm.weight, &norm.bias, &fc1.weight, &*fc1.bias, &fc2.weight, &*fc2.bias, &gamma},
-                      .training = {.keeps_branch = {}, .trainable = {}, .recompute_halves = recompute}},
-                     [&](auto& backend, const std::vector<Value>& x) {
-                       return backend.mlp_half(x[0], {.norm = norm, .fc1 = fc1, .fc2 = fc2, .gamma = &gamma});
-                     });
+    for (const Shape shape : {Shape{3, 7, kChannels}, Shape{9, 11, kChannels}}) {
+      expect_gradients(
+          {.inputs = {shape},
+           .parameters = {&norm.weight, &norm.bias, &fc1.weight, &*fc1.bias, &fc2.weight, &*fc2.bias, &gamma},
+           .training = {.keeps_branch = {}, .trainable = {}, .recompute_halves = recompute}},
+          [&](auto& backend, const std::vector<Value>& x) {
+            return backend.mlp_half(x[0], {.norm = norm, .fc1 = fc1, .fc2 = fc2, .gamma = &gamma});
+          });
+    }
   }
 }
 
