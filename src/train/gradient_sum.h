@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "native/parameter_vector.h"
+#include "tensor/thread_pool.h"
+
+namespace gcvit::train {
+
+/// Images that go forward and backward together. A batch of any size is slices of this many, so its memory doesn't
+/// grow with the batch.
+inline constexpr std::int32_t kSliceImages = 8;
+
+/// Sums slices' gradients in a fixed binary tree: slices 0 and 1, 2 and 3, ... are added, then these sums in pairs, and
+/// so on. Which sums there are depends on the number of slices alone, and no more than one a level is kept.
+class GradientSum {
+ public:
+  /// `pool` must outlive the sum.
+  GradientSum(std::span<const ops::Parameter* const> parameters, ThreadPool& pool);
+
+  /// Where the next slice's gradient goes: zeros.
+  native::ParameterVector& next();
+  /// `next()` has it now.
+  void add();
+  /// The sum of all since the last call; at least one. Valid until the next `next()`.
+  native::ParameterVector& finish();
+
+ private:
+  native::ParameterVector take();
+  void merge(native::ParameterVector& into, native::ParameterVector& from);
+
+  std::vector<const ops::Parameter*> parameters_;
+  ThreadPool& pool_;
+  std::optional<native::ParameterVector> current_;
+  std::vector<std::optional<native::ParameterVector>> levels_;  ///< level l: the sum of 2^l slices, or nothing
+  std::vector<native::ParameterVector> free_;
+  std::optional<native::ParameterVector> total_;
+};
+
+}  // namespace gcvit::train
