@@ -18,6 +18,7 @@ Command add_classify(CLI::App& program);
 Command add_preprocess(CLI::App& program);
 Command add_forward(CLI::App& program);
 Command add_eval(CLI::App& program);
+Command add_train(CLI::App& program);
 Command add_bench(CLI::App& program);
 Command add_convert(CLI::App& program);
 Command add_pull(CLI::App& program);

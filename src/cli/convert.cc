@@ -2,15 +2,12 @@
 // gcvit convert: a weight file in another format or layout.
 #include <fmt/format.h>
 
-#include <filesystem>
 #include <memory>
-#include <system_error>
 
 #include "classifier/preprocessing.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/output.h"
-#include "tensor/sha256.h"
 #include "weights/convert.h"
 
 namespace gcvit::cli {
@@ -42,14 +39,6 @@ weights::ConvertOptions convert_options(const Options& options) {
   return result;
 }
 
-/// Says in the model which file it was made from; one of ours already knows.
-void record_origin(weights::ModelInfo& info, const std::string& file) {
-  if (info.source.layout == weights::name_of(weights::Layout::kCanonical)) return;
-  if (!info.origin) info.origin.emplace(weights::ModelOrigin{info.source.format, info.source.layout, "", false});
-  std::error_code error;
-  if (std::filesystem::is_regular_file(file, error)) info.origin->sha256 = sha256_of_file(file);
-}
-
 int run(const Options& options) {
   const std::string file = file_of_model(options.arguments.model);
   weights::LoadedModel loaded = weights::load_model(file, options.arguments.load_options());
@@ -60,7 +49,7 @@ int run(const Options& options) {
   if (ours && loaded.info.preprocess_json.empty()) {
     loaded.info.preprocess_json = classifier::to_json(classifier::preprocessing_of(loaded.info, "auto", file));
   }
-  record_origin(loaded.info, file);
+  weights::record_origin(loaded.info, file);
   const weights::ConvertReport report = weights::convert(loaded, options.output, target);
   for (const std::string& sentence : report.left_behind) notice(sentence);
   std::int64_t parameters = 0;

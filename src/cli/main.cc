@@ -28,9 +28,9 @@ int run(int argc, char** argv) {
   CLI::App program("GCViT image classification", "gcvit");
   program.require_subcommand(1);
   program.set_version_flag("--version", "gcvit " GCVIT_VERSION);
-  const std::vector<Command> commands = {add_classify(program), add_eval(program),       add_info(program),
-                                         add_forward(program),  add_preprocess(program), add_bench(program),
-                                         add_convert(program),  add_export(program),     add_pull(program)};
+  const std::vector<Command> commands = {
+      add_classify(program),   add_train(program), add_eval(program),    add_info(program),   add_forward(program),
+      add_preprocess(program), add_bench(program), add_convert(program), add_export(program), add_pull(program)};
   for (const Command& command : commands) command.app->set_version_flag("--version", "gcvit " GCVIT_VERSION);
 
   const auto chosen = [&] {

@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <memory>
 
 #include "tensor/error.h"
+#include "tensor/sha256.h"
 #include "weights/keras_file.h"
 #include "weights/safetensors.h"
 #include "weights/torch_writer.h"
@@ -138,6 +140,13 @@ Layout default_layout(FileFormat format) {
     case FileFormat::kKeras: return Layout::kKeras;
   }
   fail("[convert] unknown format {}", static_cast<int>(format));
+}
+
+void record_origin(ModelInfo& info, const std::string& file) {
+  if (info.source.layout == name_of(Layout::kCanonical)) return;
+  if (!info.origin) info.origin.emplace(ModelOrigin{info.source.format, info.source.layout, "", false});
+  std::error_code error;
+  if (std::filesystem::is_regular_file(file, error)) info.origin->sha256 = sha256_of_file(file);
 }
 
 ConvertReport convert(const LoadedModel& loaded, const std::string& path, const ConvertOptions& options) {

@@ -31,6 +31,9 @@ struct ConvertOptions {
   KerasFlavour keras_flavour = KerasFlavour::kExample;
 };
 
+/// Says in the model which file it was made from, a regular one by its SHA-256 too; one of ours already knows.
+void record_origin(ModelInfo& info, const std::string& file);
+
 struct ConvertReport {
   Layout layout;
   DType dtype;

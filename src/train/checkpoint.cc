@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "train/checkpoint.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "kernels/optimiser.h"
+#include "tensor/error.h"
+#include "tensor/sha256.h"
+#include "weights/safetensors.h"
+
+namespace gcvit::train {
+namespace {
+
+using nlohmann::json;
+using weights::NamedTensor;
+
+constexpr const char* kKey = "gcvit.train";
+constexpr const char* kSum = "gcvit.train.sha256";
+constexpr int kFormat = 1;
+
+std::string slot_name(const std::string& slot, const std::string& parameter) {
+  return "optimiser." + slot + ":" + parameter;
+}
+
+Tensor view_of(const Dims& dims, std::span<const float> values) {
+  return {DType::kF32, dims, nullptr, std::as_bytes(values)};
+}
+
+json to_json(const EpochRow& row) {
+  json value = {{"epoch", row.epoch}, {"loss", row.loss},       {"accuracy", row.accuracy},
+                {"lr", row.lr},       {"seconds", row.seconds}, {"images_per_second", row.images_per_second}};
+  if (row.val_loss) value["val_loss"] = *row.val_loss;
+  if (row.val_accuracy) value["val_accuracy"] = *row.val_accuracy;
+  return value;
+}
+
+EpochRow row_from_json(const json& value) {
+  EpochRow row;
+  value.at("epoch").get_to(row.epoch);
+  value.at("loss").get_to(row.loss);
+  value.at("accuracy").get_to(row.accuracy);
+  value.at("lr").get_to(row.lr);
+  value.at("seconds").get_to(row.seconds);
+  value.at("images_per_second").get_to(row.images_per_second);
+  if (value.contains("val_loss")) row.val_loss = value.at("val_loss").get<double>();
+  if (value.contains("val_accuracy")) row.val_accuracy = value.at("val_accuracy").get<double>();
+  return row;
+}
+
+json to_json(const RunState& state) {
+  json value = {{"format", kFormat},          {"recipe", train::to_json(state.recipe)},
+                {"weights", state.weights},   {"data", state.data},
+                {"step", state.step},         {"epoch", state.epoch},
+                {"position", state.position}, {"loss_sum", state.loss_sum},
+                {"correct", state.correct},   {"seen", state.seen},
+                {"seconds", state.seconds},   {"rows", json::array()},
+                {"skipped", state.skipped}};
+  for (const EpochRow& row : state.rows) value["rows"].push_back(to_json(row));
+  if (state.best) {
+    value["best"] = {{"epoch", state.best->epoch}, {"accuracy", state.best->accuracy}, {"loss", state.best->loss}};
+  }
+  return value;
+}
+
+RunState state_from_json(const json& value, const std::string& file) {
+  const int format = value.at("format").get<int>();
+  if (format != kFormat) {
+    fail("[checkpoint] {}: its format is {}: this program reads format {}; a newer one may read it", file, format,
+         kFormat);
+  }
+  RunState state;
+  state.recipe = recipe_from_json(value.at("recipe"), file);
+  value.at("weights").get_to(state.weights);
+  value.at("data").get_to(state.data);
+  value.at("step").get_to(state.step);
+  value.at("epoch").get_to(state.epoch);
+  value.at("position").get_to(state.position);
+  value.at("loss_sum").get_to(state.loss_sum);
+  value.at("correct").get_to(state.correct);
+  value.at("seen").get_to(state.seen);
+  value.at("seconds").get_to(state.seconds);
+  value.at("skipped").get_to(state.skipped);
+  for (const json& row : value.at("rows")) state.rows.push_back(row_from_json(row));
+  if (value.contains("best")) {
+    const json& best = value.at("best");
+    state.best =
+        Best{best.at("epoch").get<std::int32_t>(), best.at("accuracy").get<double>(), best.at("loss").get<double>()};
+  }
+  return state;
+}
+
+/// A list of names as a tensor of bytes: too long a text for a header. Names may hold anything but a zero byte.
+Tensor list_tensor(const std::vector<std::string>& names) {
+  const auto text = std::make_shared<std::string>();
+  for (const std::string& name : names) text->append(name).push_back('\0');
+  return {DType::kU8, {static_cast<std::int64_t>(text->size())}, text, std::as_bytes(std::span(*text))};
+}
+
+std::vector<std::string> list_of(const Tensor& tensor, const std::string& file) {
+  if (tensor.dtype() != DType::kU8) fail("[checkpoint] {}: expected a list of names as bytes", file);
+  std::vector<std::string> names;
+  std::string_view text(reinterpret_cast<const char*>(tensor.bytes().data()), tensor.bytes().size());
+  while (!text.empty()) {
+    const std::size_t end = text.find('\0');
+    if (end == std::string_view::npos) fail("[checkpoint] {}: a list of names has no end", file);
+    names.emplace_back(text.substr(0, end));
+    text.remove_prefix(end + 1);
+  }
+  return names;
+}
+
+/// SHA-256 of all names, tensors and metadata but the sum itself.
+std::string sum_of(std::span<const NamedTensor> tensors, const std::map<std::string, std::string>& metadata) {
+  std::map<std::string_view, const Tensor*> by_name;
+  for (const NamedTensor& entry : tensors) by_name.emplace(entry.name, &entry.tensor);
+  Sha256 sum;
+  const auto add_text = [&](std::string_view text) {
+    const std::uint64_t size = text.size();
+    sum.update(std::as_bytes(std::span(&size, 1)));
+    sum.update(std::as_bytes(std::span(text)));
+  };
+  for (const auto& [name, tensor] : by_name) {
+    add_text(name);
+    sum.update(tensor->bytes());
+  }
+  for (const auto& [key, text] : metadata) {
+    if (key == kSum) continue;
+    add_text(key);
+    add_text(text);
+  }
+  return sum.finish();
+}
+
+void check_finite(const NamedTensor& entry, const std::string& path) {
+  if (entry.tensor.dtype() != DType::kF32) return;
+  const std::span<const float> values = entry.tensor.values();
+  if (kernels::all_finite(values.data(), static_cast<std::int64_t>(values.size()))) return;
+  const auto broken = std::ranges::find_if_not(values, [](float value) { return std::isfinite(value); });
+  fail("[checkpoint] {}: {}: element {} is {}: not saved", path, entry.name, broken - values.begin(), *broken);
+}
+
+}  // namespace
+
+void write_checkpoint(const std::string& path, const RunState& state, const model::GCViT& model,
+                      const weights::ModelInfo& info, std::span<const ops::Parameter* const> trained,
+                      std::span<const Optimiser::Slot> slots) {
+  std::vector<NamedTensor> tensors;
+  for (const ops::Parameter* parameter : model.parameters()) tensors.push_back({parameter->name, parameter->tensor});
+  for (const Optimiser::Slot& slot : slots) {
+    for (const ops::Parameter* parameter : trained) {
+      const native::ParameterVector& values = *slot.values;
+      tensors.push_back({slot_name(slot.name, parameter->name), view_of(parameter->dims, values.of(*parameter))});
+    }
+  }
+  for (const NamedTensor& entry : tensors) check_finite(entry, path);
+  tensors.push_back({"split.train", list_tensor(state.train)});
+  tensors.push_back({"split.validation", list_tensor(state.validation)});
+  weights::ModelInfo written = info;
+  written.config = model.config();
+  std::map<std::string, std::string> metadata = weights::serialise_model_info(written);
+  metadata[kKey] = to_json(state).dump(-1, ' ', false, json::error_handler_t::replace);
+  metadata[kSum] = sum_of(tensors, metadata);
+  weights::write_safetensors(path, tensors, metadata);
+}
+
+Checkpoint read_checkpoint(const std::string& path) {
+  Checkpoint checkpoint{.file = path, .state = {}, .info = {}, .raw = weights::read_safetensors(path)};
+  const std::map<std::string, std::string>& metadata = checkpoint.raw.metadata;
+  if (!metadata.contains(kKey) || !metadata.contains(kSum)) {
+    fail("[checkpoint] {}: expected the checkpoint of a training run, found another .safetensors", path);
+  }
+  if (sum_of(checkpoint.raw.tensors, metadata) != metadata.at(kSum)) {
+    fail("[checkpoint] {}: its bytes are not those that were written: the SHA-256 differs", path);
+  }
+  checkpoint.info = weights::parse_model_info(metadata, path);
+  try {
+    checkpoint.state = state_from_json(json::parse(metadata.at(kKey)), path);
+  } catch (const json::exception& error) {
+    fail("[checkpoint] {}: {}: {}", path, kKey, error.what());
+  }
+  for (const NamedTensor& entry : checkpoint.raw.tensors) {
+    if (entry.name == "split.train") checkpoint.state.train = list_of(entry.tensor, path);
+    if (entry.name == "split.validation") checkpoint.state.validation = list_of(entry.tensor, path);
+  }
+  return checkpoint;
+}
+
+void restore(const Checkpoint& checkpoint, model::GCViT& model, std::span<const ops::Parameter* const> trained,
+             std::span<const Optimiser::Slot> slots) {
+  std::map<std::string_view, const Tensor*> by_name;
+  for (const NamedTensor& entry : checkpoint.raw.tensors) by_name.emplace(entry.name, &entry.tensor);
+  const auto copy = [&](const std::string& name, const Dims& dims, std::span<float> to) {
+    const auto found = by_name.find(name);
+    if (found == by_name.end()) fail("[checkpoint] {}: expected a tensor \"{}\", found none", checkpoint.file, name);
+    if (found->second->dims() != dims) {
+      fail("[checkpoint] {}: tensor \"{}\": expected {}, found {}", checkpoint.file, name, to_string(dims),
+           to_string(found->second->dims()));
+    }
+    const Tensor values = found->second->to_f32();
+    std::ranges::copy(values.values(), to.begin());
+  };
+  for (ops::Parameter* parameter : model.parameters()) {
+    copy(parameter->name, parameter->dims, parameter->tensor.mutable_values());
+    ++parameter->version;
+  }
+  for (const Optimiser::Slot& slot : slots) {
+    for (const ops::Parameter* parameter : trained) {
+      copy(slot_name(slot.name, parameter->name), parameter->dims, slot.values->of(*parameter));
+    }
+  }
+}
+
+}  // namespace gcvit::train

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "train/prepare.h"
+
+#include <algorithm>
+#include <cctype>
+#include <set>
+#include <unordered_map>
+#include <utility>
+
+#include "classifier/labels.h"
+#include "classifier/preprocessing.h"
+#include "model/initialise.h"
+#include "tensor/error.h"
+#include "weights/convert.h"
+#include "weights/load.h"
+
+namespace gcvit::train {
+namespace {
+
+/// Names of classes are the same whatever their case, and with `_` for a space.
+std::string plain(std::string name) {
+  for (char& letter : name) {
+    letter = letter == '_' ? ' ' : static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
+  }
+  return name;
+}
+
+/// Whether each class of the set has a label of the model: its name or its WordNet id.
+bool all_known(const data::PhotoSet& set, const std::vector<std::string>& labels, const std::vector<std::string>& ids) {
+  std::set<std::string> known;
+  for (const std::string& label : labels) known.insert(plain(label));
+  for (const std::string& id : ids) known.insert(plain(id));
+  return std::ranges::all_of(set.classes, [&](const std::string& name) { return known.contains(plain(name)); });
+}
+
+/// A model like `source` with the recipe's drop path and tensors of its own.
+std::unique_ptr<model::GCViT> writable_model(model::GCViTConfig config, const Recipe& recipe,
+                                             const model::GCViT* source) {
+  config.drop_path = static_cast<float>(recipe.drop_path);
+  auto result = std::make_unique<model::GCViT>(config);
+  for (std::size_t i = 0; i < result->parameters().size(); ++i) {
+    model::Parameter& parameter = *result->parameters()[i];
+    parameter.tensor = source == nullptr
+                           ? Tensor(DType::kF32, parameter.dims)
+                           : Tensor::from_values(parameter.dims, source->parameters()[i]->tensor.values());
+    ++parameter.version;
+  }
+  return result;
+}
+
+void renew_head(model::GCViT& model, std::uint64_t seed) {
+  for (model::Parameter* parameter : model.parameters()) {
+    if (parameter->name.starts_with("head.")) model::initialise(*parameter, seed);
+  }
+}
+
+weights::LoadedModel load_start(const Start& start, const Recipe& recipe, std::int32_t classes) {
+  if (!start.weights.empty()) {
+    weights::LoadOptions options;
+    options.image_size = start.image_size;
+    options.window_mode = start.window_mode;
+    options.classes = classes;
+    options.seed = recipe.seed;
+    weights::LoadedModel loaded = weights::load_model(start.weights, options);
+    weights::record_origin(loaded.info, start.weights);
+    return loaded;
+  }
+  weights::LoadedModel loaded;
+  loaded.info.config = model::variant_config(start.variant);
+  loaded.info.config.classes = classes;
+  if (start.image_size) {
+    loaded.info.config = model::with_image_size(loaded.info.config, *start.image_size, start.window_mode);
+  }
+  loaded.model = std::make_unique<model::GCViT>(loaded.info.config);
+  model::initialise(*loaded.model, recipe.seed);
+  loaded.report.new_head = true;
+  return loaded;
+}
+
+/// Makes the set's labels index the head's outputs, renews the head when it is for other classes, and names them.
+void join_classes(data::PhotoSet& set, weights::LoadedModel& loaded, const Recipe& recipe, const Notice& notice) {
+  weights::ModelInfo& info = loaded.info;
+  const bool named = !info.classes.empty() || info.config.classes == 1000;
+  if (!loaded.report.new_head && named && !set.numbered) {
+    const std::vector<std::string> labels = classifier::class_labels(info);
+    const std::vector<std::string> ids = classifier::wordnet_ids(labels);
+    if (all_known(set, labels, ids)) {
+      data::adopt_classes(set, labels, ids);
+      info.classes = labels;  // so that a run that goes on finds them again
+      return;
+    }
+    if (!info.classes.empty()) {
+      loaded.report.new_head = true;
+      renew_head(*loaded.model, recipe.seed);
+    }
+  }
+  const bool fits = set.classes.size() == static_cast<std::size_t>(info.config.classes);
+  if (loaded.report.new_head) {
+    notice(fmt::format("[train] the head is new: {} classes with random values", info.config.classes));
+    info.classes.clear();
+  } else {
+    notice(fmt::format("[train] the head of {} is kept: class i of the photos, by sorted name, is its output i",
+                       info.config.classes));
+  }
+  if (info.classes.empty() && fits && !set.numbered) info.classes = set.classes;
+}
+
+data::Split split_photos(const data::PhotoSet& set, const Recipe& recipe) {
+  if (!set.validates.empty()) {
+    data::Split split = data::split_as_marked(set);
+    if (recipe.val_split == 0.0) split.validation.clear();
+    return split;
+  }
+  return recipe.tutorial_split ? data::split_tutorial(set, recipe.val_split, recipe.seed)
+                               : data::split_stratified(set, recipe.val_split, recipe.seed);
+}
+
+}  // namespace
+
+Prepared prepare(const std::string& data, const Start& start, const Recipe& recipe, const Notice& notice) {
+  Prepared prepared;
+  prepared.set = data::open_photo_set(data);
+  data::PhotoSet& set = prepared.set;
+  const auto found = static_cast<std::int32_t>(set.classes.size());
+  const std::int32_t classes = recipe.num_classes == 0 ? found : recipe.num_classes;
+  if (classes < found) {
+    fail("[train] {}: expected at most {} classes, as --num-classes says, found {}", data, classes, found);
+  }
+  prepared.split = split_photos(set, recipe);
+  data::check_trainable(set, prepared.split, classes, recipe.val_split > 0.0);
+  weights::LoadedModel loaded = load_start(start, recipe, classes);
+  join_classes(set, loaded, recipe, notice);
+  for (const std::string& sentence : set.notices) notice("[data] " + sentence);
+
+  prepared.info = std::move(loaded.info);
+  prepared.info.temperature.reset();
+  // What training makes of rewritten tables is no longer one table for all heads.
+  if (prepared.info.origin) prepared.info.origin->keras_example_bias = false;
+  prepared.preprocess =
+      classifier::preprocessing_of(prepared.info, recipe.preprocess, start.weights.empty() ? data : start.weights);
+  prepared.info.preprocess_json = classifier::to_json(prepared.preprocess);
+  prepared.model = writable_model(prepared.info.config, recipe, loaded.model.get());
+  return prepared;
+}
+
+Prepared prepare(const std::string& data, const Checkpoint& checkpoint, const Notice& notice) {
+  Prepared prepared;
+  prepared.set = data::open_photo_set(data);
+  data::PhotoSet& set = prepared.set;
+  prepared.info = checkpoint.info;
+  if (!prepared.info.classes.empty() && !set.numbered && prepared.info.classes != set.classes) {
+    data::adopt_classes(set, prepared.info.classes, classifier::wordnet_ids(prepared.info.classes));
+  }
+  std::unordered_map<std::string_view, std::size_t> by_name;
+  for (std::size_t i = 0; i < set.samples.size(); ++i) by_name.emplace(set.samples[i].name, i);
+  const auto find_all = [&](const std::vector<std::string>& names) {
+    std::vector<std::size_t> samples;
+    samples.reserve(names.size());
+    for (const std::string& name : names) {
+      const auto found = by_name.find(name);
+      if (found == by_name.end()) {
+        fail("[train] {}: {}: the run that is to go on had this photo, and it is gone", data, name);
+      }
+      samples.push_back(found->second);
+    }
+    return samples;
+  };
+  prepared.split = {.train = find_all(checkpoint.state.train), .validation = find_all(checkpoint.state.validation)};
+  const std::size_t known = prepared.split.train.size() + prepared.split.validation.size();
+  if (set.samples.size() > known) {
+    notice(
+        fmt::format("[train] {} photos in {} are not part of the run that goes on", set.samples.size() - known, data));
+  }
+  data::check_trainable(set, prepared.split, prepared.info.config.classes, !checkpoint.state.validation.empty());
+  prepared.preprocess = classifier::preprocessing_of(prepared.info, "auto", checkpoint.file);
+  prepared.model = writable_model(prepared.info.config, checkpoint.state.recipe, nullptr);
+  return prepared;
+}
+
+}  // namespace gcvit::train

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// What stands before the first step: the photos, which of them validate, and a model whose head fits their classes.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "data/photo_set.h"
+#include "data/split.h"
+#include "image/preprocess.h"
+#include "model/gcvit.h"
+#include "model/image_size.h"
+#include "train/checkpoint.h"
+#include "train/recipe.h"
+#include "weights/model_file.h"
+
+namespace gcvit::train {
+
+/// Where the first weights come from: a file, or random ones of a variant.
+struct Start {
+  std::string weights;  ///< path; empty for random weights
+  std::string variant;  ///< name; empty for a file's
+  std::optional<model::ImageSize> image_size;
+  model::WindowMode window_mode = model::WindowMode::kExact;
+};
+
+struct Prepared {
+  data::PhotoSet set;  ///< its labels index the head's outputs
+  data::Split split;
+  weights::ModelInfo info;
+  std::unique_ptr<model::GCViT> model;  ///< all tensors its own, to be written; drop path as the recipe says
+  image::PreprocessConfig preprocess;   ///< of evaluation, as `info` says it
+};
+
+using Notice = std::function<void(std::string_view sentence)>;
+
+/// Opens the photos in `data` and the weights. The head is kept when it has an output for each class and, where both
+/// have names, all classes' names are among the model's; else it is new, and random by the recipe's seed. `notice` gets
+/// sentences for people. Throws `Error` when anything can't be read or no step could be made.
+Prepared prepare(const std::string& data, const Start& start, const Recipe& recipe, const Notice& notice);
+
+/// The same for a run that goes on: the model as the checkpoint says, with values to be restored, and its very photos.
+/// Throws `Error` when one of them is no longer in `data`.
+Prepared prepare(const std::string& data, const Checkpoint& checkpoint, const Notice& notice);
+
+}  // namespace gcvit::train

@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "train/run.h"
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <utility>
+
+#include "gcvit/version.h"
+#include "model/parameters.h"
+#include "tensor/atomic_file.h"
+#include "tensor/error.h"
+#include "train/feature_source.h"
+#include "train/progress.h"
+#include "train/run_log.h"
+#include "train/schedule.h"
+#include "train/trainer.h"
+#include "weights/load.h"
+
+namespace gcvit::train {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+std::vector<const ops::Parameter*> constant(const std::vector<ops::Parameter*>& parameters) {
+  return {parameters.begin(), parameters.end()};
+}
+
+std::vector<std::string> names_of(const data::PhotoSet& set, const std::vector<std::size_t>& samples) {
+  std::vector<std::string> names;
+  names.reserve(samples.size());
+  for (const std::size_t sample : samples) names.push_back(set.samples[sample].name);
+  return names;
+}
+
+/// Thrown out of long work between steps when the run is to stop.
+struct Stopped {};
+
+class Run {
+ public:
+  Run(const RunFolder& folder, const RunOptions& options, Prepared prepared, RunState state)
+      : folder_(folder),
+        options_(options),
+        prepared_(std::move(prepared)),
+        state_(std::move(state)),
+        skipped_(state_.skipped.begin(), state_.skipped.end()),
+        pool_(options.threads) {}
+
+  Outcome go(const Checkpoint* from);
+
+ private:
+  const Recipe& recipe() const { return state_.recipe; }
+  void build();
+  Network whole_network();
+  Network head_network();
+  void restore_from(const Checkpoint& checkpoint);
+  bool at_end() const;
+  void train_epoch();
+  void end_epoch();
+  std::optional<Validation> validate();
+  std::optional<Validation> validate_average();
+  void finish();
+  /// Whether the epoch is the best so far, which is then noted.
+  bool note_best(const EpochRow& row);
+  void save_model(const std::string& name);
+  void save_checkpoint();
+  void write_config() const;
+  void skip(const data::SkippedSample& skipped);
+  void stop_if_asked() const {
+    if (options_.stop()) throw Stopped{};
+  }
+
+  const RunFolder& folder_;
+  const RunOptions& options_;
+  Prepared prepared_;
+  RunState state_;
+  std::set<std::string> skipped_;
+  ThreadPool pool_;
+  Progress progress_;
+  ops::Linear head_;  ///< of a linear probe: shares its tensors with the model's
+  std::unique_ptr<SoftLabels> soft_;
+  std::unique_ptr<BatchSource> source_;
+  std::unique_ptr<Trainer> trainer_;
+  std::unique_ptr<Schedule> schedule_;
+  std::int64_t steps_per_epoch_ = 0;
+  Clock::time_point saved_ = Clock::now();
+};
+
+Network Run::whole_network() {
+  model::GCViT& model = *prepared_.model;
+  const model::GCViTConfig& config = model.config();
+  return {
+      .parameters = {model.parameters().begin(), model.parameters().end()},
+      .groups = parameter_groups(std::as_const(model).parameters(), config, recipe()),
+      .input = {config.image_height, config.image_width, 3},
+      .classes = config.classes,
+      .forward = [&model](ops::Backend& backend, const ops::Value& image) { return model.forward(backend, image); }};
+}
+
+Network Run::head_network() {
+  const model::GCViTConfig& config = prepared_.model->config();
+  const std::int32_t channels = config.channels(model::kLevels - 1);
+  head_ = model::make_linear(channels, config.classes);
+  std::vector<ops::Parameter*> parameters;
+  model::visit("head", head_, [&](const std::string& name, ops::Parameter& parameter) {
+    parameter.name = name;
+    parameter.id = static_cast<std::int32_t>(parameters.size());
+    for (const ops::Parameter* whole : prepared_.model->parameters()) {
+      if (whole->name == name) parameter.tensor = whole->tensor;
+    }
+    ++parameter.version;
+    parameters.push_back(&parameter);
+  });
+  return {.parameters = parameters,
+          .groups = parameter_groups(constant(parameters), config, recipe()),
+          .input = {1, 1, channels},
+          .classes = config.classes,
+          .forward = [this](ops::Backend& backend, const ops::Value& features) {
+            return backend.linear(features, head_, {});
+          }};
+}
+
+void Run::build() {
+  const data::Split& split = prepared_.split;
+  const auto skipped = [this](const data::SkippedSample& sample) { skip(sample); };
+  if (!recipe().soft_labels.empty()) {
+    soft_ = std::make_unique<SoftLabels>(recipe().soft_labels, prepared_.set, split.train,
+                                         prepared_.info.config.classes, recipe().soft_temperature);
+  }
+  auto photos = std::make_unique<PhotoSource>(prepared_.set, split, recipe(), prepared_.preprocess, pool_.size());
+  options_.notice(fmt::format("[train] {} photos to train on, {} to validate, {} classes; photos: {}",
+                              split.train.size(), split.validation.size(), prepared_.info.config.classes,
+                              data::describe(photos->augment())));
+  if (recipe().linear_probe) {
+    options_.notice("[train] linear probe: the features of all photos are computed once");
+    const auto total = static_cast<std::int64_t>(split.train.size() + split.validation.size());
+    source_ =
+        std::make_unique<FeatureSource>(*prepared_.model, *photos, recipe(), pool_, skipped, [&](std::int64_t done) {
+          progress_.validate(done, total);
+          stop_if_asked();
+        });
+    progress_.clear();
+  } else {
+    source_ = std::move(photos);
+  }
+  trainer_ = std::make_unique<Trainer>(recipe().linear_probe ? head_network() : whole_network(), recipe(), soft_.get(),
+                                       pool_, skipped);
+  const auto photos_per_epoch = static_cast<std::int64_t>(source_->training_photos());
+  steps_per_epoch_ = (photos_per_epoch + trainer_->photos_per_step() - 1) / trainer_->photos_per_step();
+  if (steps_per_epoch_ == 0) fail("[train] {}: none of the photos to train on can be read", options_.data);
+  schedule_ = std::make_unique<Schedule>(recipe(), steps_per_epoch_);
+}
+
+void Run::restore_from(const Checkpoint& checkpoint) {
+  restore(checkpoint, *prepared_.model, constant(trainer_->network().parameters), trainer_->optimiser().slots());
+  for (ops::Parameter* parameter : trainer_->network().parameters) ++parameter->version;
+  trainer_->optimiser().set_updates(state_.step);
+}
+
+bool Run::at_end() const {
+  if (state_.step >= schedule_->steps() && state_.position == 0) return true;
+  if (state_.epoch >= recipe().epochs) return true;
+  return recipe().early_stop > 0 && state_.best && state_.epoch - state_.best->epoch >= recipe().early_stop;
+}
+
+Outcome Run::go(const Checkpoint* from) {
+  try {
+    // The features of a linear probe come from the weights that the run began with, whose body it never changes.
+    if (from != nullptr) restore(*from, *prepared_.model, {}, {});
+    build();
+    if (from != nullptr) {
+      restore_from(*from);
+    } else {
+      write_config();
+      save_checkpoint();
+    }
+    write_run_log(folder_ / "log.csv", state_.rows);
+    while (!at_end()) {
+      train_epoch();
+      end_epoch();
+    }
+    finish();
+  } catch (const Stopped&) {
+    progress_.clear();
+    if (trainer_ != nullptr) save_checkpoint();
+    return Outcome::kStopped;
+  }
+  return Outcome::kFinished;
+}
+
+void Run::train_epoch() {
+  const auto photos = static_cast<std::int64_t>(source_->training_photos());
+  const std::int64_t before =
+      (static_cast<std::int64_t>(state_.position) + trainer_->photos_per_step() - 1) / trainer_->photos_per_step();
+  const std::int64_t steps = std::min(steps_per_epoch_, schedule_->steps() - state_.step + before);
+  progress_.begin_epoch(state_.epoch + 1, recipe().epochs, steps, before);
+  source_->start_training(static_cast<std::uint64_t>(state_.epoch), state_.position);
+  while (state_.step < schedule_->steps()) {
+    const std::int64_t left = photos - static_cast<std::int64_t>(state_.position);
+    if (left <= 0) break;
+    const Clock::time_point start = Clock::now();
+    const std::optional<StepResult> result =
+        trainer_->step(*source_, state_.step, std::min(left, trainer_->photos_per_step()), schedule_->lr(state_.step));
+    if (!result) break;
+    ++state_.step;
+    state_.position = result->position;
+    state_.loss_sum += result->loss_sum;
+    state_.correct += result->correct;
+    state_.seen += result->photos;
+    state_.seconds += seconds_since(start);
+    const auto seen = static_cast<double>(state_.seen);
+    progress_.step(result->photos, state_.loss_sum / seen, static_cast<double>(state_.correct) / seen);
+    stop_if_asked();
+    if (seconds_since(saved_) >= 60.0 * options_.checkpoint_minutes) save_checkpoint();
+  }
+  if (state_.seen == 0) fail("[train] {}: none of the photos to train on can be read", options_.data);
+}
+
+std::optional<Validation> Run::validate() {
+  const auto total = static_cast<std::int64_t>(source_->validation_photos());
+  if (total == 0) return std::nullopt;
+  Validation validation = trainer_->validate(*source_, [&](std::int64_t done) {
+    progress_.validate(done, total);
+    stop_if_asked();
+  });
+  if (validation.samples.empty()) fail("[train] {}: none of the photos to validate can be read", options_.data);
+  return validation;
+}
+
+std::optional<Validation> Run::validate_average() {
+  const WithAverage average(trainer_->optimiser());
+  return validate();
+}
+
+bool Run::note_best(const EpochRow& row) {
+  if (row.val_accuracy && state_.best) {
+    const Best& best = *state_.best;
+    const bool better =
+        *row.val_accuracy != best.accuracy ? *row.val_accuracy > best.accuracy : *row.val_loss < best.loss;
+    if (!better) return false;
+  }
+  state_.best = Best{row.epoch, row.val_accuracy.value_or(row.accuracy), row.val_loss.value_or(row.loss)};
+  return true;
+}
+
+void Run::end_epoch() {
+  const Clock::time_point start = Clock::now();
+  const std::optional<Validation> validation = validate_average();
+  const auto seen = static_cast<double>(state_.seen);
+  EpochRow row;
+  row.epoch = state_.epoch + 1;
+  row.loss = state_.loss_sum / seen;
+  row.accuracy = static_cast<double>(state_.correct) / seen;
+  if (validation) {
+    const evaluate::Metrics metrics = validation->photos;
+    row.val_loss = metrics.loss();
+    row.val_accuracy = metrics.top1();
+  }
+  row.lr = schedule_->lr(std::max<std::int64_t>(state_.step - 1, 0));
+  row.images_per_second = state_.seconds > 0.0 ? seen / state_.seconds : 0.0;
+  row.seconds = state_.seconds + seconds_since(start);
+  progress_.end_epoch(row);
+
+  state_.rows.push_back(row);
+  const bool best = note_best(row);
+  ++state_.epoch;
+  state_.position = 0;
+  state_.loss_sum = state_.seconds = 0.0;
+  state_.correct = state_.seen = 0;
+  // The checkpoint comes behind the files that it says are there: a run that dies in between makes the same ones again.
+  save_model("last.safetensors");
+  if (best) {
+    const WithAverage average(trainer_->optimiser());
+    save_model("best.safetensors");
+  }
+  save_checkpoint();
+  write_run_log(folder_ / "log.csv", state_.rows);
+}
+
+void Run::finish() {
+  progress_.clear();
+  const Best& best = *state_.best;
+  options_.notice(fmt::format("[train] {}: epoch {} of {}, {}accuracy {:.4f}, {}loss {:.4f}",
+                              folder_ / "best.safetensors", best.epoch, state_.epoch,
+                              source_->validation_photos() > 0 ? "val_" : "", best.accuracy,
+                              source_->validation_photos() > 0 ? "val_" : "", best.loss));
+}
+
+void Run::save_model(const std::string& name) { weights::save_model(folder_ / name, *prepared_.model, prepared_.info); }
+
+void Run::save_checkpoint() {
+  state_.skipped = {skipped_.begin(), skipped_.end()};
+  write_checkpoint(folder_.checkpoint(), state_, *prepared_.model, prepared_.info,
+                   constant(trainer_->network().parameters), trainer_->optimiser().slots());
+  saved_ = Clock::now();
+}
+
+void Run::write_config() const {
+  nlohmann::ordered_json config = {
+      {"version", GCVIT_VERSION},
+      {"data", state_.data},
+      {"weights", state_.weights},
+      {"recipe", to_json(recipe())},
+      {"model", nlohmann::ordered_json::parse(weights::serialise_config(prepared_.info.config))},
+      {"preprocess", nlohmann::ordered_json::parse(prepared_.info.preprocess_json)},
+      {"classes", prepared_.info.classes},
+      {"train_photos", state_.train.size()},
+      {"validation_photos", state_.validation.size()},
+      {"steps_per_epoch", steps_per_epoch_},
+      {"steps", schedule_->steps()}};
+  AtomicFile file(folder_ / "config.json");
+  file.write(config.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+  file.commit();
+}
+
+void Run::skip(const data::SkippedSample& skipped) {
+  const std::string& name = prepared_.set.samples[skipped.sample].name;
+  if (!skipped_.insert(name).second) return;
+  progress_.clear();
+  options_.notice(skipped.error + ": skipped");
+}
+
+}  // namespace
+
+Outcome start_run(const RunFolder& folder, const RunOptions& options) {
+  Prepared prepared = prepare(options.data, options.start, options.recipe, options.notice);
+  RunState state;
+  state.recipe = options.recipe;
+  state.weights = options.weights;
+  state.data = options.data;
+  state.train = names_of(prepared.set, prepared.split.train);
+  state.validation = names_of(prepared.set, prepared.split.validation);
+  return Run(folder, options, std::move(prepared), std::move(state)).go(nullptr);
+}
+
+Outcome resume_run(const RunFolder& folder, const RunOptions& options, const Checkpoint& checkpoint) {
+  Prepared prepared = prepare(options.data, checkpoint, options.notice);
+  return Run(folder, options, std::move(prepared), checkpoint.state).go(&checkpoint);
+}
+
+}  // namespace gcvit::train

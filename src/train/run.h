@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// A training run from its first step, or from where its checkpoint stands, to its last, with all that it leaves in its
+// folder: config.json, log.csv, best.safetensors, last.safetensors, checkpoint/.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "train/prepare.h"
+#include "train/recipe.h"
+#include "train/run_folder.h"
+
+namespace gcvit::train {
+
+struct RunOptions {
+  std::string data;
+  Start start;          ///< of a new run
+  std::string weights;  ///< how the command line named the start, for config.json and a later resume
+  Recipe recipe;        ///< of a new run
+  int threads = 0;      ///< 0: every processor this process may use
+  double checkpoint_minutes = 5.0;
+  std::function<bool()> stop = [] { return false; };  ///< true: finish the step, write the checkpoint and return
+  Notice notice = [](std::string_view) {};
+};
+
+enum class Outcome { kFinished, kStopped };
+
+/// Begins a run in an empty `folder`. Throws `Error` when anything goes wrong; what was saved before stays.
+Outcome start_run(const RunFolder& folder, const RunOptions& options);
+
+/// Goes on where the folder's checkpoint stands: the weights at the end are, bit for bit, those of a run that was never
+/// interrupted. `options.start` and `.recipe` are not looked at. In a run that is at its end it writes the results again.
+Outcome resume_run(const RunFolder& folder, const RunOptions& options, const Checkpoint& checkpoint);
+
+}  // namespace gcvit::train

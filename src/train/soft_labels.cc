@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "train/soft_labels.h"
+
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <unordered_map>
+
+#include "tensor/error.h"
+#include "train/loss.h"
+
+namespace gcvit::train {
+namespace {
+
+constexpr std::size_t kNoRow = std::numeric_limits<std::size_t>::max();
+constexpr const char* kForm = R"({"image": "roses/12.jpg", "logits": [0.1, 7.2]})";
+
+/// The logits of one line and the photo that they are of.
+std::pair<std::string, std::vector<float>> parse_line(const std::string& line, const std::string& place) {
+  try {
+    const nlohmann::json json = nlohmann::json::parse(line);
+    std::vector<float> logits = json.at("logits").get<std::vector<float>>();
+    for (const float logit : logits) {
+      if (!std::isfinite(logit)) fail("[train] {}: expected finite logits, found {}", place, logit);
+    }
+    return {json.at("image").get<std::string>(), std::move(logits)};
+  } catch (const nlohmann::json::exception&) {
+    fail("[train] {}: expected a line as {}", place, kForm);
+  }
+}
+
+}  // namespace
+
+SoftLabels::SoftLabels(const std::string& file, const data::PhotoSet& set, std::span<const std::size_t> needed,
+                       std::int32_t classes, double temperature)
+    : classes_(static_cast<std::size_t>(classes)), rows_(set.samples.size(), kNoRow) {
+  std::unordered_map<std::string_view, std::size_t> by_name;
+  for (std::size_t i = 0; i < set.samples.size(); ++i) by_name.emplace(set.samples[i].name, i);
+  std::ifstream stream(file, std::ios::binary);
+  if (!stream) fail("[train] {}: the soft labels can't be read", file);
+  std::string line;
+  for (std::size_t number = 1; std::getline(stream, line); ++number) {
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    const std::string place = fmt::format("{}: line {}", file, number);
+    const auto [image, logits] = parse_line(line, place);
+    if (logits.size() != classes_) fail("[train] {}: expected {} logits, found {}", place, classes_, logits.size());
+    const auto found = by_name.find(image);
+    if (found == by_name.end()) continue;
+    std::size_t& row = rows_[found->second];
+    if (row != kNoRow) fail("[train] {}: {} has stood on a line before", place, image);
+    row = probabilities_.size() / classes_;
+    probabilities_.resize(probabilities_.size() + classes_);
+    softmax(logits, temperature, std::span(probabilities_).last(classes_));
+  }
+  if (stream.bad()) fail("[train] {}: the soft labels can't be read", file);
+  std::size_t missing = 0;
+  const std::string* first = nullptr;
+  for (const std::size_t sample : needed) {
+    if (rows_[sample] != kNoRow) continue;
+    if (missing++ == 0) first = &set.samples[sample].name;
+  }
+  if (missing > 0) {
+    fail("[train] {}: expected a line for each photo to train on, found none for {} of them, as {}", file, missing,
+         *first);
+  }
+}
+
+std::span<const float> SoftLabels::of(std::size_t sample) const {
+  return std::span(probabilities_).subspan(rows_.at(sample) * classes_, classes_);
+}
+
+}  // namespace gcvit::train

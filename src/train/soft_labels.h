@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// A teacher's opinion of each photo, for distillation: a text file with a JSON object a line,
+//   {"image": "roses/12.jpg", "logits": [0.1, 7.2, -1.0]}
+// `image` is the photo's name in the data set (its path below the folder), `logits` has a number for each class.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/photo_set.h"
+
+namespace gcvit::train {
+
+class SoftLabels {
+ public:
+  /// Photos that the set doesn't have are passed over. Throws `Error` with the line for one that isn't as above, names
+  /// a photo twice or has other than `classes` finite numbers, and when one of the `needed` samples has no line.
+  SoftLabels(const std::string& file, const data::PhotoSet& set, std::span<const std::size_t> needed,
+             std::int32_t classes, double temperature);
+
+  /// softmax(logits / temperature) of a needed sample.
+  std::span<const float> of(std::size_t sample) const;
+
+ private:
+  std::size_t classes_;
+  std::vector<std::size_t> rows_;  ///< by sample
+  std::vector<float> probabilities_;
+};
+
+}  // namespace gcvit::train

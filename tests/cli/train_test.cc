@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+// gcvit train as a user calls it: interrupted, killed, called wrongly.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "tests/cli/program.h"
+
+namespace gcvit {
+namespace {
+
+using nlohmann::json;
+using weights::read_text;
+
+class Train : public Cli {
+ protected:
+  /// A dozen steps an epoch would need 96 photos; these are 3.
+  static constexpr const char* kRun = "train photos -m m.safetensors --batch-size 8 --seed 3 -t 2 ";
+
+  Train() {
+    unsigned seed = 0;
+    for (const char* name : {"blue", "green", "red"}) {
+      std::filesystem::create_directories(folder / ("photos/" + std::string(name)));
+      for (int i = 0; i < 8; ++i) {
+        weights::write_text(folder / ("photos/" + std::string(name) + "/" + std::to_string(i) + ".png"),
+                            testing::blob_png(seed++));
+      }
+    }
+  }
+
+  bool same(const std::string& a, const std::string& b) {
+    const std::string one = read_text(folder / a);
+    return !one.empty() && one == read_text(folder / b);
+  }
+};
+
+TEST_F(Train, OneCommandGivesAModelThatClassifies) {
+  const Result result = gcvit(std::string(kRun) + "--epochs 2 -o run");
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, "");
+  for (const char* name : {"config.json", "log.csv", "best.safetensors", "last.safetensors"}) {
+    EXPECT_TRUE(std::filesystem::exists(folder / ("run/" + std::string(name)))) << name;
+  }
+  EXPECT_TRUE(read_text(folder / "run/log.csv").starts_with("epoch,loss,accuracy,val_loss,val_accuracy,lr,"));
+  const Result classified = gcvit("classify -m run/best.safetensors photos/red/0.png --json");
+  EXPECT_EQ(classified.code, 0) << classified.err;
+  const std::string label = json::parse(classified.out)["results"][0]["predictions"][0]["label"];
+  EXPECT_TRUE(label == "red" || label == "green" || label == "blue") << label;
+  EXPECT_EQ(gcvit("eval -m run/last.safetensors photos --json").code, 0);
+  expect_failure(std::string(kRun) + "-o run", "holds a run already: --resume goes on with it");
+}
+
+TEST_F(Train, AVariantStartsFromRandomWeights) {
+  const Result result = gcvit("train photos --variant xxtiny --image-size 32 --max-steps 1 --batch-size 2 -o run");
+  EXPECT_EQ(result.code, 0) << result.err;
+  const json config = json::parse(read_text(folder / "run/config.json"));
+  EXPECT_EQ(config["recipe"]["recipe"], "scratch");
+  EXPECT_EQ(config["weights"], "--variant xxtiny");
+  EXPECT_EQ(config["model"]["image_size"], json({32, 32}));
+}
+
+TEST_F(Train, KilledAtAnyMomentItGoesOnToTheSameWeights) {
+  const std::string flags = "--epochs 8 --checkpoint-minutes 0 --ema-decay 0.9 --drop-path 0.2 --mixup 0.4 ";
+  ASSERT_EQ(gcvit(std::string(kRun) + flags + "-o whole").code, 0);
+  const Result result = shell("timeout -s KILL 0.4 \"$G\" " + std::string(kRun) + flags +
+                              "-o run; for wait in 0.1 0.13 0.17 0.2 0.24 0.29 0.31 0.37; do"
+                              " timeout -s KILL $wait \"$G\" train photos -o run --resume --checkpoint-minutes 0; done;"
+                              " test -e run/checkpoint/state.safetensors || \"$G\" " +
+                              std::string(kRun) + flags + "-o run; \"$G\" train photos -o run --resume");
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_TRUE(same("run/last.safetensors", "whole/last.safetensors"));
+  EXPECT_TRUE(same("run/best.safetensors", "whole/best.safetensors"));
+}
+
+TEST_F(Train, InterruptedItSaysHowToGoOn) {
+  ASSERT_EQ(gcvit(std::string(kRun) + "--epochs 4 -o whole").code, 0);
+  for (const std::string signal : {"INT", "TERM"}) {
+    const Result result =
+        shell("\"$G\" " + std::string(kRun) + "--epochs 4 -o 'run " + signal + "' & while ! test -s 'run " + signal +
+              "/log.csv'; do sleep 0.01; done; kill -" + signal + " $!; wait $!");
+    EXPECT_EQ(result.code, 130) << result.err;
+    const std::string command = "train photos -o 'run " + signal + "' --resume";
+    EXPECT_NE(result.err.find("gcvit: stopped; go on with: gcvit " + command + "\n"), std::string::npos) << result.err;
+    EXPECT_EQ(gcvit(command).code, 0);
+    EXPECT_TRUE(same("run " + signal + "/last.safetensors", "whole/last.safetensors"));
+  }
+}
+
+TEST_F(Train, AFullDiskKeepsTheOldCheckpoint) {
+  ASSERT_EQ(gcvit(std::string(kRun) + "--epochs 2 -o whole").code, 0);
+  // Blocks of 512 or 1024 bytes; the model's file fits in 40, its checkpoint doesn't.
+  const Result result = shell("trap '' XFSZ; ulimit -f 40; \"$G\" " + std::string(kRun) + "--epochs 2 -o run");
+  EXPECT_EQ(result.code, 1);
+  EXPECT_NE(result.err.find("can't be written: File too large"), std::string::npos) << result.err;
+  EXPECT_FALSE(std::filesystem::exists(folder / "run/last.safetensors"));
+}
+
+TEST_F(Train, ResumeTakesTheSameFlagsAndNoOthers) {
+  ASSERT_EQ(gcvit(std::string(kRun) + "--epochs 1 -o run").code, 0);
+  const Result same = gcvit(std::string(kRun) + "--epochs 1 -o run --resume");
+  EXPECT_EQ(same.code, 0) << same.err;
+  expect_usage_error("train photos -o run --resume --lr 0.5", "--resume: the run began with --lr 0.0003, found 0.5");
+  expect_usage_error("train photos -o run --resume --recipe scratch", "--recipe finetune, found scratch");
+  expect_usage_error("train photos -o run --resume --variant xxtiny", "-m m.safetensors, found --variant xxtiny");
+  expect_failure("train photos -o nowhere --resume", "nowhere: holds no run to go on with");
+}
+
+TEST_F(Train, WhatIsCalledWrongly) {
+  expect_usage_error("train photos -o run", "expected -m with weights to start from");
+  expect_usage_error("train photos -m m.safetensors --variant xxtiny -o run", "--model excludes --variant");
+  expect_usage_error("train photos -m m.safetensors -o run --epochs 0", "--epochs: expected at least 1, found 0");
+  expect_usage_error("train photos -m m.safetensors -o run --optimizer lion", "expected adam, adamw or sgd");
+  expect_usage_error("train photos -m m.safetensors -o run --dtype bf16", "only f32 is");
+  expect_usage_error("train photos -m m.safetensors", "--output is required");
+  expect_failure("train nowhere -m m.safetensors -o run", "nowhere");
+  expect_failure("train photos -m missing.safetensors -o run2", "missing.safetensors");
+  EXPECT_FALSE(std::filesystem::exists(folder / "run2/config.json"));
+}
+
+TEST_F(Train, PhotosThatCantBeTrainedOn) {
+  std::filesystem::create_directories(folder / "one/red");
+  std::filesystem::copy(folder / "photos/red/0.png", folder / "one/red/0.png");
+  expect_failure("train one -m m.safetensors -o run", "one");
+  std::filesystem::create_directories(folder / "photos/yellow");
+  const Result result = gcvit(std::string(kRun) + "-o run3");
+  EXPECT_EQ(result.code, 1) << result.err;
+}
+
+}  // namespace
+}  // namespace gcvit

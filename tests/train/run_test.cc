@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "train/run.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "tests/classifier/test_photos.h"
+#include "tests/weights/test_files.h"
+#include "train/run_log.h"
+#include "weights/load.h"
+
+namespace gcvit::train {
+namespace {
+
+using weights::read_text;
+using weights::write_text;
+
+/// What a run left, but for times.
+struct Left {
+  std::string last;
+  std::string best;
+  std::vector<EpochRow> rows;
+  bool operator==(const Left&) const = default;
+};
+
+struct Runs : ::testing::Test {
+  weights::TemporaryFolder folder;
+  std::string photos = folder / "photos";
+  std::vector<std::string> notices;
+  int runs = 0;
+
+  Runs() {
+    testing::write_tiny_model(folder / "m.safetensors");
+    unsigned seed = 0;
+    std::size_t channel = 3;
+    for (const char* name : {"blue", "green", "red"}) {
+      std::filesystem::create_directories(photos + "/" + name);
+      --channel;
+      for (int i = 0; i < 8; ++i) {
+        // Blobs of any colour on a ground of the class's own.
+        std::vector<std::uint8_t> pixels = testing::blob_pixels(40, 56, seed++);
+        for (std::size_t p = channel; p < pixels.size(); p += 3) pixels[p] = std::max<std::uint8_t>(pixels[p], 220);
+        write_text(fmt::format("{}/{}/{}.png", photos, name, i), testing::png_of(pixels, 40, 56));
+      }
+    }
+  }
+
+  /// A few steps of everything that draws random numbers or keeps state.
+  static Recipe busy() {
+    Recipe recipe = preset("finetune");
+    recipe.epochs = 2;
+    recipe.batch_size = 8;
+    recipe.ema_decay = 0.9;
+    recipe.mixup = recipe.cutmix = 0.5;
+    recipe.augment = "randaug";
+    recipe.random_erasing = 0.3;
+    recipe.drop_path = 0.2;
+    recipe.val_split = 0.25;
+    recipe.seed = 7;
+    return recipe;
+  }
+
+  RunOptions options(const Recipe& recipe, int threads = 2) {
+    RunOptions result;
+    result.data = photos;
+    result.start.weights = folder / "m.safetensors";
+    result.weights = "-m m.safetensors";
+    result.recipe = recipe;
+    result.threads = threads;
+    result.notice = [this](std::string_view sentence) { notices.emplace_back(sentence); };
+    return result;
+  }
+
+  std::string new_folder() { return folder / fmt::format("run{}", runs++); }
+
+  static Left left_in(const std::string& run) {
+    Left left{read_text(run + "/last.safetensors"), read_text(run + "/best.safetensors"),
+              read_run_log(run + "/log.csv")};
+    for (EpochRow& row : left.rows) row.seconds = row.images_per_second = 0.0;
+    return left;
+  }
+
+  Left run(const Recipe& recipe, int threads = 2) {
+    const std::string path = new_folder();
+    EXPECT_EQ(start_run(RunFolder(path), options(recipe, threads)), Outcome::kFinished);
+    return left_in(path);
+  }
+
+  /// Whether the two files' tensors have the same bits.
+  static bool same_weights(const std::string& a, const std::string& b) {
+    const weights::LoadedModel one = weights::load_model(a);
+    const weights::LoadedModel two = weights::load_model(b);
+    for (std::size_t i = 0; i < one.model->parameters().size(); ++i) {
+      const std::span<const float> left = one.model->parameters()[i]->tensor.values();
+      if (!std::ranges::equal(left, two.model->parameters()[i]->tensor.values())) return false;
+    }
+    return true;
+  }
+
+  std::string failure(const Recipe& recipe) {
+    return weights::error_of([&] { (void)start_run(RunFolder(new_folder()), options(recipe)); });
+  }
+};
+
+TEST_F(Runs, TheSameBitsOnAnyNumberOfThreads) {
+  const Left one = run(busy(), 1);
+  ASSERT_EQ(one.rows.size(), 2u);
+  EXPECT_EQ(run(busy(), 2), one);
+  EXPECT_EQ(run(busy(), 7), one);
+  Recipe other = busy();
+  other.seed = 8;
+  EXPECT_NE(run(other).last, one.last);
+}
+
+TEST_F(Runs, StoppedAnywhereAndResumedItEndsTheSame) {
+  const Left whole = run(busy());
+  // `stop` is asked after each step and each batch of the validation: at the n-th question it says yes.
+  int stops = 0;
+  for (int n = 1;; ++n) {
+    const std::string path = new_folder();
+    RunOptions first = options(busy());
+    int asked = 0;
+    first.stop = [&] { return ++asked == n; };
+    if (start_run(RunFolder(path), first) == Outcome::kFinished) break;
+    ++stops;
+    const RunFolder again(path);
+    const Checkpoint checkpoint = read_checkpoint(again.checkpoint());
+    EXPECT_EQ(resume_run(again, options(Recipe{}, 1), checkpoint), Outcome::kFinished);
+    EXPECT_EQ(left_in(path), whole) << n;
+  }
+  EXPECT_GE(stops, 8);
+}
+
+TEST_F(Runs, AnEarlierCheckpointGivesTheSameFiles) {
+  // As when the program is killed: the folder's files are of any time, the checkpoint of an earlier one.
+  const std::string path = new_folder();
+  std::vector<std::string> saved;
+  RunOptions first = options(busy());
+  first.checkpoint_minutes = 0.0;
+  first.stop = [&] {
+    saved.push_back(read_text(path + "/checkpoint/state.safetensors"));
+    return false;
+  };
+  EXPECT_EQ(start_run(RunFolder(path), first), Outcome::kFinished);
+  const Left whole = left_in(path);
+  for (std::size_t i = 0; i < saved.size(); i += 2) {
+    write_text(path + "/checkpoint/state.safetensors", saved[i]);
+    write_text(path + "/last.safetensors.1.0.part", "half written");
+    const RunFolder again(path);
+    EXPECT_EQ(resume_run(again, options(Recipe{}), read_checkpoint(again.checkpoint())), Outcome::kFinished);
+    EXPECT_EQ(left_in(path), whole) << i;
+    EXPECT_FALSE(std::filesystem::exists(path + "/last.safetensors.1.0.part"));
+  }
+}
+
+TEST_F(Runs, GradientsOfBatchesAddUp) {
+  Recipe recipe = busy();
+  recipe.mixup = recipe.cutmix = 0.0;  // which mix within a batch
+  recipe.batch_size = 16;
+  const Left one = run(recipe);
+  recipe.batch_size = 8;
+  recipe.grad_accum = 2;
+  EXPECT_EQ(run(recipe).last, one.last);
+}
+
+TEST_F(Runs, TheLossFalls) {
+  Recipe recipe = preset("tutorial");
+  recipe.batch_size = 8;
+  recipe.epochs = 30;
+  recipe.lr = 3e-3;
+  recipe.augment = "none";
+  recipe.preprocess = "keras";
+  recipe.val_split = 0.0;
+  const Left left = run(recipe);
+  ASSERT_EQ(left.rows.size(), 30u);
+  EXPECT_LT(left.rows.back().loss, 0.5 * left.rows.front().loss);
+  EXPECT_GT(left.rows.back().accuracy, 0.8);
+  EXPECT_FALSE(left.rows.back().val_loss);
+  EXPECT_EQ(left.best, left.last);  // without validation, and without an average
+}
+
+TEST_F(Runs, TheFilesSayWhatTheyAre) {
+  const std::string path = new_folder();
+  EXPECT_EQ(start_run(RunFolder(path), options(busy())), Outcome::kFinished);
+  const weights::LoadedModel loaded = weights::load_model(path + "/best.safetensors");
+  EXPECT_EQ(loaded.info.classes, (std::vector<std::string>{"blue", "green", "red"}));
+  EXPECT_EQ(loaded.info.config.classes, 3);
+  EXPECT_EQ(nlohmann::json::parse(loaded.info.preprocess_json)["preset"], "timm");
+  const nlohmann::json config = nlohmann::json::parse(read_text(path + "/config.json"));
+  EXPECT_EQ(recipe_from_json(config["recipe"], "config.json"), busy());
+  EXPECT_EQ(config["train_photos"], 18);
+  EXPECT_EQ(config["validation_photos"], 6);
+  EXPECT_EQ(config["steps_per_epoch"], 3);
+  EXPECT_EQ(config["steps"], 6);
+  EXPECT_EQ(config["weights"], "-m m.safetensors");
+  EXPECT_EQ(notices[0], "[train] the head is new: 3 classes with random values");
+  // The averaged weights are the best ones, the last are those of the last step.
+  EXPECT_FALSE(same_weights(path + "/best.safetensors", path + "/last.safetensors"));
+  EXPECT_TRUE(same_weights(path + "/checkpoint/state.safetensors", path + "/last.safetensors"));
+}
+
+TEST_F(Runs, AKnownHeadIsKept) {
+  testing::write_tiny_model(folder / "m.safetensors", {"Red", "x", "y", "green", "blue", "z", "w"});
+  Recipe recipe = busy();
+  recipe.num_classes = 7;
+  recipe.lr = recipe.min_lr = 0.0;
+  recipe.drop_path = 0.0;
+  const std::string path = new_folder();
+  EXPECT_EQ(start_run(RunFolder(path), options(recipe)), Outcome::kFinished);
+  EXPECT_TRUE(same_weights(path + "/last.safetensors", folder / "m.safetensors"));
+  EXPECT_EQ(weights::load_model(path + "/last.safetensors").info.classes[0], "Red");
+  recipe.num_classes = 2;
+  EXPECT_NE(failure(recipe).find("expected at most 2 classes, as --num-classes says, found 3"), std::string::npos);
+}
+
+TEST_F(Runs, WhatIsFrozenStays) {
+  Recipe recipe = busy();
+  recipe.freeze = "all-but-head";
+  const std::string path = new_folder();
+  EXPECT_EQ(start_run(RunFolder(path), options(recipe)), Outcome::kFinished);
+  const weights::LoadedModel before = weights::load_model(folder / "m.safetensors");
+  const weights::LoadedModel after = weights::load_model(path + "/last.safetensors");
+  for (std::size_t i = 0; i < after.model->parameters().size(); ++i) {
+    const ops::Parameter& parameter = *after.model->parameters()[i];
+    if (parameter.name.starts_with("head.")) continue;
+    EXPECT_TRUE(std::ranges::equal(parameter.tensor.values(), before.model->parameters()[i]->tensor.values()))
+        << parameter.name;
+  }
+}
+
+TEST_F(Runs, ALinearProbeTrainsTheHead) {
+  Recipe recipe = preset("finetune", true);
+  recipe.epochs = 6;
+  recipe.batch_size = 8;
+  recipe.val_split = 0.25;
+  const Left whole = run(recipe);
+  EXPECT_LT(whole.rows.back().loss, whole.rows.front().loss);
+  const std::string path = new_folder();
+  RunOptions first = options(recipe);
+  int asked = 0;
+  first.stop = [&] { return ++asked == 9; };
+  EXPECT_EQ(start_run(RunFolder(path), first), Outcome::kStopped);
+  const RunFolder again(path);
+  EXPECT_EQ(resume_run(again, options(Recipe{}), read_checkpoint(again.checkpoint())), Outcome::kFinished);
+  EXPECT_EQ(left_in(path), whole);
+}
+
+TEST_F(Runs, ALossThatIsNotFiniteEndsTheRun) {
+  Recipe recipe = busy();
+  recipe.lr = 1e30;
+  recipe.sched = "constant";
+  recipe.warmup_epochs = 0.0;
+  recipe.clip_grad = 0.0;
+  recipe.layer_decay = 1.0;
+  const std::string path = new_folder();
+  const std::string sentence = weights::error_of([&] { (void)start_run(RunFolder(path), options(recipe)); });
+  EXPECT_NE(sentence.find("[train] step 2: the "), std::string::npos) << sentence;
+  EXPECT_NE(sentence.find("at learning rate 1e+30"), std::string::npos) << sentence;
+  EXPECT_NE(sentence.find("try --lr 1e+29 or --clip-grad 1 or --warmup-epochs 1"), std::string::npos) << sentence;
+  EXPECT_FALSE(std::filesystem::exists(path + "/last.safetensors"));
+  EXPECT_EQ(read_checkpoint(path + "/checkpoint/state.safetensors").state.step, 0);
+}
+
+TEST_F(Runs, MaxStepsAndEarlyStop) {
+  Recipe recipe = busy();
+  recipe.max_steps = 4;
+  Left left = run(recipe);
+  ASSERT_EQ(left.rows.size(), 2u);
+  recipe.max_steps = 0;
+  recipe.epochs = 30;
+  recipe.early_stop = 2;
+  recipe.lr = recipe.min_lr = recipe.ema_decay = 0.0;  // nothing gets better
+  left = run(recipe);
+  EXPECT_EQ(left.rows.size(), 3u);
+}
+
+TEST_F(Runs, ABrokenPhotoIsSaidAndSkipped) {
+  write_text(photos + "/red/3.png", "no picture");
+  Recipe recipe = busy();
+  recipe.val_split = 0.0;
+  const std::string path = new_folder();
+  EXPECT_EQ(start_run(RunFolder(path), options(recipe)), Outcome::kFinished);
+  const auto said = std::ranges::count_if(notices, [](const std::string& sentence) {
+    return sentence.find("red/3.png") != std::string::npos && sentence.ends_with(": skipped");
+  });
+  EXPECT_EQ(said, 1);
+  EXPECT_EQ(read_checkpoint(path + "/checkpoint/state.safetensors").state.skipped,
+            std::vector<std::string>{"red/3.png"});
+  recipe.strict = true;
+  EXPECT_NE(failure(recipe).find("red/3.png"), std::string::npos);
+}
+
+TEST_F(Runs, ATeacherIsFollowed) {
+  Recipe recipe = busy();
+  recipe.mixup = recipe.cutmix = 0.0;
+  const Left alone = run(recipe);
+  std::ofstream file(folder / "teacher.jsonl");
+  for (const char* name : {"blue", "green", "red"}) {
+    for (int i = 0; i < 8; ++i) {
+      file << fmt::format("{{\"image\": \"{}/{}.png\", \"logits\": [{}, 1, 0]}}\n", name, i, i);
+    }
+  }
+  file.close();
+  recipe.soft_labels = folder / "teacher.jsonl";
+  recipe.soft_weight = 0.0;
+  EXPECT_EQ(run(recipe).last, alone.last);
+  recipe.soft_weight = 0.5;
+  EXPECT_NE(run(recipe).last, alone.last);
+  write_text(folder / "teacher.jsonl", "{\"image\": \"red/0.png\", \"logits\": [1, 2]}\n");
+  EXPECT_NE(failure(recipe).find("line 1: expected 3 logits, found 2"), std::string::npos);
+  write_text(folder / "teacher.jsonl", "{\"image\": \"red/0.png\", \"logits\": [1, 2, 3]}\n");
+  EXPECT_NE(failure(recipe).find("found none for 1"), std::string::npos);
+  write_text(folder / "teacher.jsonl", "\n{\"image\": 3}\n");
+  EXPECT_NE(failure(recipe).find("line 2: expected a line as"), std::string::npos);
+}
+
+TEST_F(Runs, AResumedRunNeedsItsPhotos) {
+  const std::string path = new_folder();
+  RunOptions first = options(busy());
+  first.stop = [] { return true; };
+  EXPECT_EQ(start_run(RunFolder(path), first), Outcome::kStopped);
+  write_text(photos + "/red/new.png", testing::blob_png(77));
+  const RunFolder again(path);
+  const Checkpoint checkpoint = read_checkpoint(again.checkpoint());
+  EXPECT_EQ(resume_run(again, options(Recipe{}), checkpoint), Outcome::kFinished);
+  EXPECT_TRUE(std::ranges::any_of(
+      notices, [](const std::string& sentence) { return sentence.find("1 photos in") != std::string::npos; }));
+  std::filesystem::remove(photos + "/red/0.png");
+  EXPECT_NE(weights::error_of([&] {
+              (void)resume_run(again, options(Recipe{}), checkpoint);
+            }).find("red/0.png: the run that is to go on had this photo, and it is gone"),
+            std::string::npos);
+}
+
+TEST_F(Runs, AFolderIsOneProcesss) {
+  const std::string path = new_folder();
+  const RunFolder held(path);
+  EXPECT_EQ(weights::error_of([&] { const RunFolder again(path); }),
+            "[train] " + path + ": another process trains in this folder");
+}
+
+}  // namespace
+}  // namespace gcvit::train
