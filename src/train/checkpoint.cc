@@ -2,12 +2,14 @@
 #include "train/checkpoint.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstring>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string_view>
+#include <system_error>
 
 #include "kernels/optimiser.h"
 #include "tensor/error.h"
@@ -95,24 +97,28 @@ RunState state_from_json(const json& value, const std::string& file) {
   return state;
 }
 
-/// A list of names as a tensor of bytes: too long a text for a header. Names may hold anything but a zero byte.
-Tensor list_tensor(const std::vector<std::string>& names) {
+/// A side of the split as a tensor of bytes, too long a text for a header: "12 roses/3.jpg" and a zero byte a photo.
+Tensor list_tensor(const std::vector<SplitPhoto>& photos) {
   const auto text = std::make_shared<std::string>();
-  for (const std::string& name : names) text->append(name).push_back('\0');
+  for (const SplitPhoto& photo : photos) text->append(fmt::format("{} {}", photo.sample, photo.name)).push_back('\0');
   return {DType::kU8, {static_cast<std::int64_t>(text->size())}, text, std::as_bytes(std::span(*text))};
 }
 
-std::vector<std::string> list_of(const Tensor& tensor, const std::string& file) {
-  if (tensor.dtype() != DType::kU8) fail("[checkpoint] {}: expected a list of names as bytes", file);
-  std::vector<std::string> names;
+std::vector<SplitPhoto> list_of(const Tensor& tensor, const std::string& file) {
+  std::vector<SplitPhoto> photos;
   std::string_view text(reinterpret_cast<const char*>(tensor.bytes().data()), tensor.bytes().size());
   while (!text.empty()) {
-    const std::size_t end = text.find('\0');
-    if (end == std::string_view::npos) fail("[checkpoint] {}: a list of names has no end", file);
-    names.emplace_back(text.substr(0, end));
-    text.remove_prefix(end + 1);
+    const std::string_view line = text.substr(0, text.find('\0'));
+    SplitPhoto photo;
+    const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), photo.sample);
+    if (line.size() == text.size() || error != std::errc() || end == line.data() + line.size()) {
+      fail("[checkpoint] {}: a list of photos is not as it was written", file);
+    }
+    photo.name.assign(end + 1, line.data() + line.size());
+    photos.push_back(std::move(photo));
+    text.remove_prefix(line.size() + 1);
   }
-  return names;
+  return photos;
 }
 
 /// SHA-256 of all names, tensors and metadata but the sum itself.

@@ -27,6 +27,13 @@ struct Best {
   bool operator==(const Best&) const = default;
 };
 
+/// A photo of one side of the split.
+struct SplitPhoto {
+  std::uint64_t sample = 0;  ///< its place in the data set: what its random numbers go by
+  std::string name;          ///< as the data set has it
+  bool operator==(const SplitPhoto&) const = default;
+};
+
 /// Where a run stands, between two steps.
 struct RunState {
   Recipe recipe;
@@ -44,9 +51,9 @@ struct RunState {
 
   std::vector<EpochRow> rows;
   std::optional<Best> best;
-  std::vector<std::string> train;  ///< names of the photos, as the data set has them
-  std::vector<std::string> validation;
-  std::vector<std::string> skipped;  ///< photos that couldn't be read
+  std::vector<SplitPhoto> train;
+  std::vector<SplitPhoto> validation;
+  std::vector<std::string> skipped;  ///< names of photos that could not be read
 
   bool operator==(const RunState&) const = default;
 };

@@ -153,15 +153,17 @@ Prepared prepare(const std::string& data, const Checkpoint& checkpoint, const No
   }
   std::unordered_map<std::string_view, std::size_t> by_name;
   for (std::size_t i = 0; i < set.samples.size(); ++i) by_name.emplace(set.samples[i].name, i);
-  const auto find_all = [&](const std::vector<std::string>& names) {
+  const auto find_all = [&](const std::vector<SplitPhoto>& photos) {
     std::vector<std::size_t> samples;
-    samples.reserve(names.size());
-    for (const std::string& name : names) {
-      const auto found = by_name.find(name);
+    samples.reserve(photos.size());
+    for (const SplitPhoto& photo : photos) {
+      // Where it was, unless photos before it have come or gone; a list may name a photo twice.
+      const bool there = photo.sample < set.samples.size() && set.samples[photo.sample].name == photo.name;
+      const auto found = by_name.find(photo.name);
       if (found == by_name.end()) {
-        fail("[train] {}: {}: the run that is to go on had this photo, and it is gone", data, name);
+        fail("[train] {}: {}: the run that is to go on had this photo, and it is gone", data, photo.name);
       }
-      samples.push_back(found->second);
+      samples.push_back(there ? photo.sample : found->second);
     }
     return samples;
   };

@@ -31,11 +31,11 @@ std::vector<const ops::Parameter*> constant(const std::vector<ops::Parameter*>& 
   return {parameters.begin(), parameters.end()};
 }
 
-std::vector<std::string> names_of(const data::PhotoSet& set, const std::vector<std::size_t>& samples) {
-  std::vector<std::string> names;
-  names.reserve(samples.size());
-  for (const std::size_t sample : samples) names.push_back(set.samples[sample].name);
-  return names;
+std::vector<SplitPhoto> photos_of(const data::PhotoSet& set, const std::vector<std::size_t>& samples) {
+  std::vector<SplitPhoto> photos;
+  photos.reserve(samples.size());
+  for (const std::size_t sample : samples) photos.push_back({sample, set.samples[sample].name});
+  return photos;
 }
 
 /// Thrown out of long work between steps when the run is to stop.
@@ -175,6 +175,7 @@ Outcome Run::go(const Checkpoint* from) {
     build();
     if (from != nullptr) {
       restore_from(*from);
+      options_.notice(fmt::format("[train] going on behind step {} of {}", state_.step, schedule_->steps()));
     } else {
       write_config();
       save_checkpoint();
@@ -333,8 +334,8 @@ Outcome start_run(const RunFolder& folder, const RunOptions& options) {
   state.recipe = options.recipe;
   state.weights = options.weights;
   state.data = options.data;
-  state.train = names_of(prepared.set, prepared.split.train);
-  state.validation = names_of(prepared.set, prepared.split.validation);
+  state.train = photos_of(prepared.set, prepared.split.train);
+  state.validation = photos_of(prepared.set, prepared.split.validation);
   return Run(folder, options, std::move(prepared), std::move(state)).go(nullptr);
 }
 

@@ -58,7 +58,7 @@ struct Checkpoints : ::testing::Test {
                    .seconds = 3.25,
                    .images_per_second = 7.5}};
     state.best = Best{1, 0.25, 2.0 / 7.0};
-    state.train = {"a/1.png", "b/\xc3\xa4 2.png", "b/\xff.png"};
+    state.train = {{0, "a/1.png"}, {7, "b/\xc3\xa4 2.png"}, {12345678901, "b/\xff.png"}};
     state.validation = {};
     state.skipped = {"a/broken.png"};
   }
