@@ -30,7 +30,7 @@ struct Best {
 /// A photo of one side of the split.
 struct SplitPhoto {
   std::uint64_t sample = 0;  ///< its place in the data set: what its random numbers go by
-  std::string name;          ///< as the data set has it
+  std::string name;  ///< as the data set has it
   bool operator==(const SplitPhoto&) const = default;
 };
 

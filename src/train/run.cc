@@ -25,6 +25,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+/// Seconds below which an epoch isn't worth a checkpoint: a linear probe has hundreds a minute.
+constexpr double kShortEpoch = 10.0;
+
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 std::vector<const ops::Parameter*> constant(const std::vector<ops::Parameter*>& parameters) {
@@ -274,22 +277,24 @@ void Run::end_epoch() {
   state_.loss_sum = state_.seconds = 0.0;
   state_.correct = state_.seen = 0;
   // The checkpoint comes behind the files that it says are there: a run that dies in between makes the same ones again.
-  save_model("last.safetensors");
   if (best) {
     const WithAverage average(trainer_->optimiser());
     save_model("best.safetensors");
   }
-  save_checkpoint();
+  if (at_end() || seconds_since(saved_) >= std::min(kShortEpoch, 60.0 * options_.checkpoint_minutes)) {
+    save_model("last.safetensors");
+    save_checkpoint();
+  }
   write_run_log(folder_ / "log.csv", state_.rows);
 }
 
 void Run::finish() {
   progress_.clear();
   const Best& best = *state_.best;
+  const char* side = source_->validation_photos() > 0 ? "val_" : "";
   options_.notice(fmt::format("[train] {}: epoch {} of {}, {}accuracy {:.4f}, {}loss {:.4f}",
-                              folder_ / "best.safetensors", best.epoch, state_.epoch,
-                              source_->validation_photos() > 0 ? "val_" : "", best.accuracy,
-                              source_->validation_photos() > 0 ? "val_" : "", best.loss));
+                              folder_ / "best.safetensors", best.epoch, state_.epoch, side, best.accuracy, side,
+                              best.loss));
 }
 
 void Run::save_model(const std::string& name) { weights::save_model(folder_ / name, *prepared_.model, prepared_.info); }
