@@ -188,9 +188,9 @@ void add_recipe_flags(CLI::App& app, train::Recipe& flags) {
   add("--early-stop", flags.early_stop, "End after so many epochs without a better validation");
 
   section = "Optimiser";
-  add("--optimizer", flags.optimizer, "adam, adamw or sgd");
+  add("--optimizer", flags.optimizer, "adam, adamw, muon or sgd");
   add("--lr", flags.lr, "Learning rate");
-  add("--momentum", flags.momentum, "Of sgd");
+  add("--momentum", flags.momentum, "Of sgd and muon");
   add("--beta1", flags.beta1, "Of adam and adamw");
   add("--beta2", flags.beta2, "Of adam and adamw");
   add("--adam-epsilon", flags.adam_epsilon, "Of adam and adamw");
@@ -247,7 +247,7 @@ Command add_train(CLI::App& program) {
       ->type_name("DATA");
   CLI::Option* weights = app->add_option("-m,--model", options->weights,
                                          "Weights to start from: a file of any format, or a pulled one's name");
-  app->add_option("--variant", options->variant, "Start from random weights of this model, as xxtiny")
+  app->add_option("--variant", options->variant, "Start from random weights of this model, as xxtiny, or of the one that a .json file describes")
       ->excludes(weights);
   app->add_option("-o,--output", options->folder, "Folder for all that the run leaves")
       ->required()

@@ -24,7 +24,7 @@ void copy_weights(std::span<ops::Parameter* const> parameters, native::Parameter
 
 Optimiser::Optimiser(const Recipe& recipe, std::span<ops::Parameter* const> parameters,
                      std::vector<ParameterGroup> groups, ThreadPool& pool)
-    : recipe_(recipe), parameters_(parameters.begin(), parameters.end()), groups_(std::move(groups)), pool_(pool) {
+    : recipe_(recipe), parameters_(parameters.begin(), parameters.end()), groups_(std::move(groups)), pool_(pool), orthogonaliser_(pool) {
   if (groups_.size() != parameters_.size()) {
     fail("[train] expected {} parameter groups, found {}", parameters_.size(), groups_.size());
   }
@@ -67,7 +67,7 @@ void Optimiser::step(const native::ParameterVector& gradients, double lr, double
   const double root2 = std::sqrt(1.0 - std::pow(recipe_.beta2, done + 1.0));
   const double epsilon = recipe_.adam_form == "keras" ? recipe_.adam_epsilon : recipe_.adam_epsilon * root2;
   const bool sgd = recipe_.optimizer == "sgd";
-  const bool decoupled = recipe_.optimizer == "adamw";
+  const bool decoupled = recipe_.optimizer != "adam";
 
   for (std::size_t p = 0; p < parameters_.size(); ++p) {
     if (groups_[p].trainable) weights_[p] = parameters_[p]->tensor.mutable_values();
@@ -76,6 +76,7 @@ void Optimiser::step(const native::ParameterVector& gradients, double lr, double
     const Piece& piece = pieces_[static_cast<std::size_t>(index)];
     const ops::Parameter& parameter = *parameters_[piece.parameter];
     const ParameterGroup& group = groups_[piece.parameter];
+    if (group.orthogonalised) return;
     const double rate = lr * group.lr_factor;
     const double decay = group.decayed ? recipe_.weight_decay : 0.0;
     const auto at = [&](native::ParameterVector& vector) { return vector.of(parameter).data() + piece.begin; };
@@ -104,9 +105,47 @@ void Optimiser::step(const native::ParameterVector& gradients, double lr, double
     }
   });
   for (std::size_t p = 0; p < parameters_.size(); ++p) {
-    if (groups_[p].trainable) ++parameters_[p]->version;
+    if (!groups_[p].trainable) continue;
+    if (groups_[p].orthogonalised) step_matrix(p, gradients, lr * groups_[p].lr_factor, clip, ema_decay);
+    ++parameters_[p]->version;
   }
   ++updates_;
+}
+
+void Optimiser::step_matrix(std::size_t index, const native::ParameterVector& gradients, double rate, double clip,
+                            double ema_decay) {
+  const ops::Parameter& parameter = *parameters_[index];
+  const std::span<const float> gradient = gradients.of(parameter);
+  const std::span<float> momentum = first_.of(parameter);
+  const std::span<float> weight = weights_[index];
+  const std::int64_t rows = parameter.dims[0];
+  const std::int64_t columns = static_cast<std::int64_t>(weight.size()) / rows;
+  const auto scale = static_cast<float>(clip);
+  const auto mu = static_cast<float>(recipe_.momentum);
+  matrix_.resize(weight.size());
+  const auto for_each_piece = [&](const auto& body) {
+    const std::size_t pieces = (weight.size() + kPiece - 1) / kPiece;
+    pool_.parallel_for(static_cast<std::int64_t>(pieces), [&](std::int64_t piece, int) {
+      const std::size_t begin = static_cast<std::size_t>(piece) * kPiece;
+      const std::size_t end = std::min(begin + kPiece, weight.size());
+      for (std::size_t i = begin; i < end; ++i) body(i);
+    });
+  };
+  for_each_piece([&](std::size_t i) {
+    const float g = scale * gradient[i];
+    momentum[i] = mu * momentum[i] + (1.0f - mu) * g;
+    matrix_[i] = mu * momentum[i] + (1.0f - mu) * g;
+  });
+  orthogonaliser_.run(matrix_, rows, columns);
+  constexpr double kSizeOfAdams = 0.2;
+  const auto step = static_cast<float>(rate * kSizeOfAdams * std::sqrt(static_cast<double>(std::max(rows, columns))));
+  const auto keep = static_cast<float>(1.0 - (groups_[index].decayed ? rate * recipe_.weight_decay : 0.0));
+  const auto decay = static_cast<float>(ema_decay);
+  float* average = average_ ? average_->of(parameter).data() : nullptr;
+  for_each_piece([&](std::size_t i) {
+    weight[i] = keep * weight[i] - step * matrix_[i];
+    if (average != nullptr) average[i] = decay * average[i] + (1.0f - decay) * weight[i];
+  });
 }
 
 void Optimiser::swap_average() {

@@ -9,6 +9,7 @@
 
 #include "native/parameter_vector.h"
 #include "tensor/thread_pool.h"
+#include "train/muon.h"
 #include "train/parameter_groups.h"
 #include "train/recipe.h"
 
@@ -17,6 +18,9 @@ namespace gcvit::train {
 /// PyTorch's Adam, AdamW and SGD (Keras' Adam by the recipe's adam_form), its clip_grad_norm_, and the exponential
 /// moving average of the weights, all in one pass over the parameters. An element's numbers depend on the element alone:
 /// the same bits on any number of threads.
+///
+/// Muon (torch.optim.Muon with Nesterov and its update scaled to AdamW's size, 0.2 sqrt of the larger side): a matrix'
+/// momentum goes through Orthogonaliser; what is no matrix gets AdamW.
 ///
 /// The average starts as the weights; update t (from 0) moves it by 1 - min(ema_decay, (1 + t) / (10 + t)), so that the
 /// first steps don't keep the start, as TensorFlow's ExponentialMovingAverage with num_updates.
@@ -47,6 +51,9 @@ class Optimiser {
   void set_updates(std::int64_t updates) { updates_ = updates; }
 
  private:
+  void step_matrix(std::size_t index, const native::ParameterVector& gradients, double rate, double clip,
+                   double ema_decay);
+
   /// A part of one parameter that one worker takes.
   struct Piece {
     std::size_t parameter;
@@ -65,6 +72,8 @@ class Optimiser {
   native::ParameterVector second_;  ///< v
   std::unique_ptr<native::ParameterVector> average_;
   std::int64_t updates_ = 0;
+  Orthogonaliser orthogonaliser_;
+  std::vector<float> matrix_;  ///< of the running step
 };
 
 /// The model has its averaged weights while this lives, where there are any.

@@ -77,6 +77,10 @@ bool is_decayed(ops::Role role) {
   return role == Role::kConvolution || role == Role::kDepthwise || role == Role::kLinear || role == Role::kPointwise;
 }
 
+bool is_matrix(ops::Role role) {
+  return role == ops::Role::kConvolution || role == ops::Role::kLinear || role == ops::Role::kPointwise;
+}
+
 }  // namespace
 
 std::vector<ParameterGroup> parameter_groups(std::span<const ops::Parameter* const> parameters,
@@ -87,7 +91,9 @@ std::vector<ParameterGroup> parameter_groups(std::span<const ops::Parameter* con
     const Place place = place_of(parameter->name, config);
     groups.push_back({.trainable = !is_frozen(place, recipe.freeze),
                       .decayed = is_decayed(parameter->role),
-                      .lr_factor = std::pow(recipe.layer_decay, layers_behind(place, config))});
+                      .lr_factor = std::pow(recipe.layer_decay, layers_behind(place, config)),
+                      .orthogonalised = recipe.optimizer == "muon" && place.part != Place::Part::kHead &&
+                                        parameter->name != "patch_embed.proj.weight" && is_matrix(parameter->role)});
   }
   return groups;
 }

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <fstream>
+#include <iterator>
 #include <set>
 #include <unordered_map>
 #include <utility>
@@ -54,6 +56,17 @@ void renew_head(model::GCViT& model, std::uint64_t seed) {
   }
 }
 
+/// A published variant's config, or one in a file as gcvit.config has it.
+model::GCViTConfig config_named(const std::string& variant) {
+  if (!variant.ends_with(".json")) return model::variant_config(variant);
+  std::ifstream file(variant);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  if (!file) fail("[train] {}: can't be read", variant);
+  return weights::parse_model_info({{"gcvit.format", std::to_string(weights::kModelFormat)}, {"gcvit.config", text}},
+                                   variant)
+      .config;
+}
+
 weights::LoadedModel load_start(const Start& start, const Recipe& recipe, std::int32_t classes) {
   if (!start.weights.empty()) {
     weights::LoadOptions options;
@@ -66,7 +79,7 @@ weights::LoadedModel load_start(const Start& start, const Recipe& recipe, std::i
     return loaded;
   }
   weights::LoadedModel loaded;
-  loaded.info.config = model::variant_config(start.variant);
+  loaded.info.config = config_named(start.variant);
   loaded.info.config.classes = classes;
   if (start.image_size) {
     loaded.info.config = model::with_image_size(loaded.info.config, *start.image_size, start.window_mode);

@@ -37,7 +37,7 @@ void check_words(const Recipe& recipe) {
   using Words2 = std::array<std::string_view, 2>;
   using Words3 = std::array<std::string_view, 3>;
   expect_one_of("recipe", recipe.recipe, Words3{"tutorial", "finetune", "scratch"});
-  expect_one_of("optimizer", recipe.optimizer, Words3{"adam", "adamw", "sgd"});
+  expect_one_of("optimizer", recipe.optimizer, std::array<std::string_view, 4>{"adam", "adamw", "muon", "sgd"});
   expect_one_of("adam_form", recipe.adam_form, Words2{"torch", "keras"});
   expect_one_of("sched", recipe.sched, Words2{"constant", "cosine"});
   expect_one_of("augment", recipe.augment, Words3{"none", "flip", "randaug"});

@@ -19,9 +19,9 @@ struct Recipe {
   std::int32_t batch_size = 32;  ///< photos that are mixed with each other
   std::int32_t grad_accum = 1;  ///< batches a step of the optimiser: the loss is the mean over all their photos
 
-  std::string optimizer = "adamw";  ///< adam (decay in the gradient), adamw (decay beside it), sgd
+  std::string optimizer = "adamw";  ///< adam (decay in the gradient), adamw (decay beside it), muon, sgd
   double lr = 3e-4;
-  double momentum = 0.9;  ///< of sgd
+  double momentum = 0.9;  ///< of sgd and muon
   double beta1 = 0.9;  ///< of adam and adamw
   double beta2 = 0.999;
   double adam_epsilon = 1e-8;

@@ -92,7 +92,7 @@ TEST(Recipe, WhatIsOutOfRangeIsOneSentence) {
   EXPECT_EQ(with(&Recipe::lr, std::nan("")), "[train] --lr: expected at least 0, found nan");
   EXPECT_EQ(with(&Recipe::label_smoothing, 1.5), "[train] --label-smoothing: expected 0 to 1, found 1.5");
   EXPECT_EQ(with(&Recipe::layer_decay, 0.0), "[train] --layer-decay: expected over 0, up to 1, found 0");
-  EXPECT_EQ(with(&Recipe::optimizer, "lion"), "[train] --optimizer: expected adam, adamw or sgd, found \"lion\"");
+  EXPECT_EQ(with(&Recipe::optimizer, "lion"), "[train] --optimizer: expected adam, adamw, muon or sgd, found \"lion\"");
   EXPECT_EQ(with(&Recipe::dtype, "bf16"),
             "[train] --dtype: bf16 training is not available in this version, only f32 is");
   EXPECT_EQ(with(&Recipe::min_lr, 1.0), "[train] --min-lr: expected at most --lr 0.0003, found 1");
