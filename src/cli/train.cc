@@ -43,7 +43,7 @@ void ask_to_stop(int) { stop_asked = 1; }
 void catch_signals() {
   struct sigaction action{};
   action.sa_handler = ask_to_stop;
-  action.sa_flags = SA_RESETHAND | SA_RESTART;
+  action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
