@@ -50,7 +50,7 @@ class AddAxis(ast.NodeTransformer):
         return node
 
 
-def example_class(path: Path, axis: bool) -> type[keras.Model]:
+def example_class(path: Path, axis: bool, drop_path: type[layers.Layer] = DropPath) -> type[keras.Model]:
     """The example's GCViT."""
     tree = ast.parse(path.read_text())
     tree.body = [node for node in tree.body if isinstance(node, ast.ClassDef)]
@@ -58,13 +58,13 @@ def example_class(path: Path, axis: bool) -> type[keras.Model]:
         transformer = AddAxis()
         tree = ast.fix_missing_locations(transformer.visit(tree))
         assert transformer.found == 1, f"expected one ops.take without an axis, found {transformer.found}"
-    scope = {"keras": keras, "layers": layers, "ops": ops, "np": np, "DropPath": DropPath}
+    scope = {"keras": keras, "layers": layers, "ops": ops, "np": np, "DropPath": drop_path}
     exec(compile(tree, str(path), "exec"), scope)
     scope["GCViT"].get_config = lambda self: {}  # .keras archives want one
     return scope["GCViT"]
 
 
-def build(model_class: type[keras.Model], config: dict, images: np.ndarray) -> keras.Model:
+def build(model_class: type[keras.Model], config: dict, images: np.ndarray, **options) -> keras.Model:
     model = model_class(
         window_size=[height for height, _ in config["windows"]],
         embed_dim=config["dim"],
@@ -73,6 +73,7 @@ def build(model_class: type[keras.Model], config: dict, images: np.ndarray) -> k
         mlp_ratio=config["mlp_ratio"],
         layer_scale=1.0 if config["layer_scale"] else None,
         num_classes=config["classes"],
+        **options,
     )
     model(images[:1])
     return model

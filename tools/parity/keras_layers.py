@@ -89,6 +89,18 @@ class Check(Weights):
         np.testing.assert_array_equal(np.asarray(variable), self.take(name, axes), err_msg=name)
 
 
+class Collect(Weights):
+    """The same walk the other way: `found` gets the variables' values under canonical names."""
+
+    def __init__(self) -> None:
+        self.tensors = {}
+        self.found: dict[str, np.ndarray] = {}
+
+    def put(self, variable, name: str, axes: tuple[int, ...] | None = None) -> None:
+        value = np.asarray(variable)
+        self.found[name] = np.ascontiguousarray(value if axes is None else value.transpose(np.argsort(axes)))
+
+
 def forward(model, images: np.ndarray) -> dict[str, np.ndarray]:
     """The model's own forward, step by step, so that each level's map can be kept before its downsample. The head's
     activation is left out of the logits."""
