@@ -336,6 +336,23 @@ TEST_F(Runs, AResumedRunNeedsItsPhotos) {
             std::string::npos);
 }
 
+TEST_F(Runs, AListMayNameAPhotoTwice) {
+  std::string list;
+  for (const char* name : {"blue", "green", "red"}) {
+    for (const int i : {0, 1, 2, 3, 3, 3}) list += fmt::format("{}/{}.png,{}\n", name, i, name);
+  }
+  photos += "/list.csv";
+  write_text(photos, list);
+  const Left whole = run(busy());
+  const std::string path = new_folder();
+  RunOptions first = options(busy());
+  first.stop = [] { return true; };
+  EXPECT_EQ(start_run(RunFolder(path), first), Outcome::kStopped);
+  const RunFolder again(path);
+  EXPECT_EQ(resume_run(again, options(Recipe{}), read_checkpoint(again.checkpoint())), Outcome::kFinished);
+  EXPECT_EQ(left_in(path), whole);
+}
+
 TEST_F(Runs, AFolderIsOneProcesss) {
   const std::string path = new_folder();
   const RunFolder held(path);
