@@ -55,8 +55,8 @@ void Progress::step(std::int64_t images, double loss, double accuracy) {
                              static_cast<double>(images_) / elapsed, loss, accuracy)));
 }
 
-void Progress::validate(std::int64_t done, std::int64_t total) {
-  if (line_.due()) line_.draw(bar(done, total, " - validating"));
+void Progress::pass(std::int64_t done, std::int64_t total, const char* what) {
+  if (line_.due()) line_.draw(bar(done, total, fmt::format(" - {}", what)));
 }
 
 void Progress::end_epoch(const EpochRow& row) {

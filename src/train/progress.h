@@ -33,13 +33,16 @@ class Progress {
   /// A step over `images` photos is done. `loss` and `accuracy` are the epoch's means so far.
   void step(std::int64_t images, double loss, double accuracy);
   /// So many of the `total` validation photos are through.
-  void validate(std::int64_t done, std::int64_t total);
+  void validate(std::int64_t done, std::int64_t total) { pass(done, total, "validating"); }
+  /// So many of all photos have their features.
+  void features(std::int64_t done, std::int64_t total) { pass(done, total, "features"); }
   void end_epoch(const EpochRow& row);
   /// Takes the bar away for something else to be printed.
   void clear() { line_.clear(); }
 
  private:
   static double now();
+  void pass(std::int64_t done, std::int64_t total, const char* what);
   std::string bar(std::int64_t done, std::int64_t total, const std::string& rest) const;
 
   std::FILE* stream_;

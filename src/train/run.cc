@@ -144,7 +144,7 @@ void Run::build() {
     const auto total = static_cast<std::int64_t>(split.train.size() + split.validation.size());
     source_ =
         std::make_unique<FeatureSource>(*prepared_.model, *photos, recipe(), pool_, skipped, [&](std::int64_t done) {
-          progress_.validate(done, total);
+          progress_.features(done, total);
           stop_if_asked();
         });
     progress_.clear();
