@@ -44,6 +44,7 @@ struct Head {
         q_gradient(window.tokens(), head_dim),
         k_gradient(window.tokens(), head_dim),
         v_gradient(window.tokens(), head_dim),
+        out(window.tokens(), head_dim),
         bias_gradient(1, window.offsets()) {
     std::fill_n(bias_gradient[0], window.offsets(), 0.25f);
   }
@@ -51,7 +52,7 @@ struct Head {
   float scale() const { return 1.0f / std::sqrt(static_cast<float>(head_dim)); }
 
   /// With a scratch of exactly the size asked for, full of what would show if it were used.
-  void run(bool with_bias = true) {
+  void run(bool with_bias_and_out = true) {
     const std::int64_t size = attention_backward_scratch_size(window.tokens(), head_dim);
     ASSERT_EQ(size % 16, 0);
     AlignedBuffer scratch(size);
@@ -64,20 +65,21 @@ struct Head {
                         .q_gradient = q_gradient.pointers(),
                         .k_gradient = k_gradient.pointers(),
                         .v_gradient = v_gradient.pointers(),
+                        .out = with_bias_and_out ? out.pointers() : nullptr,
                         .bias = &bias,
-                        .bias_gradient = with_bias ? bias_gradient[0] : nullptr,
+                        .bias_gradient = with_bias_and_out ? bias_gradient[0] : nullptr,
                         .head = head,
                         .head_dim = head_dim,
                         .scale = scale(),
                         .scratch = scratch.data()});
-    for (const OutputRows* rows : {&q_gradient, &k_gradient, &v_gradient, &bias_gradient}) rows->expect_guards();
+    for (const OutputRows* rows : {&q_gradient, &k_gradient, &v_gradient, &out, &bias_gradient}) rows->expect_guards();
   }
 
   Window window;
   int head_dim, heads, head;
   InputRows q, k, v, out_gradient;
   std::vector<float> table;
-  OutputRows q_gradient, k_gradient, v_gradient, bias_gradient;
+  OutputRows q_gradient, k_gradient, v_gradient, out, bias_gradient;
 };
 
 /// Errors within 1e-5 of the largest number expected.
@@ -106,6 +108,7 @@ void expect_gradients(const Window& window, int head_dim, int heads, int head) {
   std::vector<Doubles> dq = zeros();
   std::vector<Doubles> dk = zeros();
   std::vector<Doubles> dv = zeros();
+  std::vector<Doubles> out = zeros();
   std::vector<Doubles> dbias(1, Doubles(static_cast<std::size_t>(window.offsets()), 0.25));
   for (int i = 0; i < tokens; ++i) {
     const auto row = static_cast<std::size_t>(i);
@@ -134,12 +137,14 @@ void expect_gradients(const Window& window, int head_dim, int heads, int head) {
         dq[row][c] += of.scale() * ds * of.k[key][c];
         dk[j][c] += of.scale() * ds * of.q[i][c];
         dv[j][c] += p[j] * of.out_gradient[i][c];
+        out[row][c] += p[j] * of.v[key][c];
       }
     }
   }
   expect_rows(of.q_gradient, dq, "q");
   expect_rows(of.k_gradient, dk, "k");
   expect_rows(of.v_gradient, dv, "v");
+  expect_rows(of.out, out, "out");
   expect_rows(of.bias_gradient, dbias, "bias");
 }
 
@@ -245,6 +250,7 @@ TEST(AttentionBackward, DoesNotDependOnWhatElseIsAskedFor) {
       EXPECT_EQ(std::memcmp(with.v_gradient[t], without.v_gradient[t], 12 * sizeof(float)), 0);
     }
     for (int i = 0; i < without.window.offsets(); ++i) EXPECT_EQ(without.bias_gradient[0][i], 0.25f);
+    EXPECT_TRUE(OutputRows::is_guard(without.out[0][0]));
   });
 }
 
