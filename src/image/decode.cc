@@ -72,24 +72,34 @@ void check(const Image& image) {
   if (image.pixels.size() != bytes) fail("[image] pixels: expected {} bytes, found {}", bytes, image.pixels.size());
 }
 
-Image allocate(std::uint64_t width, std::uint64_t height, std::uint64_t max_pixels, std::string_view format,
-               std::string_view name) {
+void check_size(std::uint64_t width, std::uint64_t height, std::uint64_t max_pixels, std::string_view format,
+                std::string_view name) {
   if (width < 1 || height < 1 || width > kMaxSide || height > kMaxSide) {
     fail("[{}] {}: size: expected sides of 1 to {} pixels, found {} x {}", format, name, kMaxSide, width, height);
   }
   if (width * height > max_pixels) {
     fail("[{}] {}: size: expected at most {} pixels, found {} x {}", format, name, max_pixels, width, height);
   }
+}
+
+Image allocate(std::uint64_t width, std::uint64_t height, std::uint64_t max_pixels, std::string_view format,
+               std::string_view name) {
+  check_size(width, height, max_pixels, format, name);
   return {static_cast<std::int32_t>(width), static_cast<std::int32_t>(height),
           std::vector<std::uint8_t>(static_cast<std::size_t>(width * height * 3))};
 }
 
 Image decode(std::span<const std::byte> bytes, std::string_view name, const DecodeOptions& options) {
+  return decode_reduced(bytes, name, options, nullptr);
+}
+
+Image decode_reduced(std::span<const std::byte> bytes, std::string_view name, const DecodeOptions& options,
+                     const ChooseReduction& choose) {
   Decoded decoded;
   if (bytes.empty()) {
     fail("[image] {}: expected a picture, found an empty file", name);
   } else if (starts_with(bytes, 0, "\xff\xd8\xff")) {
-    decoded = decode_jpeg(bytes, name, options.max_pixels);
+    decoded = decode_jpeg(bytes, name, options, choose);
   } else if (starts_with(bytes, 0, "\x89PNG\r\n\x1a\n")) {
     decoded = decode_png(bytes, name, options.max_pixels);
   } else if (starts_with(bytes, 0, "RIFF") && starts_with(bytes, 8, "WEBP")) {
@@ -97,7 +107,10 @@ Image decode(std::span<const std::byte> bytes, std::string_view name, const Deco
   } else {
     fail("[image] {}: expected JPEG, PNG or WebP, found {}", name, other_format(bytes));
   }
-  return options.apply_exif ? turn_upright(std::move(decoded.image), decoded.orientation) : std::move(decoded.image);
+  Image image =
+      options.apply_exif ? turn_upright(std::move(decoded.image), decoded.orientation) : std::move(decoded.image);
+  if (choose && !decoded.chosen) choose(image.height, image.width);
+  return image;
 }
 
 Image read_image(const std::filesystem::path& path, const DecodeOptions& options) {

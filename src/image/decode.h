@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -35,6 +36,16 @@ struct DecodeOptions {
 /// first frame. What has 8 bits or less equals Pillow's `convert("RGB")` (of RGBA: the three channels as they are).
 /// `name` stands for the picture in errors. Throws `Error` on anything but a whole, valid picture.
 Image decode(std::span<const std::byte> bytes, std::string_view name, const DecodeOptions& options = {});
+
+/// Says from a picture's size, upright if the options ask for that, at which of 1, 2, 4 or 8 times smaller sides it may
+/// be decoded.
+using ChooseReduction = std::function<int(std::int32_t height, std::int32_t width)>;
+
+/// Like `decode`, but a JPEG may come with sides n times smaller, rounded up: each 8x8 block gives (8/n)x(8/n) pixels, made
+/// of its lower frequencies. Much faster than all pixels, and near to their mean over n x n, not equal to it: for
+/// training's random crops. Other pictures come whole, after `choose` was asked in vain.
+Image decode_reduced(std::span<const std::byte> bytes, std::string_view name, const DecodeOptions& options,
+                     const ChooseReduction& choose);
 
 /// Reads the file at `path`, at most 1 GiB, and decodes it.
 Image read_image(const std::filesystem::path& path, const DecodeOptions& options = {});

@@ -15,15 +15,19 @@ namespace gcvit::image {
 struct Decoded {
   Image image;
   int orientation = 1;
+  bool chosen = false;  ///< a reduction was asked for
 };
 
 /// Each takes bytes that begin as its format does.
-Decoded decode_jpeg(std::span<const std::byte> bytes, std::string_view name, std::uint64_t max_pixels);
+Decoded decode_jpeg(std::span<const std::byte> bytes, std::string_view name, const DecodeOptions& options,
+                    const ChooseReduction& choose);
 Decoded decode_png(std::span<const std::byte> bytes, std::string_view name, std::uint64_t max_pixels);
 Decoded decode_webp(std::span<const std::byte> bytes, std::string_view name, std::uint64_t max_pixels);
 
-/// An image with room for its pixels, all 0. Throws `Error` if a side is 0 or over kMaxSide, or the area over
-/// `max_pixels`. `format` is the error's area.
+/// Throws `Error` if a side is 0 or over kMaxSide, or the area over `max_pixels`. `format` is the error's area.
+void check_size(std::uint64_t width, std::uint64_t height, std::uint64_t max_pixels, std::string_view format,
+                std::string_view name);
+/// An image with room for its pixels, all 0, once its size is checked.
 Image allocate(std::uint64_t width, std::uint64_t height, std::uint64_t max_pixels, std::string_view format,
                std::string_view name);
 

@@ -43,15 +43,25 @@ class JpegReader {
   JpegReader& operator=(const JpegReader&) = delete;
   ~JpegReader() { jpeg_destroy_decompress(&decompress_); }
 
-  Image read(std::uint64_t max_pixels) {
+  std::int32_t height() const { return static_cast<std::int32_t>(decompress_.image_height); }
+  std::int32_t width() const { return static_cast<std::int32_t>(decompress_.image_width); }
+
+  /// `reduction`: by how much the sides shrink, 1, 2, 4 or 8.
+  Image read(std::uint64_t max_pixels, int reduction) {
     const int components = decompress_.num_components;
     if (components != 1 && components != 3 && components != 4) {
       fail("[jpeg] {}: expected 1, 3 or 4 components, found {}", name_, components);
     }
     const bool cmyk = components == 4;
-    Image image = allocate(decompress_.image_width, decompress_.image_height, max_pixels, "jpeg", name_);
+    // However small it comes out, all of a progressive picture's frequencies are held.
+    check_size(decompress_.image_width, decompress_.image_height, max_pixels, "jpeg", name_);
+    const auto divisor = static_cast<std::uint64_t>(reduction);
+    Image image = allocate((decompress_.image_width + divisor - 1) / divisor,
+                           (decompress_.image_height + divisor - 1) / divisor, max_pixels, "jpeg", name_);
     std::vector<std::uint8_t> cmyk_row(cmyk ? static_cast<std::size_t>(image.width) * 4 : 0);
-    guarded([this, cmyk, &image, &cmyk_row] {
+    guarded([this, cmyk, reduction, &image, &cmyk_row] {
+      decompress_.scale_num = 1;
+      decompress_.scale_denom = static_cast<unsigned int>(reduction);
       decompress_.out_color_space = cmyk ? JCS_CMYK : JCS_RGB;
       jpeg_start_decompress(&decompress_);
       while (decompress_.output_scanline < decompress_.output_height) {
@@ -127,11 +137,18 @@ class JpegReader {
 
 }  // namespace
 
-Decoded decode_jpeg(std::span<const std::byte> bytes, std::string_view name, std::uint64_t max_pixels) {
+Decoded decode_jpeg(std::span<const std::byte> bytes, std::string_view name, const DecodeOptions& options,
+                    const ChooseReduction& choose) {
   JpegReader reader(bytes, name);
   Decoded decoded;
   decoded.orientation = reader.orientation();
-  decoded.image = reader.read(max_pixels);
+  int reduction = 1;
+  if (choose) {
+    const bool lies = options.apply_exif && decoded.orientation >= 5;  // rows are columns
+    reduction = lies ? choose(reader.width(), reader.height()) : choose(reader.height(), reader.width());
+    decoded.chosen = true;
+  }
+  decoded.image = reader.read(options.max_pixels, reduction);
   return decoded;
 }
 

@@ -62,8 +62,8 @@ ByteValues normalised(const PreprocessConfig& config) {
   return values;
 }
 
-void preprocess_pillow(const Image& image, const PreprocessConfig& config, std::span<float> out,
-                       PreprocessScratch& scratch) {
+void fit_like_pillow(const Image& image, const PreprocessConfig& config, std::span<std::uint8_t> out,
+                     PreprocessScratch& scratch) {
   const Size size = resized_size(image.height, image.width, config);
   if (std::max(size.height, size.width) > kMaxResizedSide) {
     fail("[preprocess] size: expected sides that differ less, found {} x {}", image.width, image.height);
@@ -72,27 +72,34 @@ void preprocess_pillow(const Image& image, const PreprocessConfig& config, std::
   const auto width = static_cast<std::int32_t>(size.width);
   const Window window{crop_offset(height, config.height), crop_offset(width, config.width), config.height,
                       config.width};
-  scratch.cropped.resize(out.size());
-  resize_antialiased(image, height, width, Filter::kBicubic, window, scratch.cropped, scratch.resize);
-  const ByteValues values = normalised(config);
-  for (std::size_t i = 0; i < out.size(); i += 3) {
-    for (std::size_t channel = 0; channel < 3; ++channel)
-      out[i + channel] = values[channel][scratch.cropped[i + channel]];
-  }
+  resize_antialiased(image, height, width, Filter::kBicubic, window, out, scratch.resize);
 }
 
-void preprocess_keras_train(const Image& image, const PreprocessConfig& config, std::span<float> out,
-                            PreprocessScratch& scratch) {
+/// Every byte as its number.
+ByteValues plain_values() {
   ByteValues values;
   for (auto& channel : values) {
     for (std::size_t byte = 0; byte < 256; ++byte) channel[byte] = static_cast<float>(byte);
   }
-  resize_tensorflow(image, values, config.height, config.width, Filter::kBicubic, out, scratch.resize);
+  return values;
+}
+
+void preprocess_keras_train(const Image& image, const PreprocessConfig& config, std::span<float> out,
+                            PreprocessScratch& scratch) {
+  resize_tensorflow(image, plain_values(), config.height, config.width, Filter::kBicubic, out, scratch.resize);
   for (std::size_t i = 0; i < out.size(); i += 3) {
     for (std::size_t channel = 0; channel < 3; ++channel) {
       out[i + channel] = (out[i + channel] - 255.0f * config.mean[channel]) / (255.0f * config.std[channel]);
     }
   }
+}
+
+/// What every call must hold to; `size` is that of its output.
+void check_call(const Image& image, const PreprocessConfig& config, std::size_t size) {
+  check(config);
+  check(image);
+  const std::size_t expected = static_cast<std::size_t>(config.height) * static_cast<std::size_t>(config.width) * 3;
+  if (size != expected) fail("[preprocess] output: expected {} numbers, found {}", expected, size);
 }
 
 std::string describe_numbers(const PreprocessConfig& config) {
@@ -184,14 +191,35 @@ std::string describe(const PreprocessConfig& config) {
   return fmt::format("{}: {}", to_string(config.preset), steps);
 }
 
+void fit(const Image& image, const PreprocessConfig& config, std::span<std::uint8_t> out, PreprocessScratch& scratch) {
+  check_call(image, config, out.size());
+  if (resizes_like_pillow(config.preset)) return fit_like_pillow(image, config, out, scratch);
+  const Filter filter = config.preset == Preset::kKeras ? Filter::kBilinear : Filter::kBicubic;
+  scratch.values.resize(out.size());
+  resize_tensorflow(image, plain_values(), config.height, config.width, filter, scratch.values, scratch.resize);
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    out[i] = static_cast<std::uint8_t>(std::clamp(std::lround(scratch.values[i]), 0l, 255l));
+  }
+}
+
+void normalise(std::span<const std::uint8_t> pixels, const PreprocessConfig& config, std::span<float> out) {
+  if (out.size() != pixels.size() || out.size() % 3 != 0) {
+    fail("[preprocess] output: expected {} floats, found {}", pixels.size(), out.size());
+  }
+  const ByteValues values = normalised(config);
+  for (std::size_t i = 0; i < out.size(); i += 3) {
+    for (std::size_t channel = 0; channel < 3; ++channel) out[i + channel] = values[channel][pixels[i + channel]];
+  }
+}
+
 void preprocess(const Image& image, const PreprocessConfig& config, std::span<float> out, PreprocessScratch& scratch) {
-  check(config);
-  check(image);
-  const std::size_t floats = static_cast<std::size_t>(config.height) * static_cast<std::size_t>(config.width) * 3;
-  if (out.size() != floats) fail("[preprocess] output: expected {} floats, found {}", floats, out.size());
+  check_call(image, config, out.size());
   switch (config.preset) {
     case Preset::kTimm:
-    case Preset::kNvlabs: return preprocess_pillow(image, config, out, scratch);
+    case Preset::kNvlabs:
+      scratch.cropped.resize(out.size());
+      fit_like_pillow(image, config, scratch.cropped, scratch);
+      return normalise(scratch.cropped, config, out);
     case Preset::kKeras:
       return resize_tensorflow(image, normalised(config), config.height, config.width, Filter::kBilinear, out,
                                scratch.resize);

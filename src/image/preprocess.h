@@ -53,7 +53,14 @@ std::string describe(const PreprocessConfig& config);
 struct PreprocessScratch {
   ResizeScratch resize;
   std::vector<std::uint8_t> cropped;
+  std::vector<float> values;
 };
+
+/// The preset's geometry alone: height x width x 3 bytes. What timm and nvlabs have before normalising; of keras and
+/// keras-train, rounded.
+void fit(const Image& image, const PreprocessConfig& config, std::span<std::uint8_t> out, PreprocessScratch& scratch);
+/// (x / 255 - mean) / std of each channel of RGB pixels.
+void normalise(std::span<const std::uint8_t> pixels, const PreprocessConfig& config, std::span<float> out);
 
 /// Writes the tensor the model sees, height x width x 3 normalised floats (NHWC), into `out`.
 /// Before normalising, timm and nvlabs equal torchvision's transforms on Pillow bit for bit; keras and keras-train are

@@ -144,7 +144,7 @@ TEST(Preprocess, RefusesBadNumbers) {
             "[preprocess] mean: expected finite numbers, found nan");
   EXPECT_EQ(sentence([](auto& config) { config.std[2] = 0.0f; }),
             "[preprocess] std: expected positive numbers, found 0");
-  EXPECT_EQ(sentence([](auto& config) { config.height = 9; }), "[preprocess] output: expected 216 floats, found 192");
+  EXPECT_EQ(sentence([](auto& config) { config.height = 9; }), "[preprocess] output: expected 216 numbers, found 192");
 }
 
 }  // namespace
