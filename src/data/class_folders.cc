@@ -1,47 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 // A folder with a sub-folder for each class, or with train and val folders of such.
-#include <algorithm>
-#include <array>
 #include <map>
+#include <optional>
 #include <set>
 #include <string_view>
 
 #include "data/listing.h"
+#include "data/sides.h"
 #include "data/sources.h"
 #include "tensor/error.h"
 
 namespace gcvit::data {
 namespace {
 
-/// What the folder that validates may be called; the first that is there is taken.
-constexpr std::array<std::string_view, 4> kValidationNames = {"val", "validation", "valid", "test"};
-
-/// The sides of a root that has nothing but train and val folders, each with folders below; else none.
-struct Sides {
-  std::string validation;  ///< its folder's name; empty if this is no such root
-  std::vector<std::string> others;  ///< folders for a third side
-};
-
-Sides sides_of(const std::string& root, const std::vector<std::string>& folders) {
-  Sides sides;
-  bool trains = false;
+/// The sides of a root that has nothing but train and val folders, each with folders below; else nothing.
+std::optional<Sides> sides_of(const std::string& root, const std::vector<std::string>& folders) {
+  std::optional<Sides> sides = sides_among({folders.begin(), folders.end()});
+  if (!sides) return std::nullopt;
+  // Classes may be called "train" and "test": then photos lie right in them.
   for (const std::string& folder : folders) {
-    if (folder == "train") {
-      trains = true;
-    } else if (std::find(kValidationNames.begin(), kValidationNames.end(), folder) == kValidationNames.end()) {
-      return {};
-    }
-  }
-  if (!trains) return {};
-  for (const std::string_view name : kValidationNames) {
-    if (std::find(folders.begin(), folders.end(), name) == folders.end()) continue;
-    // Classes may be called "train" and "test": then photos lie right in them.
-    if (folders_in(root + "/" + std::string(name)).empty() || folders_in(root + "/train").empty()) return {};
-    if (sides.validation.empty()) {
-      sides.validation = name;
-    } else {
-      sides.others.emplace_back(name);
-    }
+    if (folders_in(root + "/" + folder).empty()) return std::nullopt;
   }
   return sides;
 }
@@ -72,24 +50,24 @@ PhotoSet read_class_folders(const std::string& root) {
   const std::vector<std::string> folders = folders_in(root);
   if (folders.empty()) fail("[data] {}: expected a folder for each class, found none", root);
   const std::string base = root.ends_with('/') && root.size() > 1 ? root.substr(0, root.size() - 1) : root;
-  const Sides sides = sides_of(base, folders);
-  if (sides.validation.empty()) {
+  const std::optional<Sides> sides = sides_of(base, folders);
+  if (!sides) {
     set.classes = folders;
     add_photos(set, base, "");
   } else {
     std::set<std::string> classes;
-    for (const std::string& side : {std::string("train"), sides.validation}) {
+    for (const std::string& side : {std::string("train"), sides->validation}) {
       for (std::string& folder : folders_in(base + "/" + side)) classes.insert(std::move(folder));
     }
     set.classes.assign(classes.begin(), classes.end());
     add_photos(set, base + "/train", "train/");
     set.validates.assign(set.samples.size(), false);
-    add_photos(set, base + "/" + sides.validation, sides.validation + "/");
+    add_photos(set, base + "/" + sides->validation, sides->validation + "/");
     set.validates.resize(set.samples.size(), true);
-    if (sides.validation == "test") {
+    if (sides->validation == "test") {
       set.notices.push_back(fmt::format("{}: there is no val folder: the photos in test validate", root));
     }
-    for (const std::string& other : sides.others) {
+    for (const std::string& other : sides->others) {
       set.notices.push_back(fmt::format("{}: the photos in {} are left out", root, other));
     }
   }

@@ -52,8 +52,9 @@ Columns columns_of(const std::vector<CsvRecord>& records) {
     }
     return std::nullopt;
   };
-  const auto path = place_of({"path", "file", "filename", "file_name", "filepath", "image", "photo"});
-  const auto label = place_of({"label", "labels", "class", "class_name", "category", "target"});
+  const auto path = place_of({"path", "file", "filename", "file_name", "filepath", "image", "image_path", "photo"});
+  const auto label =
+      place_of({"label", "labels", "class", "class_name", "label_name", "class_id", "category", "target"});
   if (!path || !label) return {};
   return {*path, *label, place_of({"split", "side", "set", "subset", "partition"}).value_or(std::string::npos), 1};
 }

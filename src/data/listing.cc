@@ -93,14 +93,22 @@ std::vector<std::string> photos_below(const std::string& folder) {
   return photos;
 }
 
-std::vector<std::string> folders_in(const std::string& folder) {
+namespace {
+
+std::vector<std::string> names_in(const std::string& folder, bool folders) {
   std::vector<std::string> names;
   for (const fs::directory_entry& entry : entries_of(folder)) {
-    if (is_folder(entry)) names.push_back(entry.path().filename().string());
+    if (is_folder(entry) == folders) names.push_back(entry.path().filename().string());
   }
   std::sort(names.begin(), names.end());
   return names;
 }
+
+}  // namespace
+
+std::vector<std::string> folders_in(const std::string& folder) { return names_in(folder, true); }
+
+std::vector<std::string> files_in(const std::string& folder) { return names_in(folder, false); }
 
 std::vector<std::string> read_lines(const std::string& path) {
   std::error_code error;

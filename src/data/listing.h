@@ -21,6 +21,9 @@ std::vector<std::string> photos_below(const std::string& folder);
 /// The folders right below `folder`, sorted names, without those that begin with a dot. Throws like `photos_below`.
 std::vector<std::string> folders_in(const std::string& folder);
 
+/// The files right below `folder`, likewise.
+std::vector<std::string> files_in(const std::string& folder);
+
 /// The lines of a text file that aren't empty; a carriage return at the end is dropped. Throws `Error` when it can't
 /// be read.
 std::vector<std::string> read_lines(const std::string& path);

@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
+#include <cstdio>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -23,8 +25,6 @@ namespace gcvit::data {
 namespace {
 
 constexpr std::int32_t kAmbiguous = -1;
-/// More outputs than any head has: an index that a list claims makes as many names.
-constexpr std::int32_t kMaxClasses = 1'000'000;
 
 /// Two names are one when they differ in nothing but the case of ASCII letters and `_` for a space.
 std::string canonical(std::string_view name) {
@@ -105,8 +105,65 @@ class File {
 
 }  // namespace
 
+namespace {
+
+bool is_tar_name(const std::string& name) { return lower_case(name).ends_with(".tar"); }
+
+/// The numbers of a folder's name like "3.0.1"; none for other names.
+std::optional<std::array<int, 3>> version_of(const std::string& name) {
+  std::array<int, 3> version{};
+  int read = 0;
+  const int numbers = std::sscanf(name.c_str(), "%4d.%4d.%4d%n", &version[0], &version[1], &version[2], &read);
+  if (numbers != 3 || static_cast<std::size_t>(read) != name.size()) return std::nullopt;
+  return version;
+}
+
+/// The shards of the newest version below a data set's folder, as TensorFlow Datasets lays it out; else none.
+std::string newest_version(const std::string& folder, const std::vector<std::string>& below) {
+  std::optional<std::array<int, 3>> newest;
+  std::string found;
+  for (const std::string& name : below) {
+    const auto version = version_of(name);
+    if (!version) return "";
+    if (!newest || *version > *newest) {
+      newest = version;
+      found = folder + "/" + name;
+    }
+  }
+  return found;
+}
+
+/// The files in `folder` whose names `is_one` likes, with their paths.
+template <typename IsOne>
+std::vector<std::string> paths_in(const std::string& folder, const IsOne& is_one) {
+  std::vector<std::string> paths;
+  for (const std::string& name : files_in(folder)) {
+    if (is_one(name)) paths.push_back((std::filesystem::path(folder) / name).string());
+  }
+  return paths;
+}
+
+}  // namespace
+
 PhotoSet open_photo_set(const std::string& path) {
-  if (lower_case(path).ends_with(".csv")) return read_csv_list(path);
+  std::error_code error;
+  if (!std::filesystem::is_directory(path, error)) {
+    if (lower_case(path).ends_with(".csv")) return read_csv_list(path);
+    const bool ranges = path.find('{') != std::string::npos && !std::filesystem::exists(path, error);
+    if (is_tar_name(path)) return read_tar_shards(path, ranges ? expand_shard_names(path) : std::vector{path});
+    if (is_tfrecord_name(std::filesystem::path(path).filename().string())) return read_tfrecord_shards(path, {path});
+    return read_class_folders(path);  // says what is wrong
+  }
+  const std::vector<std::string> folders = folders_in(path);
+  std::string shards = folders.empty() ? path : newest_version(path, folders);
+  if (!shards.empty()) {
+    const std::vector<std::string> records = paths_in(shards, is_tfrecord_name);
+    if (!records.empty()) return read_tfrecord_shards(path, records);
+  }
+  if (folders.empty()) {
+    const std::vector<std::string> archives = paths_in(path, is_tar_name);
+    if (!archives.empty()) return read_tar_shards(path, archives);
+  }
   return read_class_folders(path);
 }
 
@@ -144,6 +201,7 @@ void adopt_classes(PhotoSet& set, std::span<const std::string> class_names, std:
   for (Sample& sample : set.samples) sample.label = labels[static_cast<std::size_t>(sample.label)];
   for (std::int32_t& label : set.present) label = labels[static_cast<std::size_t>(label)];
   set.classes.assign(class_names.begin(), class_names.end());
+  set.numbered = false;
 }
 
 namespace {

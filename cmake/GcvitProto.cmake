@@ -1,0 +1,17 @@
+# gcvit_proto(data example.proto) compiles src/data/example.proto into the room gcvit_data; its sources then include
+# "data/example.pb.h". Messages are "lite": no reflection, no descriptors that could clash with another library's.
+find_program(PROTOC_EXECUTABLE protoc REQUIRED)
+
+function(gcvit_proto room file)
+  get_filename_component(name ${file} NAME_WE)
+  set(source ${CMAKE_SOURCE_DIR}/src/${room}/${file})
+  set(folder ${CMAKE_BINARY_DIR}/generated_proto)
+  set(outputs ${folder}/${room}/${name}.pb.cc ${folder}/${room}/${name}.pb.h)
+  file(MAKE_DIRECTORY ${folder})
+  add_custom_command(OUTPUT ${outputs}
+    COMMAND ${PROTOC_EXECUTABLE} -I ${CMAKE_SOURCE_DIR}/src --cpp_out=lite:${folder} ${source}
+    DEPENDS ${source} VERBATIM)
+  target_sources(gcvit_${room} PRIVATE ${outputs})
+  set_source_files_properties(${outputs} PROPERTIES COMPILE_OPTIONS "-w")
+  target_include_directories(gcvit_${room} SYSTEM PRIVATE ${folder})
+endfunction()

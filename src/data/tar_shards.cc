@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+// WebDataset shards: tar archives whose members with one key, the path up to the first dot of its file name, make a
+// sample: key.jpg beside key.cls (an index or a name) or key.json with a "label". A photo is found once and then read
+// from where it lies in its shard.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <system_error>
+
+#include "data/listing.h"
+#include "data/shards.h"
+#include "data/sources.h"
+#include "data/tar.h"
+#include "tensor/error.h"
+
+namespace gcvit::data {
+namespace {
+
+/// Of a label's member.
+constexpr std::uint64_t kMaxLabelBytes = std::uint64_t{1} << 20;
+
+/// What the members of one key add up to.
+struct Group {
+  std::optional<Sample> photo;
+  std::optional<std::string> label;
+};
+
+/// A shard's file, read in pieces.
+class ShardFile {
+ public:
+  explicit ShardFile(const std::string& path) : path_(path) {
+    descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (descriptor_ < 0) fail("[tar] {}: can't be read: {}", path, std::generic_category().message(errno));
+    struct stat status{};
+    const bool known = ::fstat(descriptor_, &status) == 0;
+    if (!known || !S_ISREG(status.st_mode)) {
+      ::close(descriptor_);
+      fail("[tar] {}: expected a regular file", path);
+    }
+    size_ = static_cast<std::uint64_t>(status.st_size);
+  }
+  ~ShardFile() { ::close(descriptor_); }
+  ShardFile(const ShardFile&) = delete;
+  ShardFile& operator=(const ShardFile&) = delete;
+
+  std::uint64_t size() const { return size_; }
+
+  std::span<const std::byte> read(std::uint64_t offset, std::size_t size) {
+    piece_.resize(size);
+    for (std::size_t done = 0; done < size;) {
+      const ssize_t count = ::pread(descriptor_, piece_.data() + done, size - done, static_cast<off_t>(offset + done));
+      if (count < 0 && errno == EINTR) continue;
+      if (count <= 0) {
+        fail("[tar] {}: byte {}: can't be read: {}", path_, offset,
+             count == 0 ? "the file became shorter" : std::generic_category().message(errno));
+      }
+      done += static_cast<std::size_t>(count);
+    }
+    return piece_;
+  }
+
+ private:
+  std::string path_;
+  int descriptor_ = -1;
+  std::uint64_t size_ = 0;
+  std::vector<std::byte> piece_;
+};
+
+std::string trimmed(std::string_view text) {
+  constexpr std::string_view kBlank = " \t\r\n";
+  const std::size_t first = text.find_first_not_of(kBlank);
+  if (first == std::string_view::npos) return "";
+  return std::string(text.substr(first, text.find_last_not_of(kBlank) - first + 1));
+}
+
+/// The label that a JSON member gives; nothing if it has none.
+std::optional<std::string> label_in_json(std::string_view text) {
+  const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+  if (!json.is_object()) return std::nullopt;
+  for (const char* const key : {"label", "cls", "class"}) {
+    const auto found = json.find(key);
+    if (found == json.end()) continue;
+    if (found->is_string()) return found->get<std::string>();
+    if (found->is_number_integer()) return std::to_string(found->get<std::int64_t>());
+  }
+  return std::nullopt;
+}
+
+/// The side that a name like "train-0001.tar" begins with.
+std::string side_of(const std::string& name) {
+  const std::size_t end = name.find_first_of("-_.0123456789");
+  return lower_case(name.substr(0, end));
+}
+
+std::string key_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  return path.substr(0, path.find('.', slash == std::string::npos ? 0 : slash));
+}
+
+}  // namespace
+
+void read_tar_members(std::uint64_t size, const TarBytes& bytes, const std::string& file, const std::string& shard,
+                      PhotoSet& set, std::vector<std::string>& labels, std::size_t& left_out) {
+  std::vector<std::string> keys;
+  std::map<std::string, Group> groups;
+  read_tar(size, bytes, file, [&](const TarMember& member) {
+    const std::string key = key_of(member.path);
+    const std::string ending = lower_case(member.path.substr(key.size()));
+    const bool is_photo = is_photo_name("x" + ending) && ending.find('.', 1) == std::string::npos;
+    const bool is_label = ending == ".cls" || ending == ".json";
+    if (!is_photo && !is_label) return;
+    if (!is_inner_path(member.path) || (is_photo && member.size == 0)) {
+      ++left_out;
+      return;
+    }
+    const auto [entry, added] = groups.try_emplace(key);
+    if (added) keys.push_back(key);
+    Group& group = entry->second;
+    if (is_photo) {
+      if (group.photo) fail("[tar] {}: \"{}\": expected one photo of that name, found two", file, key);
+      group.photo = Sample{shard + "/" + member.path, 0, file, member.offset, member.size};
+      return;
+    }
+    if (member.size > kMaxLabelBytes) {
+      fail("[tar] {}: \"{}\": expected a label of at most 1 MiB, found {} bytes", file, member.path, member.size);
+    }
+    const std::span<const std::byte> content = bytes(member.offset, static_cast<std::size_t>(member.size));
+    const std::string_view text(reinterpret_cast<const char*>(content.data()), content.size());
+    if (ending == ".cls") {
+      group.label = trimmed(text);
+    } else if (!group.label) {
+      group.label = label_in_json(text);
+    }
+  });
+  for (const std::string& key : keys) {
+    Group& group = groups[key];
+    if (!group.photo) continue;
+    if (!group.label || group.label->empty()) {
+      fail("[tar] {}: \"{}\": expected its label in {}.cls, or in {}.json as \"label\", found none", file,
+           group.photo->name, key, key);
+    }
+    set.samples.push_back(std::move(*group.photo));
+    labels.push_back(std::move(*group.label));
+  }
+}
+
+std::vector<std::string> expand_shard_names(const std::string& pattern) {
+  const std::size_t open = pattern.find('{');
+  const std::size_t close = pattern.find('}', open);
+  const std::size_t dots = pattern.find("..", open);
+  const auto refuse = [&] { fail("[tar] {}: expected a range like {{0000..0007}}", pattern); };
+  if (close == std::string::npos || dots == std::string::npos || dots > close) refuse();
+  const std::string first_text = pattern.substr(open + 1, dots - open - 1);
+  const std::string last_text = pattern.substr(dots + 2, close - dots - 2);
+  const auto number = [&](const std::string& text) {
+    if (text.empty() || text.size() > 9 || text.find_first_not_of("0123456789") != std::string::npos) refuse();
+    return std::stoul(text);
+  };
+  const unsigned long first = number(first_text);
+  const unsigned long last = number(last_text);
+  constexpr unsigned long kMostShards = 1'000'000;
+  if (last < first || last - first >= kMostShards) refuse();
+  std::vector<std::string> names;
+  for (unsigned long i = first; i <= last; ++i) {
+    const std::size_t width = first_text.starts_with('0') ? first_text.size() : 0;
+    names.push_back(fmt::format("{}{:0{}}{}", pattern.substr(0, open), i, width, pattern.substr(close + 1)));
+  }
+  return names;
+}
+
+PhotoSet read_tar_shards(const std::string& root, const std::vector<std::string>& files) {
+  PhotoSet set;
+  set.root = root;
+  std::vector<Shard> shards;
+  for (const std::string& file : files) {
+    const std::string name = std::filesystem::path(file).filename().string();
+    shards.push_back({file, name, side_of(name)});
+  }
+  std::vector<std::string> labels;
+  std::size_t left_out = 0;
+  add_shards(set, shards, [&](const Shard& shard) {
+    ShardFile file(shard.file);
+    const TarBytes bytes = [&](std::uint64_t offset, std::size_t size) { return file.read(offset, size); };
+    read_tar_members(file.size(), bytes, shard.file, shard.name, set, labels, left_out);
+  });
+  if (set.samples.empty()) fail("[tar] {}: expected photos (jpg, jpeg, png, webp), found none", root);
+  if (left_out > 0) {
+    set.notices.push_back(
+        fmt::format("{}: {} members are left out: empty, or with paths out of the archive", root, left_out));
+  }
+  label_samples(set, labels);
+  return set;
+}
+
+}  // namespace gcvit::data

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "data/tar.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "data/photo_set.h"
+#include "tests/weights/test_files.h"
+
+namespace gcvit::data {
+namespace {
+
+using weights::error_of;
+using weights::read_text;
+using weights::TemporaryFolder;
+using weights::write_text;
+
+std::string folder() { return std::string(GCVIT_TEST_DATA) + "/data/webdataset"; }
+std::string photo(const std::string& name) { return read_text(std::string(GCVIT_TEST_DATA) + "/image/decode/" + name); }
+
+std::string text_of(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+std::string with_checksum(std::string header) {
+  header.replace(148, 8, 8, ' ');
+  unsigned sum = 0;
+  for (const char letter : header) sum += static_cast<unsigned char>(letter);
+  char digits[8];
+  std::snprintf(digits, sizeof digits, "%06o", sum);
+  return header.replace(148, 7, digits, 7);
+}
+
+std::string header_of(const std::string& path, std::size_t size, char type = '0') {
+  std::string header(512, '\0');
+  header.replace(0, path.size(), path);
+  char digits[13];
+  std::snprintf(digits, sizeof digits, "%011zo", size);
+  header.replace(124, 12, digits, 12);
+  header[156] = type;
+  header.replace(257, 8,
+                 std::string("ustar\0"
+                             "00",
+                             8));
+  return with_checksum(header);
+}
+
+std::string member_of(const std::string& path, const std::string& content, char type = '0') {
+  return header_of(path, content.size(), type) + content + std::string((512 - content.size() % 512) % 512, '\0');
+}
+
+const std::string kEnd(1024, '\0');
+
+/// "path=content " of each member.
+std::string shown(const std::string& archive) {
+  std::string text;
+  std::vector<std::byte> piece;
+  const TarBytes bytes = [&](std::uint64_t offset, std::size_t size) {
+    EXPECT_LE(offset + size, archive.size());
+    piece.resize(size);
+    std::memcpy(piece.data(), archive.data() + offset, size);
+    return std::span<const std::byte>(piece);
+  };
+  read_tar(archive.size(), bytes, "x.tar", [&](const TarMember& member) {
+    text += member.path + "=" + archive.substr(member.offset, member.size) + " ";
+  });
+  return text;
+}
+
+TEST(Tar, MembersAndWhatIsNone) {
+  EXPECT_EQ(shown(member_of("a/b.txt", "hello") + member_of("folder/", "", '5') + member_of("link", "", '2') +
+                  member_of("old", "x", '\0') + kEnd + "rubbish"),
+            "a/b.txt=hello old=x ");
+  EXPECT_EQ(shown(""), "");
+  // Some writers leave out the end, and the last member's filling.
+  EXPECT_EQ(shown(header_of("a", 3) + "abc"), "a=abc ");
+}
+
+TEST(Tar, LongNames) {
+  const std::string name = std::string(150, 'n') + ".jpg";
+  EXPECT_EQ(shown(member_of("@", name + '\0', 'L') + member_of("short", "1") + member_of("next", "2") + kEnd),
+            name + "=1 next=2 ");
+  const std::string line = "path=" + name + "\n";
+  EXPECT_EQ(shown(member_of("@", "14 mtime=12.5\n164 " + line, 'x') + member_of("short", "1") + member_of("b", "2")),
+            name + "=1 b=2 ");
+  std::string prefixed = header_of("tail.jpg", 0);
+  prefixed.replace(345, 4, "head");
+  EXPECT_EQ(shown(with_checksum(prefixed)), "head/tail.jpg= ");
+}
+
+TEST(Tar, SizesBeyondOctal) {
+  std::string binary = header_of("a", 0);
+  binary.replace(124, 12, std::string("\x80\0\0\0\0\0\0\0\0\0\0\2", 12));
+  EXPECT_EQ(shown(with_checksum(binary) + "xy"), "a=xy ");
+  EXPECT_EQ(shown(member_of("@", "9 size=2\n", 'x') + header_of("a", 0) + "xy"), "a=xy ");
+}
+
+TEST(Tar, EveryCutIsNoticedAndNoByteBreaksIt) {
+  const std::string archive = member_of("@", "12 path=abc\n", 'x') + member_of("b", std::string(600, 'q')) + kEnd;
+  for (std::size_t size = 1; size < 512 * 5 - (1024 - 600); size += size < 512 ? 1 : 37) {
+    EXPECT_NE(error_of([&] { shown(archive.substr(0, size)); }).find("found an end"), std::string::npos) << size;
+  }
+  for (std::size_t i = 0; i < 512; ++i) {
+    if (i == 155) continue;  // filling behind the checksum
+    std::string broken = archive;
+    broken[i] = static_cast<char>(broken[i] ^ 1);
+    EXPECT_NE(error_of([&] { shown(broken); }), "") << i;
+  }
+}
+
+TEST(Tar, RefusesSizesThatCantBe) {
+  EXPECT_NE(error_of([] { shown(header_of("a", 1000) + "x"); }).find("member at byte 0"), std::string::npos);
+  std::string negative = header_of("a", 0);
+  negative.replace(124, 12, std::string(12, '\xff'));
+  EXPECT_NE(error_of([&] { shown(with_checksum(negative)); }).find("no number for its size"), std::string::npos);
+  std::string huge = header_of("a", 0);
+  huge.replace(124, 12, std::string("\x80\0\0\0\x7f\xff\xff\xff\xff\xff\xff\xff", 12));
+  EXPECT_NE(error_of([&] { shown(with_checksum(huge)); }).find("an end inside its bytes"), std::string::npos);
+  EXPECT_NE(error_of([] { shown(member_of("@", std::string(70000, 'a'), 'L')); }).find("64 KiB"), std::string::npos);
+  for (const std::string line :
+       {"8 path=a\n", "99 path=a\n", "x\n", "0 path=a\n", "8 patha\n", "4 x\n", "9 size=x\n"}) {
+    EXPECT_NE(error_of([&] { shown(member_of("@", line, 'x') + member_of("b", "1")); }), "") << line;
+  }
+}
+
+TEST(Tar, InnerPaths) {
+  for (const char* const path : {"a", "a/b.jpg", "./a", "a..b/c", "..a"}) EXPECT_TRUE(is_inner_path(path)) << path;
+  for (const char* const path : {"", "/a", "..", "../a", "a/../b", "a/.."}) EXPECT_FALSE(is_inner_path(path)) << path;
+}
+
+TEST(TarShards, AllThreeFormatsAndBothLabels) {
+  const PhotoSet set = open_photo_set(folder());
+  EXPECT_EQ(set.classes, (std::vector<std::string>{"daisy", "dandelion", "tulips"}));
+  const std::vector<std::string> photos = {"jpeg_420.jpg", "jpeg_grey.jpg", "exif_6.jpg", "png_filtered.png",
+                                           "jpeg_422.jpg"};
+  const std::vector<std::int32_t> labels = {2, 1, 0, 2, 1};
+  ASSERT_EQ(set.samples.size(), photos.size());
+  for (std::size_t i = 0; i < photos.size(); ++i) {
+    EXPECT_EQ(set.samples[i].label, labels[i]);
+    EXPECT_EQ(text_of(read_sample(set.samples[i])), photo(photos[i])) << i;
+  }
+  EXPECT_EQ(set.samples[0].name, "flowers-0000.tar/a/0000.jpg");
+  EXPECT_TRUE(set.notices.empty());
+  EXPECT_EQ(open_photo_set(folder() + "/flowers-0001.tar").samples.size(), 2u);
+  EXPECT_EQ(open_photo_set(folder() + "/flowers-{0000..0001}.tar").samples.size(), 4u);
+  EXPECT_NE(error_of([] { open_photo_set(folder() + "/flowers-{0000..0003}.tar"); }).find("flowers-0003.tar: can't be"),
+            std::string::npos);
+  EXPECT_NE(error_of([] { open_photo_set(folder() + "/flowers-{3..1}.tar"); }).find("expected a range"),
+            std::string::npos);
+}
+
+TEST(TarShards, NothingLeadsOutOfAnArchive) {
+  const TemporaryFolder files;
+  write_text(files / "x.tar", member_of("../a.jpg", "A") + member_of("../a.cls", "0") + member_of("/b.jpg", "B") +
+                                  member_of("/b.cls", "0") + member_of("c.jpg", "", '2') + member_of("d.jpg", "D") +
+                                  member_of("d.cls", "4") + member_of("empty.jpg", "") + kEnd);
+  const PhotoSet set = open_photo_set(files / "x.tar");
+  ASSERT_EQ(set.samples.size(), 1u);
+  EXPECT_EQ(set.samples[0].name, "x.tar/d.jpg");
+  EXPECT_EQ(set.samples[0].label, 4);
+  EXPECT_TRUE(set.numbered);
+  ASSERT_EQ(set.notices.size(), 1u);
+  EXPECT_NE(set.notices[0].find("5 members are left out"), std::string::npos) << set.notices[0];
+}
+
+TEST(TarShards, NamesSayTheSides) {
+  const TemporaryFolder files;
+  write_text(files / "train-00.tar", member_of("a.jpg", "A") + member_of("a.cls", "x"));
+  write_text(files / "train-01.tar", member_of("b.jpg", "B") + member_of("b.cls", "y"));
+  write_text(files / "val-00.tar", member_of("c.jpg", "C") + member_of("c.json", "{\"label\": \"x\"}"));
+  const PhotoSet set = open_photo_set(files / "");
+  EXPECT_EQ(set.validates, (std::vector<bool>{false, false, true}));
+}
+
+TEST(TarShards, RefusesPhotosWithoutLabelsAndLabelsWithoutPhotos) {
+  const TemporaryFolder files;
+  write_text(files / "x.tar", member_of("a.jpg", "A") + member_of("a.json", "{\"caption\": 3}"));
+  EXPECT_NE(error_of([&] { open_photo_set(files / "x.tar"); }).find("\"x.tar/a.jpg\": expected its label in a.cls"),
+            std::string::npos);
+  write_text(files / "y.tar", member_of("a.cls", "3"));
+  EXPECT_NE(error_of([&] { open_photo_set(files / "y.tar"); }).find("expected photos"), std::string::npos);
+  write_text(files / "z.tar", member_of("a.jpg", "A") + member_of("a.png", "B") + member_of("a.cls", "3"));
+  EXPECT_NE(error_of([&] { open_photo_set(files / "z.tar"); }).find("found two"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace gcvit::data

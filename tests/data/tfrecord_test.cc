@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "data/tfrecord.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "data/photo_set.h"
+#include "tests/weights/test_files.h"
+
+namespace gcvit::data {
+namespace {
+
+using weights::error_of;
+using weights::read_text;
+using weights::TemporaryFolder;
+using weights::write_text;
+
+std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
+std::string text_of(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+std::string folder() { return std::string(GCVIT_TEST_DATA) + "/data/tfrecord"; }
+std::string photo(const std::string& name) { return read_text(std::string(GCVIT_TEST_DATA) + "/image/decode/" + name); }
+
+TEST(Tfrecord, Crc32cHasItsKnownValues) {
+  EXPECT_EQ(crc32c(bytes_of("123456789")), 0xE3069283u);
+  EXPECT_EQ(crc32c({}), 0u);
+  // RFC 3720, B.4.
+  EXPECT_EQ(crc32c(bytes_of(std::string(32, '\0'))), 0x8A9136AAu);
+  EXPECT_EQ(crc32c(bytes_of(std::string(32, '\xff'))), 0x62A8AB43u);
+  std::string rising;
+  for (char i = 0; i < 32; ++i) rising += i;
+  EXPECT_EQ(crc32c(bytes_of(rising)), 0x46DD794Eu);
+}
+
+TEST(Tfrecord, WritesWhatItReads) {
+  const TemporaryFolder folder;
+  const std::vector<std::string> records = {"", "a", std::string(100000, 'x'), "end"};
+  {
+    TfrecordWriter writer(folder / "x");
+    writer.append(bytes_of(records[0]));
+    writer.append(bytes_of(records[1]));
+    writer.sync();
+  }
+  {
+    TfrecordWriter writer(folder / "x");  // goes on
+    writer.append(bytes_of(records[2]));
+    writer.append(bytes_of(records[3]));
+  }
+  TfrecordReader reader(folder / "x");
+  for (const std::string& expected : records) {
+    const auto record = reader.next();
+    ASSERT_TRUE(record);
+    EXPECT_EQ(text_of(record->bytes), expected);
+    EXPECT_EQ(read_text(folder / "x").substr(record->offset, expected.size()), expected);
+  }
+  EXPECT_FALSE(reader.next());
+  EXPECT_FALSE(reader.next());
+  EXPECT_NE(error_of([&] { TfrecordWriter(folder / "none/x"); }).find("can't be written"), std::string::npos);
+  EXPECT_NE(error_of([&] { TfrecordReader(folder / "none"); }).find("can't be read"), std::string::npos);
+}
+
+TEST(Tfrecord, EveryCutAndEveryFlippedBitIsNoticed) {
+  const TemporaryFolder folder;
+  const std::string whole = text_of(tfrecord_frame(bytes_of("some bytes")));
+  const auto read_all = [&](const std::string& text) {
+    write_text(folder / "x", text);
+    return error_of([&] {
+      TfrecordReader reader(folder / "x");
+      while (reader.next()) {
+      }
+    });
+  };
+  for (std::size_t size = 1; size < whole.size(); ++size) {
+    EXPECT_NE(read_all(whole.substr(0, size)).find("record at byte 0"), std::string::npos) << size;
+  }
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    std::string broken = whole;
+    broken[i] = static_cast<char>(broken[i] ^ 4);
+    EXPECT_NE(read_all(broken).find("wrong checksum"), std::string::npos) << i;
+  }
+  // A length that nothing could be allocated for, with a sound checksum.
+  std::string huge(8, '\xff');
+  const std::uint32_t checksum = masked_crc32c(bytes_of(huge));
+  for (int i = 0; i < 4; ++i) huge += static_cast<char>(checksum >> (8 * i));
+  EXPECT_NE(read_all(huge + "xxxx").find("expected at most 1 GiB"), std::string::npos);
+}
+
+TEST(TfrecordShards, AreReadAsTensorFlowWroteThem) {
+  const PhotoSet set = open_photo_set(folder());
+  EXPECT_EQ(set.classes, (std::vector<std::string>{"dandelion", "daisy", "tulips"}));
+  EXPECT_FALSE(set.numbered);
+  const std::vector<std::string> photos = {"jpeg_420.jpg", "jpeg_grey.jpg", "exif_6.jpg", "png_filtered.png",
+                                           "jpeg_422.jpg"};
+  const std::vector<std::int32_t> labels = {2, 0, 1, 2, 0};
+  ASSERT_EQ(set.samples.size(), photos.size());
+  for (std::size_t i = 0; i < photos.size(); ++i) {
+    EXPECT_EQ(set.samples[i].label, labels[i]);
+    EXPECT_EQ(text_of(read_sample(set.samples[i])), photo(photos[i])) << i;
+  }
+  EXPECT_EQ(set.samples[1].name, "flowers-train.tfrecord-00000-of-00002/000001");
+  EXPECT_EQ(set.validates, (std::vector<bool>{false, false, false, true, true}));
+  EXPECT_GT(decode_sample(set.samples[2]).width, 0);
+
+  const PhotoSet one = open_photo_set(folder() + "/flowers-train.tfrecord-00001-of-00002");
+  EXPECT_EQ(one.samples.size(), 1u);
+  EXPECT_TRUE(one.validates.empty());
+}
+
+TEST(TfrecordShards, WithoutNamesLabelsAreNumbers) {
+  const TemporaryFolder copy;
+  std::filesystem::create_directories(copy / "flowers/1.0.0");
+  for (const char* const name : {"flowers-train.tfrecord-00000-of-00002", "flowers-train.tfrecord-00001-of-00002"}) {
+    write_text(copy / "flowers/1.0.0/" + name, read_text(folder() + "/" + name));
+  }
+  // The data set's folder stands for its newest version.
+  const PhotoSet set = open_photo_set(copy / "flowers");
+  EXPECT_TRUE(set.numbered);
+  EXPECT_EQ(set.classes.size(), 3u);
+  EXPECT_TRUE(set.validates.empty());
+
+  std::filesystem::remove(copy / "flowers/1.0.0/flowers-train.tfrecord-00000-of-00002");
+  write_text(copy / "flowers/1.0.0/flowers-test.tfrecord-00000-of-00001", "");
+  EXPECT_NE(error_of([&] { open_photo_set(copy / "flowers"); }).find("expected 2 shards of flowers-train.tfrecord"),
+            std::string::npos);
+}
+
+TEST(TfrecordShards, RecordsOfAnotherKindAreRefused) {
+  const TemporaryFolder files;
+  const auto refusal = [&](std::string_view record) {
+    write_text(files / "x.tfrecord", text_of(tfrecord_frame(bytes_of(record))));
+    return error_of([&] { open_photo_set(files / "x.tfrecord"); });
+  };
+  EXPECT_NE(refusal("no example").find("x.tfrecord: record 0: expected a tf.Example"), std::string::npos);
+  EXPECT_NE(refusal("").find("expected a feature \"image\""), std::string::npos);
+}
+
+}  // namespace
+}  // namespace gcvit::data
