@@ -33,8 +33,14 @@ struct AugmentConfig {
   int randaug_layers = 2;  ///< kRandAugment: operations on a photo
   double randaug_magnitude = 9.0;  ///< kRandAugment: how strong, 0 to 10
   double color_jitter = 0.0;  ///< kFlip: brightness, contrast and saturation times 1 - j to 1 + j
-  double random_erasing = 0.0;  ///< kFlip, kRandAugment: the chance that a rectangle becomes noise
+  double random_erasing = 0.0;  ///< kFlip, kRandAugment: the chance that a rectangle becomes normal noise
+  /// Random crops of a JPEG are taken from a picture of 1/2, 1/4 or 1/8 the sides where the crop still has at least the
+  /// target's pixels: `image::decode_reduced`.
+  bool reduced_decoding = true;
 };
+
+/// A reduced picture's crop must still have this many times the target's pixels along each side.
+inline constexpr double kReductionMargin = 1.25;
 
 /// Floats of a view: height x width x 3.
 std::size_t view_size(const AugmentConfig& config);
@@ -49,11 +55,25 @@ std::string describe(const AugmentConfig& config);
 struct ViewScratch {
   image::PreprocessScratch preprocess;
   std::vector<std::uint8_t> pixels;
+  std::vector<std::uint8_t> copy;
+  image::Image part;
 };
 
 /// Decodes `bytes` and writes the view that `random` draws, height x width x 3 normalised floats. `name` stands for the
 /// photo in errors. Throws `Error` when it can't be decoded.
 void make_view(std::span<const std::byte> bytes, std::string_view name, const AugmentConfig& config, Random random,
                std::span<float> view, ViewScratch& scratch);
+
+/// The crop of a RandomResizedCrop: ten tries to place one of a share in `scale` and of a ratio in `ratio`, else the
+/// largest in the middle whose ratio is allowed.
+image::Window draw_crop(std::int32_t height, std::int32_t width, const std::array<double, 2>& scale,
+                        const std::array<double, 2>& ratio, Random& random);
+
+/// By how much a picture may shrink, 1, 2, 4 or 8, for `crop` to keep kReductionMargin times the target's pixels.
+int reduction_for(const image::Window& crop, std::int32_t height, std::int32_t width);
+
+/// Random erasing (Zhong et al. 2020) as timm's in its pixel mode: a rectangle of 2 % to a third of the view becomes
+/// normal noise.
+void erase(std::span<float> view, std::int32_t height, std::int32_t width, Random& random);
 
 }  // namespace gcvit::data
