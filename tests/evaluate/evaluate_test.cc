@@ -59,5 +59,27 @@ TEST(Evaluate, CountsWhatTheModelSaysForAnyThreadsAndBatch) {
   EXPECT_EQ(losses[2], losses[0]);
 }
 
+TEST(Evaluate, TakesListsAndWhatTheySayValidates) {
+  const TemporaryFolder folder;
+  const std::string file = folder / "m.safetensors";
+  testing::write_tiny_model(file, testing::colour_names());
+  std::filesystem::create_directories(folder / "photos");
+  std::string list;
+  for (unsigned i = 0; i < 6; ++i) {
+    const std::string path = "photos/" + std::to_string(i) + ".png";
+    write_text(folder / path, testing::blob_png(i));
+    list += path + (i % 2 == 0 ? ",red" : ",blue") + (i < 4 ? ",train\n" : ",val\n");
+  }
+  write_text(folder / "list.csv", list);
+  classifier::Session session(file, {});
+  const data::PhotoSet photos = read_labelled_photos(session, folder / "list.csv");
+  ASSERT_EQ(photos.samples.size(), 2u);
+  EXPECT_EQ(photos.samples[0].label, 0);
+  EXPECT_EQ(photos.samples[1].label, 4);
+  EXPECT_EQ(photos.notices.size(), 1u);
+  const Evaluation found = evaluate(session, photos, [](std::string_view error) { EXPECT_EQ(error, ""); });
+  EXPECT_EQ(found.metrics.count(), 2);
+}
+
 }  // namespace
 }  // namespace gcvit::evaluate
