@@ -62,7 +62,9 @@ def make_timm() -> None:
     for name, (function, *arguments) in operations(picture.size).items():
         geometric = name.split("_")[0] in ("rotate", "shear", "translate")
         extra = {"resample": Image.BILINEAR, "fillcolor": FILL} if geometric else {}
-        function(picture, *arguments, **extra).save(folder / f"{name}.ppm")
+        made = function(picture, *arguments, **extra)
+        header = f"P6 {made.width} {made.height} 255\n".encode()
+        (folder / f"{name}.ppm").write_bytes(header + made.tobytes())
 
 
 def photos() -> list[bytes]:
