@@ -23,7 +23,7 @@ using testing::ScalarBackend;
 constexpr int kBatch = 2;
 constexpr double kTolerance = 5e-5;
 /// Elements of each input and parameter that are held against differences, spread over all of them.
-constexpr std::size_t kProbes = 40;
+constexpr std::size_t kProbes = 12;
 
 /// What an operation is made of: inputs, whose gradients are watched, and parameters.
 struct Case {
@@ -108,7 +108,7 @@ void expect_gradients(const Case& test, const Operation& operation) {
 
 TEST(OpGradient, ConvolutionOfStride2) {
   for (const Shape shape : {Shape{2, 2, 3}, Shape{6, 4, 3}, Shape{14, 14, 8}, Shape{4, 18, 17}}) {
-    for (const int out : {1, 7, 16, 40}) {
+    for (const int out : {1, 16, 23}) {
       ops::Conv3x3 convolution{random_parameter(Role::kConvolution, {out, shape.channels, 3, 3}, 3, 0.3f), {}};
       std::vector<ops::Parameter*> parameters{&convolution.weight};
       if (out % 2 == 1) {
@@ -135,7 +135,7 @@ TEST(OpGradient, DepthwiseConvolution) {
 
 TEST(OpGradient, LinearWithEveryEpilogueAndTail) {
   for (const int in : {1, 16, 33}) {
-    for (const int out : {1, 5, 16, 23, 32, 50}) {
+    for (const int out : {1, 7, 16, 50}) {
       ops::Linear linear{random_parameter(Role::kLinear, {out, in}, 6, 0.3f),
                          random_parameter(Role::kBias, {out}, 7, 0.3f)};
       ops::Linear plain{random_parameter(Role::kPointwise, {out, in, 1, 1}, 8, 0.3f), {}};
@@ -163,7 +163,7 @@ TEST(OpGradient, LinearWithEveryEpilogueAndTail) {
 }
 
 TEST(OpGradient, LayerNorm) {
-  for (const int channels : {2, 8, 13, 64, 100}) {
+  for (const int channels : {2, 13, 64}) {
     ops::LayerNorm norm{random_parameter(Role::kNormScale, {channels}, 1, 0.3f, 1.0f),
                         random_parameter(Role::kNormShift, {channels}, 2, 0.3f)};
     // More rows than one stretch of the sums over them.
