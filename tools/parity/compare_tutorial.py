@@ -96,8 +96,8 @@ def keras(arguments: argparse.Namespace, start: Path, *options: object) -> None:
     limit = ["--max-steps", arguments.steps] if arguments.steps else []
     run(arguments.keras_python, HERE / "keras_fit.py", "--example", arguments.example, "--train",
         arguments.work / "train.txt", "--validation", arguments.work / "val.txt", "--epochs", arguments.epochs,
-        "--batch-size", BATCH, "--path-drop", arguments.path_drop, "--threads", arguments.threads, *limit, *options, start,
-        arguments.work / "keras")
+        "--batch-size", BATCH, "--path-drop", arguments.path_drop, "--threads", arguments.threads, *limit, *options,
+        *(["--dense-gradients"] if arguments.dense_gradients else []), start, arguments.work / "keras")
 
 
 def gcvit(arguments: argparse.Namespace) -> None:
@@ -166,6 +166,7 @@ def main() -> int:
     parser.add_argument("--path-drop", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--dense-gradients", action="store_true", help="see keras_fit.py")
     parser.add_argument("--report", action="store_true", help="only print what is there")
     arguments = parser.parse_args()
     if not arguments.report:

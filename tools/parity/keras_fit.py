@@ -48,6 +48,15 @@ class TrainingDropPath(layers.Layer):
         return x * ops.cast(kept, x.dtype) / (1 - self.rate)
 
 
+class DenseAdam(keras.optimizers.Adam):
+    """Adam as its formula has it for the bias tables too. Their gradient comes from TensorFlow's gather as one entry for
+    each use of a row; Keras' Adam squares these one by one before they are added, so its second moment is another."""
+
+    def apply(self, grads, trainable_variables=None):
+        dense = [None if grad is None else tf.convert_to_tensor(grad) for grad in grads]
+        return super().apply(dense, trainable_variables)
+
+
 def read_list(path: Path) -> tuple[list[str], np.ndarray]:
     lines = [line.split("\t") for line in path.read_text().splitlines()]
     return [line[0] for line in lines], np.array([int(line[1]) for line in lines])
@@ -121,6 +130,8 @@ def main() -> None:
     parser.add_argument("--path-drop", type=float, default=0.0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--save-every", type=int, default=20, help="steps between two states")
+    parser.add_argument("--dense-gradients", action="store_true",
+                        help="add the gradients of all uses of a bias table's row before Adam squares them")
     parser.add_argument("--jit", action="store_true", help="let XLA compile the step, as fit would: long, then faster")
     parser.add_argument("--only-initial", action="store_true", help="write RUN/initial.keras and end")
     parser.add_argument("weights", help="model file to begin with, .safetensors with canonical names")
@@ -135,7 +146,8 @@ def main() -> None:
     kind = example_class(arguments.example, True, TrainingDropPath if arguments.path_drop else DropPath)
     model = build(kind, weights.config, np.zeros((1, *size, 3), np.float32), path_drop=arguments.path_drop)
     weights.model(model)
-    model.compile(loss="sparse_categorical_crossentropy", optimizer="adam", metrics=["accuracy"],
+    model.compile(loss="sparse_categorical_crossentropy", optimizer=DenseAdam() if arguments.dense_gradients else "adam",
+                  metrics=["accuracy"],
                   jit_compile="auto" if arguments.jit else False)
     model.optimizer.build(model.trainable_variables)
     arguments.run.mkdir(parents=True, exist_ok=True)
