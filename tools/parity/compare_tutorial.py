@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from compare import numpy_of
 from compare_training import ARCHITECTURES
-from oracles import draw, parameters, timm_model
+from oracles import parameters, timm_model
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
@@ -65,15 +65,12 @@ def write_order(arguments: argparse.Namespace) -> int:
 
 
 def write_start(arguments: argparse.Namespace, classes: int) -> Path:
-    """Canonical weights with a new head: kernel Glorot uniform as Keras draws it, bias zero."""
+    """Canonical weights, or those that timm begins with, with a new head: kernel Glorot uniform as Keras draws it, bias
+    zero."""
     architecture = dataclasses.replace(ARCHITECTURES[arguments.model], classes=classes, pool_padding="zero")
     torch.manual_seed(arguments.seed)
     model = timm_model(dataclasses.replace(architecture, pool_padding="neg_inf"))
     with torch.no_grad():
-        if not arguments.weights:
-            for name, tensor in parameters(model).items():
-                value = torch.from_numpy(draw(name, tensor.shape, architecture.depths, arguments.seed))
-                tensor.copy_(value * 0.1 if name.endswith("relative_position_bias_table") else value)
         limit = (6 / (model.head.fc.weight.shape[1] + classes)) ** 0.5
         model.head.fc.weight.uniform_(-limit, limit)
         model.head.fc.bias.zero_()
@@ -142,7 +139,9 @@ def report(work: Path) -> float:
     for index in range(max(len(epochs), len(log))):
         rows = theirs[index * steps : (index + 1) * steps]
         if rows:
-            mean = sum(float(row["loss"]) for row in rows) / len(rows)
+            photos = len((work / "train.txt").read_text().splitlines())
+            weights = [min(BATCH, photos - BATCH * row) for row in range(len(rows))]
+            mean = sum(float(row["loss"]) * weight for row, weight in zip(rows, weights)) / sum(weights)
             last = epochs[index] if index < len(epochs) else {"val_loss": "", "val_accuracy": ""}
             print(f"| {index + 1} | Keras | {mean:.4f} | {last['val_loss']} | {last['val_accuracy']} |")
         if index < len(log):
