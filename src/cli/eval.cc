@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "cli/arguments.h"
 #include "cli/commands.h"
@@ -26,12 +27,16 @@ struct Options {
 
 using Labels = std::vector<std::string>;
 
-Json to_json(const evaluate::Evaluation& evaluation, const Labels& labels) {
+Json to_json(const evaluate::Evaluation& evaluation, const std::optional<double>& temperature, const Labels& labels) {
   const evaluate::Metrics& metrics = evaluation.metrics;
   Json json = {{"top1", metrics.top1()},     {"top5", metrics.top5()},
                {"loss", metrics.loss()},     {"ece", metrics.calibration_error()},
                {"count", metrics.count()},   {"skipped", evaluation.skipped},
                {"per_class", Json::array()}, {"confusion", Json::array()}};
+  if (evaluation.uncalibrated) {
+    json["ece_uncalibrated"] = evaluation.uncalibrated->calibration_error();
+    json["temperature"] = *temperature;
+  }
   const auto classes = static_cast<std::int32_t>(labels.size());
   for (std::int32_t row = 0; row < classes; ++row) {
     const evaluate::ClassCount& one = metrics.per_class()[static_cast<std::size_t>(row)];
@@ -68,30 +73,17 @@ std::string matrix_text(const evaluate::Metrics& metrics, const Labels& labels, 
 }
 
 std::string commonest_confusions(const evaluate::Metrics& metrics, const Labels& labels) {
-  struct Confusion {
-    std::int64_t count;
-    std::int32_t row;
-    std::int32_t column;
-  };
-  std::vector<Confusion> all;
-  const auto classes = static_cast<std::int32_t>(labels.size());
-  for (std::int32_t row = 0; row < classes; ++row) {
-    for (std::int32_t column = 0; column < classes; ++column) {
-      const std::int64_t count = row == column ? 0 : metrics.confusion(row, column);
-      if (count > 0) all.push_back({count, row, column});
-    }
-  }
-  std::stable_sort(all.begin(), all.end(), [](const Confusion& a, const Confusion& b) { return a.count > b.count; });
-  if (all.size() > kShownConfusions) all.resize(kShownConfusions);
+  const std::vector<evaluate::Confusion> all = evaluate::commonest_confusions(metrics, kShownConfusions);
   std::string text = all.empty() ? "" : "commonest confusions (--json has the whole matrix)\n";
-  for (const Confusion& one : all) {
+  for (const evaluate::Confusion& one : all) {
     text += fmt::format("{:>6} times {} taken for {}\n", one.count, labels[static_cast<std::size_t>(one.row)],
                         labels[static_cast<std::size_t>(one.column)]);
   }
   return text;
 }
 
-std::string to_text(const evaluate::Evaluation& evaluation, const Labels& labels) {
+std::string to_text(const evaluate::Evaluation& evaluation, const std::optional<double>& temperature,
+                    const Labels& labels) {
   const evaluate::Metrics& metrics = evaluation.metrics;
   std::string text;
   const auto fraction = [&](std::string_view name, double value, std::int64_t correct) {
@@ -101,7 +93,12 @@ std::string to_text(const evaluate::Evaluation& evaluation, const Labels& labels
   fraction("top-1", metrics.top1(), metrics.top1_correct());
   fraction("top-5", metrics.top5(), metrics.top5_correct());
   text += fmt::format("{:<22}{:6.4f}\n", "loss", metrics.loss());
-  text += fmt::format("{:<22}{:6.4f}\n", "calibration error", metrics.calibration_error());
+  text += fmt::format("{:<22}{:6.4f}", "calibration error", metrics.calibration_error());
+  if (evaluation.uncalibrated) {
+    text += fmt::format("    ({:.4f} without the fitted temperature {:.3g})",
+                        evaluation.uncalibrated->calibration_error(), *temperature);
+  }
+  text += "\n";
   if (evaluation.skipped > 0) text += fmt::format("{:<22}{:6}\n", "skipped", evaluation.skipped);
 
   std::size_t name_width = 5;
@@ -134,9 +131,9 @@ int run(const Options& options) {
   });
   progress.clear();
   if (options.json) {
-    print_json(to_json(evaluation, session.labels));
+    print_json(to_json(evaluation, session.info.temperature, session.labels));
   } else {
-    print(to_text(evaluation, session.labels));
+    print(to_text(evaluation, session.info.temperature, session.labels));
   }
   return evaluation.skipped > 0 ? 1 : 0;
 }

@@ -14,13 +14,17 @@ data::PhotoSet read_labelled_photos(const classifier::Session& session, const st
 
 Evaluation evaluate(classifier::Session& session, const data::PhotoSet& photos,
                     const std::function<void(std::string_view error)>& progress) {
-  Evaluation result{Metrics(session.engine.config().classes, session.info.temperature.value_or(1.0))};
+  const std::int32_t classes = session.engine.config().classes;
+  Evaluation result{.metrics = Metrics(classes, session.info.temperature.value_or(1.0))};
+  if (session.info.temperature) result.uncalibrated = Metrics(classes);
   const auto decode = [&](std::size_t photo) {
     return data::decode_sample(photos.samples[photo], session.preparation.decode);
   };
   classifier::run_photos(session, photos.samples.size(), decode, [&](const classifier::PhotoLogits& photo) {
     if (photo.error.empty()) {
-      result.metrics.add(photos.samples[photo.photo].label, photo.logits);
+      const std::int32_t label = photos.samples[photo.photo].label;
+      result.metrics.add(label, photo.logits);
+      if (result.uncalibrated) result.uncalibrated->add(label, photo.logits);
     } else {
       ++result.skipped;
     }

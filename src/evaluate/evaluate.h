@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "classifier/session.h"
@@ -12,8 +13,9 @@
 namespace gcvit::evaluate {
 
 struct Evaluation {
-  Metrics metrics;
-  std::int64_t skipped = 0;  ///< photos that could not be read
+  Metrics metrics;                        ///< with the temperature that the model has, if it has one
+  std::optional<Metrics> uncalibrated{};  ///< then also without it
+  std::int64_t skipped = 0;               ///< photos that could not be read
 };
 
 /// Opens the photos at `path` with the names of the session's classes, or their WordNet ids where they are ImageNet's;

@@ -8,6 +8,11 @@
 
 namespace gcvit::evaluate {
 
+void check_labelled(std::int32_t classes, std::int32_t label, std::size_t logits) {
+  if (label >= 0 && label < classes && logits == static_cast<std::size_t>(classes)) return;
+  fail("[evaluate] expected a class below {} and as many logits, found class {} and {} logits", classes, label, logits);
+}
+
 Metrics::Metrics(std::int32_t classes, double temperature)
     : classes_(classes),
       temperature_(temperature),
@@ -15,10 +20,7 @@ Metrics::Metrics(std::int32_t classes, double temperature)
       confusion_(static_cast<std::size_t>(classes) * static_cast<std::size_t>(classes)) {}
 
 void Metrics::add(std::int32_t label, std::span<const float> logits) {
-  if (label < 0 || label >= classes_ || logits.size() != static_cast<std::size_t>(classes_)) {
-    fail("[evaluate] expected a class below {} and as many logits, found class {} and {} logits", classes_, label,
-         logits.size());
-  }
+  check_labelled(classes_, label, logits.size());
   const auto truth = static_cast<std::size_t>(label);
   // What stands before the true class when all are sorted.
   std::int64_t before = 0;
@@ -56,6 +58,19 @@ double Metrics::calibration_error() const {
 std::int64_t Metrics::confusion(std::int32_t row, std::int32_t column) const {
   return confusion_.at(static_cast<std::size_t>(row) * static_cast<std::size_t>(classes_) +
                        static_cast<std::size_t>(column));
+}
+
+std::vector<Confusion> commonest_confusions(const Metrics& metrics, std::size_t count) {
+  std::vector<Confusion> all;
+  for (std::int32_t row = 0; row < metrics.classes(); ++row) {
+    for (std::int32_t column = 0; column < metrics.classes(); ++column) {
+      const std::int64_t found = row == column ? 0 : metrics.confusion(row, column);
+      if (found > 0) all.push_back({found, row, column});
+    }
+  }
+  std::stable_sort(all.begin(), all.end(), [](const Confusion& a, const Confusion& b) { return a.count > b.count; });
+  if (all.size() > count) all.resize(count);
+  return all;
 }
 
 }  // namespace gcvit::evaluate

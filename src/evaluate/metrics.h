@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -17,6 +18,9 @@ struct ClassCount {
   std::int64_t correct = 0;
 };
 
+/// Throws `Error` unless `label` is one of `classes` and there are as many logits.
+void check_labelled(std::int32_t classes, std::int32_t label, std::size_t logits);
+
 /// Accuracy and calibration over labelled photos, added one after the other. Sums are in double and in the order of
 /// adding, so the same photos give the same bits.
 class Metrics {
@@ -24,9 +28,11 @@ class Metrics {
   /// `temperature`: probabilities are softmax(logits / temperature).
   explicit Metrics(std::int32_t classes, double temperature = 1.0);
 
-  /// One photo's true class and logits. Among equal logits the class of lower index comes first, as in argmax.
+  /// One photo's true class and logits, as `check_labelled` wants them. Among equal logits the class of lower index
+  /// comes first, as in argmax.
   void add(std::int32_t label, std::span<const float> logits);
 
+  std::int32_t classes() const { return classes_; }
   std::int64_t count() const { return count_; }
   std::int64_t top1_correct() const { return top1_; }
   std::int64_t top5_correct() const { return top5_; }
@@ -63,5 +69,15 @@ class Metrics {
   std::vector<std::int64_t> confusion_;
   std::array<Bin, kCalibrationBins> bins_{};
 };
+
+/// Photos of true class `row` that were taken for class `column`.
+struct Confusion {
+  std::int64_t count = 0;
+  std::int32_t row = 0;
+  std::int32_t column = 0;
+};
+
+/// The commonest mistakes, at most `count`; among equals by row, then column.
+std::vector<Confusion> commonest_confusions(const Metrics& metrics, std::size_t count);
 
 }  // namespace gcvit::evaluate

@@ -156,6 +156,40 @@ TEST_F(Cli, BelowTheThresholdItIsUnsureAndThePredictionsStay) {
   EXPECT_TRUE(gcvit("classify -m m.safetensors photo1.png --threshold 1").out.starts_with("photo1.png: unsure\n"));
 }
 
+TEST_F(Cli, AFittedTemperatureIsUsedEverywhere) {
+  weights::LoadedModel loaded = weights::load_model(model, {});
+  loaded.info.temperature = 4.0;
+  weights::save_model(folder / "t.safetensors", *loaded.model, loaded.info);
+  photo(1);
+  const auto first = [&](const std::string& arguments) {
+    return json::parse(gcvit("classify photo1.png --jsonl " + arguments).out);
+  };
+  const json plain = first("-m m.safetensors");
+  const json fitted = first("-m t.safetensors");
+  EXPECT_EQ(fitted["predictions"][0]["label"], plain["predictions"][0]["label"]);
+  const double sure = plain["predictions"][0]["probability"];
+  const double honest = fitted["predictions"][0]["probability"];
+  EXPECT_LT(honest, sure);
+  // log(p0 / p1) is the logits' difference by the temperature.
+  const auto odds = [](const json& result) {
+    return std::log(result["predictions"][0]["probability"].get<double>() /
+                    result["predictions"][1]["probability"].get<double>());
+  };
+  EXPECT_NEAR(4.0 * odds(fitted), odds(plain), 1e-3);
+  const std::string threshold = "--threshold " + std::to_string((sure + honest) / 2.0);
+  EXPECT_NE(first("-m m.safetensors " + threshold)["label"], "unsure");
+  EXPECT_EQ(first("-m t.safetensors " + threshold)["label"], "unsure");
+
+  std::filesystem::create_directories(folder / "data/red");
+  std::filesystem::rename(folder / "photo1.png", folder / "data/red/photo1.png");
+  const json before = json::parse(gcvit("eval -m m.safetensors data --json").out);
+  const json after = json::parse(gcvit("eval -m t.safetensors data --json").out);
+  EXPECT_EQ(after["temperature"], 4.0);
+  EXPECT_EQ(after["ece_uncalibrated"], before["ece"]);
+  EXPECT_NE(after["ece"], before["ece"]);
+  EXPECT_NE(gcvit("eval -m t.safetensors data").out.find("without the fitted temperature 4)"), std::string::npos);
+}
+
 TEST_F(Cli, ABrokenPhotoSpoilsNoOther) {
   photo(1);
   photo(2);

@@ -31,6 +31,23 @@ TEST(Metrics, CountsFirstAndFifthPlaces) {
   EXPECT_EQ(metrics.per_class()[3].correct, 0);
 }
 
+TEST(Metrics, TheCommonestConfusionsComeFirst) {
+  Metrics metrics(3);
+  for (const auto& [label, said] : {std::pair{0, 1}, {2, 0}, {2, 0}, {1, 1}, {1, 1}, {1, 1}, {1, 0}}) {
+    Logits logits(3);
+    logits[static_cast<std::size_t>(said)] = 1;
+    metrics.add(label, logits);
+  }
+  const std::vector<Confusion> all = commonest_confusions(metrics, 5);
+  ASSERT_EQ(all.size(), 3u);
+  EXPECT_EQ(all[0].row, 2);
+  EXPECT_EQ(all[0].column, 0);
+  EXPECT_EQ(all[0].count, 2);
+  EXPECT_EQ(all[1].row, 0);
+  EXPECT_EQ(all[2].row, 1);
+  EXPECT_EQ(commonest_confusions(metrics, 1).size(), 1u);
+}
+
 TEST(Metrics, AmongEqualsTheLowerIndexIsFirst) {
   Metrics metrics(3);
   metrics.add(0, Logits{1, 1, 1});

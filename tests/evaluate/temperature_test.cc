@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "evaluate/temperature.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "classifier/session.h"
+#include "tensor/random.h"
+#include "tests/weights/test_files.h"
+
+namespace gcvit::evaluate {
+namespace {
+
+using Logits = std::vector<float>;
+
+/// Photos whose labels are drawn from softmax(logits / temperature).
+LabelledLogits drawn(double temperature, std::size_t photos, std::int32_t classes, std::uint64_t seed) {
+  Random random(seed, 0);
+  LabelledLogits all(classes);
+  Logits logits(static_cast<std::size_t>(classes));
+  for (std::size_t photo = 0; photo < photos; ++photo) {
+    for (float& logit : logits) logit = 3.0f * random.normal();
+    const std::vector<double> probabilities = classifier::probabilities_of(logits, temperature);
+    double rest = random.uniform();
+    std::int32_t label = 0;
+    while (label + 1 < classes && rest >= probabilities[static_cast<std::size_t>(label)]) {
+      rest -= probabilities[static_cast<std::size_t>(label++)];
+    }
+    all.add(label, logits);
+  }
+  return all;
+}
+
+TEST(Temperature, FindsTheOneThatLabelsWereDrawnWith) {
+  for (const double truth : {0.5, 1.0, 2.5, 6.0}) {
+    const LabelledLogits photos = drawn(truth, 20000, 6, 7);
+    const double fitted = fit_temperature(photos).value();
+    EXPECT_NEAR(fitted / truth, 1.0, 0.08) << truth;
+    EXPECT_EQ(fit_temperature(photos), fitted);
+    EXPECT_LE(photos.metrics(fitted).loss(), photos.metrics(truth).loss());
+  }
+}
+
+TEST(Temperature, IsWhereTheLossIsLeast) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    const LabelledLogits photos = drawn(1.5, 25, 4, seed);
+    const double fitted = fit_temperature(photos).value();
+    const double least = photos.metrics(fitted).loss();
+    EXPECT_GE(photos.metrics(fitted * 1.001).loss(), least) << seed;
+    EXPECT_GE(photos.metrics(fitted / 1.001).loss(), least) << seed;
+  }
+}
+
+TEST(Temperature, CalibrationErrorFallsAndAccuracyStays) {
+  const LabelledLogits photos = drawn(3.0, 5000, 5, 11);
+  const double fitted = fit_temperature(photos).value();
+  EXPECT_GT(photos.metrics().calibration_error(), 0.2);
+  EXPECT_LT(photos.metrics(fitted).calibration_error(), 0.04);
+  EXPECT_EQ(photos.metrics(fitted).top1(), photos.metrics().top1());
+}
+
+TEST(Temperature, StaysInItsBounds) {
+  // Nearly the same logit for all classes, right three times of four: the best temperature is near 0.
+  LabelledLogits faint(2);
+  // Huge logits that are wrong half the time: the best one is without bound.
+  LabelledLogits blind(2);
+  for (int i = 0; i < 4; ++i) {
+    faint.add(i == 0, Logits{1e-4f, 0.0f});
+    blind.add(i % 2, Logits{1e4f, 0.0f});
+  }
+  EXPECT_EQ(fit_temperature(faint), kLowestTemperature);
+  EXPECT_EQ(fit_temperature(blind), kHighestTemperature);
+}
+
+TEST(Temperature, OneByHand) {
+  // p(first) = sigmoid(2 / T) has to be 3 / 4: T = 2 / log 3.
+  LabelledLogits photos(2);
+  for (int i = 0; i < 4; ++i) photos.add(i == 0, Logits{5.0f, 3.0f});
+  EXPECT_NEAR(fit_temperature(photos).value(), 2.0 / std::log(3.0), 1e-9);
+}
+
+TEST(Temperature, IsNothingWithoutAMistakeToLearnFrom) {
+  LabelledLogits photos(3);
+  EXPECT_EQ(fit_temperature(photos), std::nullopt);
+  photos.add(0, Logits{3, 1, 2});
+  photos.add(2, Logits{3, 1, 4});
+  EXPECT_EQ(fit_temperature(photos), std::nullopt);
+  photos.add(1, Logits{3, 1, 2});
+  EXPECT_TRUE(fit_temperature(photos).has_value());
+}
+
+TEST(LabelledLogits, KeepsWhatMetricsCount) {
+  LabelledLogits photos(3);
+  Metrics metrics(3, 2.0);
+  for (std::int32_t i = 0; i < 6; ++i) {
+    const Logits logits{static_cast<float>(i), 2.5f, -1.0f};
+    photos.add(i % 3, logits);
+    metrics.add(i % 3, logits);
+    EXPECT_EQ(photos.label(static_cast<std::size_t>(i)), i % 3);
+    EXPECT_EQ(
+        Logits(photos.logits(static_cast<std::size_t>(i)).begin(), photos.logits(static_cast<std::size_t>(i)).end()),
+        logits);
+  }
+  EXPECT_EQ(photos.metrics(2.0).loss(), metrics.loss());
+  EXPECT_EQ(photos.metrics(2.0).calibration_error(), metrics.calibration_error());
+  EXPECT_NE(weights::error_of([&] { photos.add(3, Logits{1, 2, 3}); }).find("class 3"), std::string::npos);
+  EXPECT_NE(weights::error_of([&] { photos.add(0, Logits{1, 2}); }).find("2 logits"), std::string::npos);
+  EXPECT_EQ(photos.size(), 6u);
+}
+
+}  // namespace
+}  // namespace gcvit::evaluate
