@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "image/decode.h"
+
+namespace gcvit::train {
+
+using Colour = std::array<std::uint8_t, 3>;
+
+/// A picture to draw on: rectangles, other pictures and small capitals. What lies beyond its edges is left out.
+class Canvas {
+ public:
+  /// Pixels of a letter, the space behind it included.
+  static constexpr std::int32_t kLetterWidth = 6;
+  static constexpr std::int32_t kLetterHeight = 7;
+
+  Canvas(std::int32_t width, std::int32_t height, Colour paper);
+
+  void fill(std::int32_t x, std::int32_t y, std::int32_t width, std::int32_t height, Colour colour);
+  void paste(std::int32_t x, std::int32_t y, const image::Image& picture);
+  /// Letters of 5 x 7 dots of `scale` pixels from (x, y) on. Small letters become capitals; a character that the font
+  /// doesn't have becomes "?".
+  void write(std::int32_t x, std::int32_t y, std::int32_t scale, Colour colour, std::string_view text);
+
+  const image::Image& picture() const { return picture_; }
+
+ private:
+  image::Image picture_;
+};
+
+/// The characters of UTF-8 text, at most `count`: where it is longer the last two are dots.
+std::string shortened(std::string_view text, std::size_t count);
+
+/// Pixels that `write` takes for this text.
+std::int32_t written_width(std::string_view text, std::int32_t scale);
+
+}  // namespace gcvit::train

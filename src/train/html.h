@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace gcvit::train {
+
+/// `text` for HTML and XML, between tags as inside quotes. Names of files and classes come from strangers: what has a
+/// meaning there is escaped; control characters and bytes that are no UTF-8 become U+FFFD.
+std::string escaped(std::string_view text);
+
+/// "data:TYPE;base64,...": bytes inside a page.
+std::string data_uri(std::string_view type, std::string_view bytes);
+
+}  // namespace gcvit::train

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "train/run_report.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/train/markup.h"
+#include "tests/weights/test_files.h"
+#include "train/pictures.h"
+
+namespace gcvit::train {
+namespace {
+
+using evaluate::LabelledLogits;
+
+image::Image plain(std::int32_t width, std::int32_t height, std::uint8_t grey) {
+  return {width, height, std::vector<std::uint8_t>(static_cast<std::size_t>(width * height) * 3, grey)};
+}
+
+/// Photo i of ten: of class i % 3, taken for it but for 4 and 7, the second more surely.
+LabelledLogits ten_photos() {
+  LabelledLogits photos(3);
+  for (std::int32_t i = 0; i < 10; ++i) {
+    std::vector<float> logits(3);
+    logits[static_cast<std::size_t>(i == 4 || i == 7 ? 0 : i % 3)] = static_cast<float>(1 + i);
+    photos.add(i % 3, logits);
+  }
+  return photos;
+}
+
+RunReport report_of(const std::vector<std::string>& classes) {
+  const LabelledLogits photos = ten_photos();
+  RunReport report;
+  report.title = "xxtiny on <b>flowers</b>";
+  report.facts = {{"data", "a & b"}, {"recipe", "--lr 1e-3"}};
+  report.rows = {{1, 1.0, 0.5, 1.1, 0.6, 1e-3, 60, 9.5}, {2, 0.5, 0.75, 0.7, 0.8, 1e-3, 60, 9.5}};
+  report.classes = classes;
+  report.best_epoch = 2;
+  report.uncalibrated = photos.metrics();
+  report.metrics = photos.metrics(1.5);
+  report.temperature = 1.5;
+  report.mistakes = surest_mistakes(photos, 1.5, 5);
+  report.samples = samples_of(photos, 1.5, 4);
+  for (Example& example : report.mistakes) {
+    example.name = "roses/<img src=x onerror=alert(1)>.jpg";
+    example.picture = plain(32, 32, 90);
+  }
+  report.commands = {{"Classify a photo", "gcvit classify -m runs/x/best.safetensors photo.jpg"}};
+  return report;
+}
+
+TEST(Examples, TheSurestMistakesComeFirst) {
+  const std::vector<Example> all = surest_mistakes(ten_photos(), 1.0, 5);
+  ASSERT_EQ(all.size(), 2u);
+  EXPECT_EQ(all[0].photo, 7u);
+  EXPECT_EQ(all[0].label, 1);
+  EXPECT_EQ(all[0].predicted, 0);
+  EXPECT_EQ(all[1].photo, 4u);
+  EXPECT_GT(all[0].probability, all[1].probability);
+  EXPECT_FALSE(all[0].right());
+  EXPECT_EQ(surest_mistakes(ten_photos(), 1.0, 1).size(), 1u);
+  EXPECT_LT(surest_mistakes(ten_photos(), 3.0, 1)[0].probability, all[0].probability);
+}
+
+TEST(Examples, SamplesComeFromAllOver) {
+  const std::vector<Example> all = samples_of(ten_photos(), 1.0, 3);
+  ASSERT_EQ(all.size(), 3u);
+  EXPECT_EQ(all[0].photo, 1u);
+  EXPECT_EQ(all[1].photo, 5u);
+  EXPECT_EQ(all[2].photo, 8u);
+  EXPECT_EQ(samples_of(ten_photos(), 1.0, 99).size(), 10u);
+  EXPECT_TRUE(samples_of(LabelledLogits(3), 1.0, 9).empty());
+}
+
+TEST(Examples, ThumbnailsAreTheMiddle) {
+  image::Image wide = plain(90, 30, 0);
+  for (std::size_t y = 0; y < 30; ++y) {
+    for (std::size_t x = 30; x < 60; ++x) wide.pixels[(y * 90 + x) * 3] = 200;
+  }
+  const image::Image square = thumbnail(wide, 10);
+  EXPECT_EQ(square.width, 10);
+  EXPECT_EQ(square.height, 10);
+  EXPECT_EQ(square.pixels[(5 * 10 + 5) * 3], 200);
+  EXPECT_EQ(square.pixels[(5 * 10 + 5) * 3 + 1], 0);
+  for (const auto& [width, height] : {std::pair{1, 1}, {1, 5000}, {5000, 1}, {160, 160}}) {
+    EXPECT_EQ(thumbnail(plain(width, height, 77), 160).pixels, plain(160, 160, 77).pixels) << width;
+  }
+}
+
+TEST(RunReport, IsAWholePageInWhichNamesAreText) {
+  const std::string html = report_html(report_of({"daisy", "\"><script>x</script>", "tulips & co"}));
+  EXPECT_EQ(testing::complaint_about_markup(html), "");
+  EXPECT_EQ(html.find("<script"), std::string::npos);
+  EXPECT_EQ(html.find("<img src=x"), std::string::npos);
+  EXPECT_EQ(html.find("<b>flowers"), std::string::npos);
+  EXPECT_NE(html.find("roses/&lt;img src=x onerror=alert(1)&gt;.jpg"), std::string::npos);
+  EXPECT_NE(html.find("80.0 %"), std::string::npos);
+  EXPECT_NE(html.find("8 of 10 photos"), std::string::npos);
+  EXPECT_NE(html.find("before the fitted temperature 1.5"), std::string::npos);
+  EXPECT_NE(html.find("<pre><code>gcvit classify -m runs/x/best.safetensors photo.jpg</code></pre>"),
+            std::string::npos);
+  // Nothing is loaded from anywhere.
+  EXPECT_EQ(html.find("src=\"http"), std::string::npos);
+  EXPECT_EQ(html.find("url("), std::string::npos);
+  EXPECT_NE(html.find("src=\"data:image/webp;base64,"), std::string::npos);
+  EXPECT_NE(html.find("can't be read"), std::string::npos);  // samples without a picture
+}
+
+TEST(RunReport, OfManyClassesShowsAPictureAndTheCommonestConfusions) {
+  std::vector<std::string> classes;
+  LabelledLogits photos(60);
+  for (std::int32_t i = 0; i < 60; ++i) {
+    classes.push_back("class " + std::to_string(i));
+    std::vector<float> logits(60);
+    logits[static_cast<std::size_t>(i / 2)] = 1;
+    photos.add(i, logits);
+  }
+  RunReport report = report_of(classes);
+  report.metrics = report.uncalibrated = photos.metrics();
+  const std::string html = report_html(report);
+  EXPECT_EQ(testing::complaint_about_markup(html), "");
+  EXPECT_NE(html.find("alt=\"confusion matrix\" src=\"data:image/png;base64,"), std::string::npos);
+  EXPECT_NE(html.find("<details><summary>all 60</summary>"), std::string::npos);
+  EXPECT_NE(html.find("taken for"), std::string::npos);
+}
+
+TEST(RunReport, WithoutValidationThereIsStillAPage) {
+  RunReport report;
+  EXPECT_EQ(testing::complaint_about_markup(report_html(report)), "");
+  report.rows = {{.epoch = 1, .loss = 0.5, .accuracy = 0.8, .seconds = 10, .images_per_second = 3}};
+  const std::string html = report_html(report);
+  EXPECT_EQ(testing::complaint_about_markup(html), "");
+  EXPECT_NE(html.find("training accuracy, last epoch"), std::string::npos);
+  EXPECT_EQ(html.find("Confusion"), std::string::npos);
+}
+
+TEST(RunReport, IsWrittenBesideItsCurves) {
+  const weights::TemporaryFolder folder;
+  const RunReport report = report_of({"a", "b", "c"});
+  write_run_report(folder / "", report);
+  EXPECT_EQ(folder.files(), 2u);
+  EXPECT_EQ(weights::read_text(folder / "report.html"), report_html(report));
+  EXPECT_TRUE(weights::read_text(folder / "curves.svg").starts_with("<svg"));
+}
+
+TEST(Pictures, ConfusionsHaveTheirShareOfColour) {
+  const std::vector<std::string> classes = {"a", "b", "c"};
+  const image::Image picture = confusion_picture(ten_photos().metrics(), classes);
+  image::check(picture);
+  EXPECT_GT(picture.width, 3 * 56);
+  // Many classes: a pixel a cell and more.
+  LabelledLogits photos(100);
+  std::vector<float> logits(100);
+  logits[7] = 1;
+  photos.add(7, logits);
+  photos.add(9, logits);
+  const image::Image map = confusion_picture(photos.metrics(), std::vector<std::string>(100, "x"));
+  ASSERT_EQ(map.width, 600);
+  const auto at = [&](std::size_t row, std::size_t column) {
+    const std::uint8_t* pixel = map.pixels.data() + ((row * 6 + 3) * 600 + column * 6 + 3) * 3;
+    return std::vector<int>(pixel, pixel + 3);
+  };
+  EXPECT_GT(at(7, 7)[1], at(7, 7)[0]);  // right: green
+  EXPECT_GT(at(9, 7)[0], at(9, 7)[1]);  // wrong: red
+  EXPECT_EQ(at(0, 0), at(50, 3));
+  image::check(confusion_picture(LabelledLogits(1000).metrics(), std::vector<std::string>(1000, "x")));
+}
+
+TEST(Pictures, ExamplesStandInAGrid) {
+  RunReport report = report_of({"daisy", "a name that is much longer than a photo is wide", "größe"});
+  report.samples[0].picture = plain(40, 40, 9);
+  const image::Image grid = example_grid(report.samples, report.classes);
+  image::check(grid);
+  EXPECT_EQ(grid.width, 10 + 4 * 170);
+  EXPECT_EQ(grid.pixels[(50 * static_cast<std::size_t>(grid.width) + 50) * 3], 9);
+  EXPECT_EQ(example_grid(std::span(report.samples).first(1), report.classes).width, 180);
+}
+
+}  // namespace
+}  // namespace gcvit::train
