@@ -247,7 +247,8 @@ Command add_train(CLI::App& program) {
       ->type_name("DATA");
   CLI::Option* weights = app->add_option("-m,--model", options->weights,
                                          "Weights to start from: a file of any format, or a pulled one's name");
-  app->add_option("--variant", options->variant, "Start from random weights of this model, as xxtiny, or of the one that a .json file describes")
+  app->add_option("--variant", options->variant,
+                  "Start from random weights of this model, as xxtiny, or of the one that a .json file describes")
       ->excludes(weights);
   app->add_option("-o,--output", options->folder, "Folder for all that the run leaves")
       ->required()

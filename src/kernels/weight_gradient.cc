@@ -114,7 +114,8 @@ void weight_gradient_impl(const WeightGradient& product) {
         const std::int64_t row = product.first_row + first;
         // The next rows' part of A lies in lines far apart, which no hardware prefetcher sees coming: they are asked for
         // bit by bit while these rows are computed.
-        const std::int64_t next = row + rows + kTileRows <= product.first_row + product.rows ? row + rows + kTileRows - 1 : row;
+        const std::int64_t next =
+            row + rows + kTileRows <= product.first_row + product.rows ? row + rows + kTileRows - 1 : row;
         const std::int64_t share = (count * width + group_columns - 1) / group_columns;
         std::int64_t asked = 0;
         for (std::int32_t column = 0; column < group_columns; column += width) {

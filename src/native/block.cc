@@ -346,9 +346,8 @@ Value NativeBackend::window_attention(const Value& qkv, const Value* global_quer
                                .grid = grid,
                                .qkv_node = state_->needs_gradient(qkv) ? state_->node(qkv) : -1,
                                .query_node = needs_query ? state_->node(*global_query) : -1};
-    state_->record(y, [this, backward = std::move(backward)](const Value& gradient) {
-      backward.run(*this, *state_, gradient);
-    });
+    state_->record(
+        y, [this, backward = std::move(backward)](const Value& gradient) { backward.run(*this, *state_, gradient); });
   }
   return y;
 }
@@ -413,7 +412,8 @@ Value NativeBackend::attention_half(const Value& x, const ops::AttentionHalf& ha
     return linear(attended, half.proj, {.residual = &residual});
   }
 
-  return attend_by_windows(*this, *state_, x, half, Branch(state_->tape, half.gamma, 0.0f, shape.channels, state_->batch));
+  return attend_by_windows(*this, *state_, x, half,
+                           Branch(state_->tape, half.gamma, 0.0f, shape.channels, state_->batch));
 }
 
 Value NativeBackend::mlp_half(const Value& x, const ops::MlpHalf& half) {

@@ -23,8 +23,7 @@ class Rows {
   std::int64_t count() const { return count_; }
   /// The position, counted over all images, of row `row`.
   std::int64_t position(std::int64_t row) const {
-    return images_.empty() ? row
-                           : images_[static_cast<std::size_t>(row / positions_)] * positions_ + row % positions_;
+    return images_.empty() ? row : images_[static_cast<std::size_t>(row / positions_)] * positions_ + row % positions_;
   }
 
  private:

@@ -77,8 +77,7 @@ Value input_gradient(NativeBackend& backend, NativeBackend::State& state, const 
   const std::vector<float> zeros(static_cast<std::size_t>(shape.channels));
   for (const bool odd_row : {false, true}) {
     for (const bool odd_column : {false, true}) {
-      const kernels::PackedWeights& weights =
-          state.parameters.convolution_transposed(convolution, odd_row, odd_column);
+      const kernels::PackedWeights& weights = state.parameters.convolution_transposed(convolution, odd_row, odd_column);
       const std::int64_t row_taps = odd_row ? 2 : 1;
       const std::int64_t column_taps = odd_column ? 2 : 1;
       const std::int64_t rows_per_tile = std::clamp<std::int64_t>(kTileRows / shape.width, 1, shape.height);
@@ -86,42 +85,41 @@ Value input_gradient(NativeBackend& backend, NativeBackend::State& state, const 
       const std::int64_t tiles = state.batch * tiles_per_image;
       const PanelChunks chunks(kernels::panel_count(weights.columns), tiles, state.pool.size());
       const std::int64_t positions = rows_per_tile * shape.width;
-      state.parallel_for(tiles * chunks.size(), 0, (1 + row_taps * column_taps) * positions,
-                         [&](std::int64_t index, Scratch& scratch) {
-                           const std::int64_t tile = index / chunks.size();
-                           const auto chunk = static_cast<std::int32_t>(index % chunks.size());
-                           const std::int64_t image = tile / tiles_per_image;
-                           const std::int64_t first_row = tile % tiles_per_image * rows_per_tile;
-                           const std::int64_t rows = std::min(rows_per_tile, shape.height - first_row);
-                           const std::int64_t count = rows * shape.width;
-                           const float** a = scratch.pointers(row_taps * column_taps * count);
-                           float** c = scratch.mutable_pointers(count);
-                           std::int64_t filled = 0;
-                           for (std::int64_t row_tap = 0; row_tap < row_taps; ++row_tap) {
-                             for (std::int64_t column_tap = 0; column_tap < column_taps; ++column_tap) {
-                               for (std::int64_t row = first_row; row < first_row + rows; ++row) {
-                                 for (std::int64_t column = 0; column < shape.width; ++column) {
-                                   const std::int64_t y = row + row_tap;
-                                   const std::int64_t x = column + column_tap;
-                                   const bool inside = y < shape.height && x < shape.width;
-                                   a[filled++] = inside ? dy + image * shape.size() +
-                                                              (y * shape.width + x) * shape.channels
-                                                        : zeros.data();
-                                 }
-                               }
-                             }
-                           }
-                           for (std::int64_t row = 0; row < rows; ++row) {
-                             for (std::int64_t column = 0; column < shape.width; ++column) {
-                               const std::int64_t y = 2 * (first_row + row) + (odd_row ? 1 : 0);
-                               const std::int64_t x = 2 * column + (odd_column ? 1 : 0);
-                               c[row * shape.width + column] =
-                                   to + image * map.size() + (y * map.width + x) * map.channels;
-                             }
-                           }
-                           kernels::gemm(weights, {.a = a, .c = c, .count = static_cast<std::int32_t>(count)}, {},
-                                         chunks.first(chunk), chunks.last(chunk));
-                         });
+      state.parallel_for(
+          tiles * chunks.size(), 0, (1 + row_taps * column_taps) * positions,
+          [&](std::int64_t index, Scratch& scratch) {
+            const std::int64_t tile = index / chunks.size();
+            const auto chunk = static_cast<std::int32_t>(index % chunks.size());
+            const std::int64_t image = tile / tiles_per_image;
+            const std::int64_t first_row = tile % tiles_per_image * rows_per_tile;
+            const std::int64_t rows = std::min(rows_per_tile, shape.height - first_row);
+            const std::int64_t count = rows * shape.width;
+            const float** a = scratch.pointers(row_taps * column_taps * count);
+            float** c = scratch.mutable_pointers(count);
+            std::int64_t filled = 0;
+            for (std::int64_t row_tap = 0; row_tap < row_taps; ++row_tap) {
+              for (std::int64_t column_tap = 0; column_tap < column_taps; ++column_tap) {
+                for (std::int64_t row = first_row; row < first_row + rows; ++row) {
+                  for (std::int64_t column = 0; column < shape.width; ++column) {
+                    const std::int64_t y = row + row_tap;
+                    const std::int64_t x = column + column_tap;
+                    const bool inside = y < shape.height && x < shape.width;
+                    a[filled++] =
+                        inside ? dy + image * shape.size() + (y * shape.width + x) * shape.channels : zeros.data();
+                  }
+                }
+              }
+            }
+            for (std::int64_t row = 0; row < rows; ++row) {
+              for (std::int64_t column = 0; column < shape.width; ++column) {
+                const std::int64_t y = 2 * (first_row + row) + (odd_row ? 1 : 0);
+                const std::int64_t x = 2 * column + (odd_column ? 1 : 0);
+                c[row * shape.width + column] = to + image * map.size() + (y * map.width + x) * map.channels;
+              }
+            }
+            kernels::gemm(weights, {.a = a, .c = c, .count = static_cast<std::int32_t>(count)}, {}, chunks.first(chunk),
+                          chunks.last(chunk));
+          });
     }
   }
   return dx;

@@ -243,8 +243,7 @@ void AttentionHalfBackward::run(NativeBackend& backend, NativeBackend::State& st
           const TileRows unused_queries(scratch, rows, channels);
           float* outer = scratch.floats(kernels::weight_gradient_scratch_size());
           float* heads_scratch = scratch.floats(head_scratch);
-          kernels::layer_norm(x_rows, rows, channels, norm_weight, norm_bias, ops::kLayerNormEpsilon,
-                              normalized.rows);
+          kernels::layer_norm(x_rows, rows, channels, norm_weight, norm_bias, ops::kLayerNormEpsilon, normalized.rows);
           multiply(qkv_weights, normalized.read(), projected.rows, rows);
           multiply(proj_transposed, scaled_rows(branch, dy_rows, scaled, rows, channels), dattended.rows, rows);
 
@@ -275,7 +274,8 @@ void AttentionHalfBackward::run(NativeBackend& backend, NativeBackend::State& st
               } else {
                 q[t] = queries + (window / grid.per_image * tokens + t) * channels + column;
                 dq[t] = (to_queries == nullptr ? unused_queries.rows[row + t]
-                                               : to_queries + (window * tokens + t) * channels) + column;
+                                               : to_queries + (window * tokens + t) * channels) +
+                        column;
               }
             }
             kernels::attention_backward({.q = q,
@@ -296,8 +296,8 @@ void AttentionHalfBackward::run(NativeBackend& backend, NativeBackend::State& st
           proj.add(dy_rows, attended.read(), rows, sums, outer);
           qkv.add(dprojected.read(), normalized.read(), rows, sums, outer);
           multiply(qkv_transposed, dprojected.read(), dnormalized.rows, rows);
-          kernels::layer_norm_backward(x_rows, dnormalized.read(), rows, channels, norm_weight,
-                                       ops::kLayerNormEpsilon, dy_rows, sums + norm.weight, sums + norm.bias);
+          kernels::layer_norm_backward(x_rows, dnormalized.read(), rows, channels, norm_weight, ops::kLayerNormEpsilon,
+                                       dy_rows, sums + norm.weight, sums + norm.bias);
         }
       });
   std::vector<float> sums(static_cast<std::size_t>(layout.size()));

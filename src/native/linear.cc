@@ -27,8 +27,8 @@ kernels::GemmActivation kernel_activation(ops::Activation activation) {
 bool needs_backward(NativeBackend::State& state, const Value& x, const ops::Linear& linear,
                     const ops::Residual* residual) {
   return state.trains(linear.weight) || state.trains(linear.bias) || state.needs_gradient(x) ||
-         (residual != nullptr && (state.needs_gradient(residual->input) ||
-                                  (residual->gamma != nullptr && state.trains(*residual->gamma))));
+         (residual != nullptr &&
+          (state.needs_gradient(residual->input) || (residual->gamma != nullptr && state.trains(*residual->gamma))));
 }
 
 }  // namespace

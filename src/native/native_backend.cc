@@ -147,9 +147,10 @@ Value NativeBackend::depthwise_convolution3x3(const Value& x, const ops::Conv3x3
       const float* inputs = state_->data(x);
       float* dy = state_->values.data(gradient.id());
       const auto for_each_row = [&](const auto& body) {
-        state_->parallel_for(state_->batch * map.height, Scratch::rounded(row_size), 0, [&](std::int64_t index, Scratch& scratch) {
-          body(index / map.height * map.size(), static_cast<std::int32_t>(index % map.height), scratch);
-        });
+        state_->parallel_for(
+            state_->batch * map.height, Scratch::rounded(row_size), 0, [&](std::int64_t index, Scratch& scratch) {
+              body(index / map.height * map.size(), static_cast<std::int32_t>(index % map.height), scratch);
+            });
       };
       if (activation == ops::Activation::kGelu) {  // what it was applied to is computed again
         const float* kernel = state_->parameters.depthwise(convolution.weight);
@@ -219,10 +220,10 @@ Value NativeBackend::max_pool3x3_stride2(const Value& x, ops::PoolPadding paddin
       state_->parallel_for(state_->batch, 0, 0, [&](std::int64_t image, Scratch&) {
         for (std::int32_t row = 0; row < pooled.height; ++row) {
           float* middle = dx + image * map.size() + 2 * row * row_size;
-          kernels::max_pool3x3_backward_row(rows_around(inputs + image * map.size(), map, 2 * row), map.width,
-                                            map.channels, outside,
-                                            dy + image * pooled.size() + std::int64_t{row} * pooled.width * map.channels,
-                                            row == 0 ? nullptr : middle - row_size, middle, middle + row_size);
+          kernels::max_pool3x3_backward_row(
+              rows_around(inputs + image * map.size(), map, 2 * row), map.width, map.channels, outside,
+              dy + image * pooled.size() + std::int64_t{row} * pooled.width * map.channels,
+              row == 0 ? nullptr : middle - row_size, middle, middle + row_size);
         }
       });
     });
@@ -274,20 +275,22 @@ Value NativeBackend::scale_channels(const Value& x, const Value& scale) {
                              to + at);
   });
   if (state_->needs_gradient(x) || state_->needs_gradient(scale)) {
-    state_->record(y, [this, x, scale, x_node = state_->node(x), scale_node = state_->node(scale)](const Value& gradient) {
-      const Shape map = x.shape();
-      const Value dx = state_->make_value(*this, map);
-      const Value dscale = state_->make_value(*this, scale.shape());
-      state_->parallel_for(state_->batch, 0, 0, [&](std::int64_t image, Scratch&) {
-        float* sums = state_->values.data(dscale.id()) + image * map.channels;
-        std::fill_n(sums, map.channels, 0.0f);
-        kernels::scale_positions_backward(state_->data(x) + image * map.size(), state_->data(scale) + image * map.channels,
-                                          state_->data(gradient) + image * map.size(), map.positions(), map.channels,
-                                          state_->values.data(dx.id()) + image * map.size(), sums);
-      });
-      if (state_->tape.node(x_node).needs_gradient) state_->add_gradient(x_node, dx);
-      if (state_->tape.node(scale_node).needs_gradient) state_->add_gradient(scale_node, dscale);
-    });
+    state_->record(
+        y, [this, x, scale, x_node = state_->node(x), scale_node = state_->node(scale)](const Value& gradient) {
+          const Shape map = x.shape();
+          const Value dx = state_->make_value(*this, map);
+          const Value dscale = state_->make_value(*this, scale.shape());
+          state_->parallel_for(state_->batch, 0, 0, [&](std::int64_t image, Scratch&) {
+            float* sums = state_->values.data(dscale.id()) + image * map.channels;
+            std::fill_n(sums, map.channels, 0.0f);
+            kernels::scale_positions_backward(state_->data(x) + image * map.size(),
+                                              state_->data(scale) + image * map.channels,
+                                              state_->data(gradient) + image * map.size(), map.positions(),
+                                              map.channels, state_->values.data(dx.id()) + image * map.size(), sums);
+          });
+          if (state_->tape.node(x_node).needs_gradient) state_->add_gradient(x_node, dx);
+          if (state_->tape.node(scale_node).needs_gradient) state_->add_gradient(scale_node, dscale);
+        });
   }
   return y;
 }

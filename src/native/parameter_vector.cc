@@ -30,9 +30,7 @@ std::size_t ParameterVector::index_of(const ops::Parameter& parameter) const {
   return id;
 }
 
-std::span<float> ParameterVector::of(const ops::Parameter& parameter) {
-  return of(index_of(parameter));
-}
+std::span<float> ParameterVector::of(const ops::Parameter& parameter) { return of(index_of(parameter)); }
 
 std::span<const float> ParameterVector::of(const ops::Parameter& parameter) const {
   const std::size_t id = index_of(parameter);

@@ -135,9 +135,8 @@ constexpr std::int64_t kPiece = 1 << 14;
 
 template <typename Body>
 void for_each_piece(ThreadPool& pool, std::int64_t count, const Body& body) {
-  pool.parallel_for((count + kPiece - 1) / kPiece, [&](std::int64_t piece, int) {
-    body(piece * kPiece, std::min(kPiece, count - piece * kPiece));
-  });
+  pool.parallel_for((count + kPiece - 1) / kPiece,
+                    [&](std::int64_t piece, int) { body(piece * kPiece, std::min(kPiece, count - piece * kPiece)); });
 }
 
 }  // namespace

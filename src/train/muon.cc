@@ -51,8 +51,8 @@ void Orthogonaliser::run(std::span<float> matrix, std::int64_t rows, std::int64_
   reserve(next_, height * width);
   reserve(square_, height * height);
   reserve(polynomial_, height * height);
-  const auto norm = static_cast<float>(
-      1.0 / (std::sqrt(kernels::squared_norm(matrix.data(), rows * columns)) + kEpsilon));
+  const auto norm =
+      static_cast<float>(1.0 / (std::sqrt(kernels::squared_norm(matrix.data(), rows * columns)) + kEpsilon));
   float* x = wide_.data();
   float* next = next_.data();
   for (std::int64_t r = 0; r < rows; ++r) {
@@ -73,8 +73,8 @@ void Orthogonaliser::run(std::span<float> matrix, std::int64_t rows, std::int64_
       polynomial_.data()[i] = kB * square_.data()[i] + kC * polynomial_.data()[i];
     }
     for (std::int64_t i = 0; i < height; ++i) polynomial_.data()[i * height + i] += kA;
-    kernels::PackedWeights packed = kernels::make_packed_weights(nullptr, static_cast<std::int32_t>(width), 1,
-                                                                 static_cast<std::int32_t>(height));
+    kernels::PackedWeights packed =
+        kernels::make_packed_weights(nullptr, static_cast<std::int32_t>(width), 1, static_cast<std::int32_t>(height));
     const float* const from = x;
     pool_.parallel_for(kernels::panel_count(packed.columns), [&](std::int64_t panel, int) {
       kernels::pack_panel_transposed({&from, 1}, packed, static_cast<std::int32_t>(panel));

@@ -24,7 +24,11 @@ void copy_weights(std::span<ops::Parameter* const> parameters, native::Parameter
 
 Optimiser::Optimiser(const Recipe& recipe, std::span<ops::Parameter* const> parameters,
                      std::vector<ParameterGroup> groups, ThreadPool& pool)
-    : recipe_(recipe), parameters_(parameters.begin(), parameters.end()), groups_(std::move(groups)), pool_(pool), orthogonaliser_(pool) {
+    : recipe_(recipe),
+      parameters_(parameters.begin(), parameters.end()),
+      groups_(std::move(groups)),
+      pool_(pool),
+      orthogonaliser_(pool) {
   if (groups_.size() != parameters_.size()) {
     fail("[train] expected {} parameter groups, found {}", parameters_.size(), groups_.size());
   }

@@ -392,7 +392,7 @@ TEST_F(Cli, EvalRefusesFoldersThatHoldNoClasses) {
   expect_failure("eval -m m.safetensors none", "none: expected a folder, found nothing");
   expect_failure("eval -m m.safetensors m.safetensors", "found a file");
   expect_failure("eval -m m.safetensors empty", "a folder for each class");
-  expect_failure("eval -m m.safetensors strange", "mauve");
+  expect_failure("eval -m m.safetensors strange", "strange: expected photos");
 }
 
 TEST_F(Cli, BenchReportsEveryRow) {

@@ -110,7 +110,7 @@ TEST_F(Train, WhatIsCalledWrongly) {
   expect_usage_error("train photos -o run", "expected -m with weights to start from");
   expect_usage_error("train photos -m m.safetensors --variant xxtiny -o run", "--model excludes --variant");
   expect_usage_error("train photos -m m.safetensors -o run --epochs 0", "--epochs: expected at least 1, found 0");
-  expect_usage_error("train photos -m m.safetensors -o run --optimizer lion", "expected adam, adamw or sgd");
+  expect_usage_error("train photos -m m.safetensors -o run --optimizer lion", "expected adam, adamw, muon or sgd");
   expect_usage_error("train photos -m m.safetensors -o run --dtype bf16", "only f32 is");
   expect_usage_error("train photos -m m.safetensors", "--output is required");
   expect_failure("train nowhere -m m.safetensors -o run", "nowhere");

@@ -82,9 +82,10 @@ void expect_gradients(const Case& test, const Operation& operation) {
   };
   for (std::size_t which = 0; which < inputs.size(); ++which) {
     constexpr double kStep = 1e-4;
-    compare(native.gradient_of(inputs[which]),
-            [&](std::size_t i) { return (twin(which, i, kStep) - twin(which, i, -kStep)) / (2 * kStep); },
-            "input " + std::to_string(which));
+    compare(
+        native.gradient_of(inputs[which]),
+        [&](std::size_t i) { return (twin(which, i, kStep) - twin(which, i, -kStep)) / (2 * kStep); },
+        "input " + std::to_string(which));
   }
   for (ops::Parameter* parameter : test.parameters) {
     const Tensor before = parameter->tensor;
@@ -96,13 +97,14 @@ void expect_gradients(const Case& test, const Operation& operation) {
       parameter->tensor = before;
       return std::pair(static_cast<double>(changed[i]), value);
     };
-    compare(gradients.of(*parameter),
-            [&](std::size_t i) {
-              const auto [above, high] = moved(i, 0x1p-10f);
-              const auto [below, low] = moved(i, -0x1p-10f);
-              return (high - low) / (above - below);
-            },
-            parameter->name + " " + to_string(parameter->dims));
+    compare(
+        gradients.of(*parameter),
+        [&](std::size_t i) {
+          const auto [above, high] = moved(i, 0x1p-10f);
+          const auto [below, low] = moved(i, -0x1p-10f);
+          return (high - low) / (above - below);
+        },
+        parameter->name + " " + to_string(parameter->dims));
   }
 }
 
@@ -141,9 +143,8 @@ TEST(OpGradient, LinearWithEveryEpilogueAndTail) {
       ops::Linear plain{random_parameter(Role::kPointwise, {out, in, 1, 1}, 8, 0.3f), {}};
       ops::Parameter gamma = random_parameter(Role::kLayerScale, {out}, 9, 0.5f);
       const Shape shape{3, 5, in};
-      expect_gradients({{shape}, {&linear.weight, &*linear.bias}}, [&](auto& backend, const std::vector<Value>& x) {
-        return backend.linear(x[0], linear, {});
-      });
+      expect_gradients({{shape}, {&linear.weight, &*linear.bias}},
+                       [&](auto& backend, const std::vector<Value>& x) { return backend.linear(x[0], linear, {}); });
       for (const auto activation : {ops::Activation::kGelu, ops::Activation::kSigmoid}) {
         expect_gradients({{shape}, {&plain.weight}}, [&](auto& backend, const std::vector<Value>& x) {
           return backend.linear(x[0], plain, {.activation = activation});
@@ -179,24 +180,20 @@ TEST(OpGradient, PoolsAndScaling) {
         return backend.max_pool3x3_stride2(x[0], padding);
       });
     }
-    expect_gradients({{shape}, {}}, [&](auto& backend, const std::vector<Value>& x) {
-      return backend.global_average_pool(x[0]);
-    });
-    expect_gradients({{shape, {1, 1, shape.channels}}, {}}, [&](auto& backend, const std::vector<Value>& x) {
-      return backend.scale_channels(x[0], x[1]);
-    });
+    expect_gradients({{shape}, {}},
+                     [&](auto& backend, const std::vector<Value>& x) { return backend.global_average_pool(x[0]); });
+    expect_gradients({{shape, {1, 1, shape.channels}}, {}},
+                     [&](auto& backend, const std::vector<Value>& x) { return backend.scale_channels(x[0], x[1]); });
   }
 }
 
 TEST(OpGradient, ChangesOfTheMapsSides) {
   const Shape shape{3, 5, 4};
-  expect_gradients({{shape}, {}}, [&](auto& backend, const std::vector<Value>& x) {
-    return backend.pad_bottom_right(x[0], 4, 8);
-  });
+  expect_gradients({{shape}, {}},
+                   [&](auto& backend, const std::vector<Value>& x) { return backend.pad_bottom_right(x[0], 4, 8); });
   expect_gradients({{shape}, {}}, [&](auto& backend, const std::vector<Value>& x) { return backend.crop(x[0], 2, 4); });
-  expect_gradients({{shape}, {}}, [&](auto& backend, const std::vector<Value>& x) {
-    return backend.resize_bicubic(x[0], 7, 4);
-  });
+  expect_gradients({{shape}, {}},
+                   [&](auto& backend, const std::vector<Value>& x) { return backend.resize_bicubic(x[0], 7, 4); });
 }
 
 struct Attention {
@@ -205,8 +202,8 @@ struct Attention {
 };
 
 TEST(OpGradient, WindowAttention) {
-  for (const auto& [window, heads, head_dim] : {Attention{{1, 1}, 1, 4}, Attention{{2, 3}, 2, 8},
-                                                Attention{{3, 2}, 3, 5}, Attention{{4, 4}, 1, 32}}) {
+  for (const auto& [window, heads, head_dim] :
+       {Attention{{1, 1}, 1, 4}, Attention{{2, 3}, 2, 8}, Attention{{3, 2}, 3, 5}, Attention{{4, 4}, 1, 32}}) {
     ops::Parameter table = random_parameter(
         Role::kBiasTable, {std::int64_t{2 * window.height - 1} * (2 * window.width - 1), heads}, 3, 0.5f);
     const std::int32_t channels = heads * head_dim;
@@ -304,8 +301,9 @@ TEST(OpGradient, MisuseIsSaid) {
   EXPECT_NE(testing::error_of([&] { native.watch(x); }).find("training run"), std::string::npos);
   native.start_training(1, {});
   const Value again = native.linear(native.input({1, 1, 3}, random_values(3, 1)), linear, {});
-  EXPECT_NE(testing::error_of([&] { native.backward(again, random_values(5, 1), gradients); }).find("4 floats, found 5"),
-            std::string::npos);
+  EXPECT_NE(
+      testing::error_of([&] { native.backward(again, random_values(5, 1), gradients); }).find("4 floats, found 5"),
+      std::string::npos);
   EXPECT_NE(testing::error_of([&] { static_cast<void>(native.gradient_of(again)); }).find("watched"),
             std::string::npos);
 }
