@@ -14,6 +14,7 @@
 #include "tensor/error.h"
 #include "train/checkpoint.h"
 #include "train/recipe.h"
+#include "train/results.h"
 #include "train/run.h"
 #include "weights/in_quotes.h"
 
@@ -47,17 +48,6 @@ void catch_signals() {
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
-}
-
-/// A path as one word of a shell.
-std::string word(const std::string& text) {
-  if (text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./+,=@%") ==
-      std::string::npos) {
-    return text;
-  }
-  std::string quoted = "'";
-  for (const char letter : text) quoted += letter == '\'' ? std::string("'\\''") : std::string(1, letter);
-  return quoted + "'";
 }
 
 /// Calls `visit(name, member)` for the recipe's fields whose flags were given.
@@ -166,7 +156,7 @@ int run(const Options& options) {
   const train::Outcome outcome = options.resume ? resume(options) : start(options);
   if (outcome == train::Outcome::kFinished) return 0;
   if (train::holds_run(options.folder)) {
-    notice(fmt::format("stopped; go on with: gcvit train {} -o {} --resume", word(options.data), word(options.folder)));
+    notice("stopped; go on with: " + train::resume_command(options.data, options.folder));
   } else {
     notice("stopped before the first step: there is nothing to go on with");
   }

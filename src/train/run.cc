@@ -15,6 +15,7 @@
 #include "tensor/error.h"
 #include "train/feature_source.h"
 #include "train/progress.h"
+#include "train/results.h"
 #include "train/run_log.h"
 #include "train/schedule.h"
 #include "train/trainer.h"
@@ -284,17 +285,29 @@ void Run::end_epoch() {
   if (at_end() || seconds_since(saved_) >= std::min(kShortEpoch, 60.0 * options_.checkpoint_minutes)) {
     save_model("last.safetensors");
     save_checkpoint();
+    write_curves(folder_.path(), state_.rows);
   }
   write_run_log(folder_ / "log.csv", state_.rows);
 }
 
 void Run::finish() {
+  const auto total = static_cast<std::int64_t>(prepared_.split.validation.size());
+  const RunReport report = write_results(folder_, state_, prepared_, options_.threads, [&](std::int64_t done) {
+    progress_.validate(done, total);
+    stop_if_asked();
+  });
   progress_.clear();
   const Best& best = *state_.best;
-  const char* side = source_->validation_photos() > 0 ? "val_" : "";
+  const std::string_view side = total > 0 ? "val_" : "";
   options_.notice(fmt::format("[train] {}: epoch {} of {}, {}accuracy {:.4f}, {}loss {:.4f}",
                               folder_ / "best.safetensors", best.epoch, state_.epoch, side, best.accuracy, side,
                               best.loss));
+  if (report.temperature) {
+    options_.notice(fmt::format("[train] temperature {:.3g}: calibration error {:.4f}, {:.4f} without",
+                                *report.temperature, report.metrics->calibration_error(),
+                                report.uncalibrated->calibration_error()));
+  }
+  options_.notice(fmt::format("[train] {} shows the run", folder_ / "report.html"));
 }
 
 void Run::save_model(const std::string& name) { weights::save_model(folder_ / name, *prepared_.model, prepared_.info); }

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/classifier/test_photos.h"
+#include "tests/train/markup.h"
 #include "tests/weights/test_files.h"
 #include "train/run_log.h"
 #include "weights/load.h"
@@ -201,6 +202,35 @@ TEST_F(Runs, TheFilesSayWhatTheyAre) {
   // The averaged weights are the best ones, the last are those of the last step.
   EXPECT_FALSE(same_weights(path + "/best.safetensors", path + "/last.safetensors"));
   EXPECT_TRUE(same_weights(path + "/checkpoint/state.safetensors", path + "/last.safetensors"));
+}
+
+TEST_F(Runs, TheReportShowsTheBestEpoch) {
+  const std::string path = new_folder();
+  EXPECT_EQ(start_run(RunFolder(path), options(busy())), Outcome::kFinished);
+  const std::vector<EpochRow> rows = read_run_log(path + "/log.csv");
+  const auto best = std::ranges::max_element(rows, [](const EpochRow& a, const EpochRow& b) {
+    return *a.val_accuracy != *b.val_accuracy ? *a.val_accuracy < *b.val_accuracy : *a.val_loss > *b.val_loss;
+  });
+  const std::string page = read_text(path + "/report.html");
+  EXPECT_EQ(testing::complaint_about_markup(page), "");
+  EXPECT_NE(page.find("<title>m on photos</title>"), std::string::npos);
+  EXPECT_NE(page.find(fmt::format("the best was epoch {}", best->epoch)), std::string::npos);
+  EXPECT_NE(page.find(fmt::format("<b>{:.1f} %</b><span>validation accuracy", 100.0 * *best->val_accuracy)),
+            std::string::npos);
+  EXPECT_NE(page.find("data:image/webp"), std::string::npos);
+  EXPECT_EQ(testing::complaint_about_markup(read_text(path + "/curves.svg")), "");
+  const std::optional<double> temperature = weights::load_model(path + "/best.safetensors").info.temperature;
+  EXPECT_EQ(temperature.has_value(), *best->val_accuracy < 1.0);
+}
+
+TEST_F(Runs, WithoutValidationThereIsAReportToo) {
+  Recipe recipe = busy();
+  recipe.val_split = 0.0;
+  recipe.epochs = 1;
+  const std::string path = new_folder();
+  EXPECT_EQ(start_run(RunFolder(path), options(recipe)), Outcome::kFinished);
+  EXPECT_NE(read_text(path + "/report.html").find("training accuracy"), std::string::npos);
+  EXPECT_EQ(weights::load_model(path + "/best.safetensors").info.temperature, std::nullopt);
 }
 
 TEST_F(Runs, AKnownHeadIsKept) {

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "train/results.h"
+
+#include <chrono>
+#include <ctime>
+#include <filesystem>
+#include <vector>
+
+#include "classifier/session.h"
+#include "evaluate/temperature.h"
+#include "summary/table.h"
+#include "tensor/error.h"
+#include "weights/load.h"
+
+namespace gcvit::train {
+namespace {
+
+constexpr std::size_t kShownMistakes = 18;
+constexpr std::size_t kShownSamples = 18;
+constexpr std::int32_t kThumbnail = 256;
+
+/// The validation photos that could be read, and the answers on them.
+struct Answers {
+  evaluate::LabelledLogits logits;
+  std::vector<std::size_t> samples;  ///< which of the set each is
+};
+
+Answers ask(classifier::Session& session, const Prepared& prepared,
+            const std::function<void(std::int64_t done)>& progress) {
+  const std::vector<std::size_t>& validation = prepared.split.validation;
+  Answers answers{evaluate::LabelledLogits(session.engine.config().classes), {}};
+  const auto decode = [&](std::size_t photo) {
+    return data::decode_sample(prepared.set.samples[validation[photo]], session.preparation.decode);
+  };
+  std::int64_t done = 0;
+  classifier::run_photos(session, validation.size(), decode, [&](const classifier::PhotoLogits& photo) {
+    if (photo.error.empty()) {
+      const std::size_t sample = validation[photo.photo];
+      answers.logits.add(prepared.set.samples[sample].label, photo.logits);
+      answers.samples.push_back(sample);
+    }
+    progress(++done);
+  });
+  return answers;
+}
+
+void store_temperature(const std::string& file, std::optional<double> temperature) {
+  weights::LoadedModel model = weights::load_model(file);
+  model.info.temperature = temperature;
+  weights::save_model(file, *model.model, model.info);
+}
+
+void add_pictures(std::vector<Example>& examples, const Answers& answers, const Prepared& prepared,
+                  const image::DecodeOptions& decode) {
+  for (Example& example : examples) {
+    const data::Sample& sample = prepared.set.samples[answers.samples[example.photo]];
+    example.name = sample.name;
+    try {
+      example.picture = thumbnail(data::decode_sample(sample, decode), kThumbnail);
+    } catch (const Error&) {
+      // It was there a moment ago. The report says that this one isn't any more.
+    }
+  }
+}
+
+std::string count_of(std::size_t count) { return summary::with_commas(static_cast<std::int64_t>(count)); }
+
+/// "runs/a.keras" -> "a"; "runs/flowers/" -> "flowers".
+std::string short_name(const std::string& path) {
+  std::filesystem::path all(path);
+  if (!all.has_filename()) all = all.parent_path();
+  return all.stem().string();
+}
+
+/// The start as `-m` or `--variant` named it, without the flag.
+std::string start_name(const RunState& state) { return state.weights.substr(state.weights.find(' ') + 1); }
+
+/// Every setting that is on.
+std::string recipe_text(const Recipe& recipe) {
+  std::string text = recipe.recipe;
+  const nlohmann::ordered_json json = to_json(recipe);
+  for (const auto& [name, value] : json.items()) {
+    const bool off = value.is_null() || value == false || value == 0 || value == "" || value == "none";
+    if (off || name == "recipe") continue;
+    text += value == true ? fmt::format(", {}", name)
+                          : fmt::format(", {} {}", name, value.is_string() ? value.get<std::string>() : value.dump());
+  }
+  return text;
+}
+
+std::string utc_now() {
+  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M UTC", &parts);
+  return text;
+}
+
+std::vector<Fact> facts_of(const RunState& state, const Prepared& prepared) {
+  const model::GCViTConfig& config = prepared.info.config;
+  std::int64_t parameters = 0;
+  for (const ops::Parameter* parameter : prepared.model->parameters()) parameters += parameter->tensor.size();
+  std::vector<Fact> facts = {
+      {"model", fmt::format("{}: {} parameters, images of {}x{}, {} classes", start_name(state),
+                            summary::with_commas(parameters), config.image_height, config.image_width, config.classes)},
+      {"photos", fmt::format("{}: {} to train on, {} to validate", state.data, count_of(state.train.size()),
+                             count_of(state.validation.size()))}};
+  if (!state.skipped.empty()) facts.push_back({"skipped", count_of(state.skipped.size()) + " that can't be read"});
+  facts.push_back({"recipe", recipe_text(state.recipe)});
+  facts.push_back({"finished", utc_now()});
+  return facts;
+}
+
+std::vector<Fact> commands_of(const RunState& state, const RunFolder& folder) {
+  const std::string best = shell_word(folder / "best.safetensors");
+  return {{"Name what a photo shows", fmt::format("gcvit classify -m {} photo.jpg", best)},
+          {"Measure it on other photos, a folder with one of its own for each class",
+           fmt::format("gcvit eval -m {} PHOTOS", best)},
+          {"Look at the run in TensorBoard", fmt::format("tensorboard --logdir {}", shell_word(folder.path()))},
+          {"Go on with a run that was interrupted, or write these results again",
+           resume_command(state.data, folder.path())}};
+}
+
+}  // namespace
+
+std::string shell_word(std::string_view text) {
+  constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./+,=@%";
+  if (!text.empty() && text.find_first_not_of(kPlain) == std::string_view::npos) return std::string(text);
+  std::string word = "'";
+  for (const char letter : text) word += letter == '\'' ? std::string("'\\''") : std::string(1, letter);
+  return word + "'";
+}
+
+std::string resume_command(const std::string& data, const std::string& folder) {
+  return fmt::format("gcvit train {} -o {} --resume", shell_word(data), shell_word(folder));
+}
+
+RunReport write_results(const RunFolder& folder, const RunState& state, const Prepared& prepared, int threads,
+                        const std::function<void(std::int64_t done)>& progress) {
+  RunReport report;
+  report.title = fmt::format("{} on {}", short_name(start_name(state)), short_name(state.data));
+  report.facts = facts_of(state, prepared);
+  report.rows = state.rows;
+  report.classes = prepared.info.classes;
+  report.commands = commands_of(state, folder);
+  if (!prepared.split.validation.empty()) {
+    const std::string best = folder / "best.safetensors";
+    classifier::Session session(best, {.threads = threads});
+    const Answers answers = ask(session, prepared, progress);
+    report.classes = session.labels;
+    report.best_epoch = state.best ? state.best->epoch : 0;
+    report.temperature = evaluate::fit_temperature(answers.logits);
+    const double temperature = report.temperature.value_or(1.0);
+    report.uncalibrated = answers.logits.metrics();
+    report.metrics = answers.logits.metrics(temperature);
+    report.mistakes = surest_mistakes(answers.logits, temperature, kShownMistakes);
+    report.samples = samples_of(answers.logits, temperature, kShownSamples);
+    add_pictures(report.mistakes, answers, prepared, session.preparation.decode);
+    add_pictures(report.samples, answers, prepared, session.preparation.decode);
+    store_temperature(best, report.temperature);
+  }
+  write_run_report(folder.path(), report);
+  return report;
+}
+
+}  // namespace gcvit::train
