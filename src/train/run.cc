@@ -13,7 +13,9 @@
 #include "model/parameters.h"
 #include "tensor/atomic_file.h"
 #include "tensor/error.h"
+#include "train/event_file.h"
 #include "train/feature_source.h"
+#include "train/pictures.h"
 #include "train/progress.h"
 #include "train/results.h"
 #include "train/run_log.h"
@@ -91,6 +93,7 @@ class Run {
   std::unique_ptr<BatchSource> source_;
   std::unique_ptr<Trainer> trainer_;
   std::unique_ptr<Schedule> schedule_;
+  std::unique_ptr<EventFile> events_;
   std::int64_t steps_per_epoch_ = 0;
   Clock::time_point saved_ = Clock::now();
 };
@@ -185,6 +188,7 @@ Outcome Run::go(const Checkpoint* from) {
       save_checkpoint();
     }
     write_run_log(folder_ / "log.csv", state_.rows);
+    events_ = std::make_unique<EventFile>(folder_.path(), state_.epoch + 1);
     while (!at_end()) {
       train_epoch();
       end_epoch();
@@ -288,6 +292,7 @@ void Run::end_epoch() {
     write_curves(folder_.path(), state_.rows);
   }
   write_run_log(folder_ / "log.csv", state_.rows);
+  events_->epoch(row);
 }
 
 void Run::finish() {
@@ -297,6 +302,10 @@ void Run::finish() {
     stop_if_asked();
   });
   progress_.clear();
+  if (report.metrics) {
+    events_->picture("samples", state_.epoch, example_grid(report.samples, report.classes));
+    events_->picture("confusion", state_.epoch, confusion_picture(*report.metrics, report.classes));
+  }
   const Best& best = *state_.best;
   const std::string_view side = total > 0 ? "val_" : "";
   options_.notice(fmt::format("[train] {}: epoch {} of {}, {}accuracy {:.4f}, {}loss {:.4f}",
