@@ -37,7 +37,7 @@ class Extractor {
     const ops::Shape shape{model_.config().image_height, model_.config().image_width, 3};
     const auto size = static_cast<std::size_t>(shape.size());
     for (std::size_t begin = 0; begin < count;) {
-      const std::size_t slice = std::min<std::size_t>(kSliceImages, count - begin);
+      const std::size_t slice = std::min(slice_images(shape), count - begin);
       backend_.start(static_cast<std::int32_t>(slice));
       (void)model_.forward(backend_, backend_.input(shape, images.subspan(begin * size, slice * size)));
       begin += slice;

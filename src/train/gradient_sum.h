@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <vector>
 
 #include "native/parameter_vector.h"
+#include "ops/value.h"
 #include "tensor/thread_pool.h"
 
 namespace gcvit::train {
 
-/// Images that go forward and backward together. A batch of any size is slices of this many, so its memory doesn't
-/// grow with the batch.
-inline constexpr std::int32_t kSliceImages = 8;
+/// Images that go forward and backward together: 8 at 224 pixels, more of smaller ones, up to 64. A batch of any size is
+/// slices of so many, so its memory doesn't grow with the batch; fewer would pass over all weights' gradients too often.
+inline std::size_t slice_images(const ops::Shape& image) {
+  constexpr std::int64_t kPositions = std::int64_t{8} * 224 * 224;
+  return static_cast<std::size_t>(std::clamp<std::int64_t>(kPositions / image.positions(), 8, 64));
+}
 
 /// Sums slices' gradients in a fixed binary tree: slices 0 and 1, 2 and 3, ... are added, then these sums in pairs, and
 /// so on. Which sums there are depends on the number of slices alone, and no more than one a level is kept.

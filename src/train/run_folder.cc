@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <filesystem>
 #include <system_error>
+#include <thread>
 
 #include "tensor/error.h"
 
@@ -34,7 +36,13 @@ RunFolder::RunFolder(const std::string& path) : path_(path) {
   if (error) fail("[train] {}: the folder can't be made: {}", path_, error.message());
   lock_ = ::open((checkpoint / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (lock_ < 0) fail("[train] {}: can't be written: {}", path_, std::generic_category().message(errno));
-  if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
+  // A run that was killed holds it until the system has cleared it away.
+  int locked = ::flock(lock_, LOCK_EX | LOCK_NB);
+  for (int tries = 0; tries < 40 && locked != 0 && errno == EWOULDBLOCK; ++tries) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    locked = ::flock(lock_, LOCK_EX | LOCK_NB);
+  }
+  if (locked != 0) {
     const int reason = errno;
     ::close(lock_);
     if (reason == EWOULDBLOCK) fail("[train] {}: another process trains in this folder", path_);

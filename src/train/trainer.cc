@@ -106,7 +106,7 @@ void Trainer::accumulate(data::Batch& batch, std::int64_t step, std::int32_t tur
   }
   const auto size = static_cast<std::size_t>(network_.input.size());
   for (std::size_t begin = 0; begin < count && std::isfinite(result.loss_sum);) {
-    const std::size_t images = std::min<std::size_t>(kSliceImages, count - begin);
+    const std::size_t images = std::min(slice_images(network_.input), count - begin);
     const auto rows = [&](const std::vector<float>& values) {
       return values.empty() ? std::span<const float>()
                             : std::span<const float>(values).subspan(begin * classes, images * classes);
@@ -165,7 +165,7 @@ Validation Trainer::validate(BatchSource& source, const std::function<void(std::
     for (const data::SkippedSample& skipped : batch_.skipped) skipped_(skipped);
     const std::size_t count = batch_.samples.size();
     for (std::size_t begin = 0; begin < count;) {
-      const std::size_t images = std::min<std::size_t>(kSliceImages, count - begin);
+      const std::size_t images = std::min(slice_images(network_.input), count - begin);
       backend_.start(static_cast<std::int32_t>(images));
       const std::span<const float> inputs = std::span(batch_.images).subspan(begin * size, images * size);
       const ops::Value logits = network_.forward(backend_, backend_.input(network_.input, inputs));

@@ -43,7 +43,7 @@ struct Validation {
 };
 
 /// Steps and validations of one network. Its numbers depend on (recipe, weights, photos) alone: batches go through in
-/// slices of `kSliceImages`, whose gradients are summed in a fixed tree, and random numbers are those of (seed, step,
+/// slices of `slice_images`, whose gradients are summed in a fixed tree, and random numbers are those of (seed, step,
 /// sample).
 class Trainer {
  public:
