@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "kernels/rows.h"
 #include "tensor/error.h"
 
 namespace gcvit::train {
@@ -20,7 +21,6 @@ native::ParameterVector GradientSum::take() {
   if (free_.empty()) return native::ParameterVector(parameters_);
   native::ParameterVector vector = std::move(free_.back());
   free_.pop_back();
-  vector.clear();
   return vector;
 }
 
@@ -30,8 +30,8 @@ void GradientSum::merge(native::ParameterVector& into, native::ParameterVector& 
   const auto pieces = static_cast<std::int64_t>((a.size() + kPiece - 1) / kPiece);
   pool_.parallel_for(pieces, [&](std::int64_t piece, int) {
     const std::size_t begin = static_cast<std::size_t>(piece) * kPiece;
-    const std::size_t end = std::min(begin + kPiece, a.size());
-    for (std::size_t i = begin; i < end; ++i) a[i] += b[i];
+    const std::size_t count = std::min(kPiece, a.size() - begin);
+    kernels::add_to(a.data() + begin, b.data() + begin, static_cast<std::int64_t>(count));
   });
 }
 

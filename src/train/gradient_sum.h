@@ -27,7 +27,7 @@ class GradientSum {
   /// `pool` must outlive the sum.
   GradientSum(std::span<const ops::Parameter* const> parameters, ThreadPool& pool);
 
-  /// Where the next slice's gradient goes: zeros.
+  /// Where the next slice's gradient goes: `NativeBackend::backward` writes what is trained; what isn't stays zero.
   native::ParameterVector& next();
   /// `next()` has it now.
   void add();
