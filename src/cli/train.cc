@@ -211,6 +211,7 @@ void add_recipe_flags(CLI::App& app, train::Recipe& flags) {
 
   section = "Photos and model";
   add("--val-split", flags.val_split, "Share of the photos that validate, where DATA has no side for it");
+  add("--val-list", flags.val_list, "Photos that validate, a name a line; all others train")->type_name("FILE");
   add_flag("--tutorial-split", flags.tutorial_split, "The last of all photos, shuffled, validate");
   add_flag("--no-shuffle", flags.no_shuffle, "Batches follow the sorted paths");
   add_flag("--strict", flags.strict, "A photo that can't be read ends the run");

@@ -222,22 +222,28 @@ void keep(PhotoSet& set, const Wanted& wanted) {
   if (!set.validates.empty()) set.validates.resize(kept);
 }
 
-}  // namespace
-
-void restrict_to_list(PhotoSet& set, const std::string& list_file) {
-  std::set<std::string> wanted;
-  for (std::string& line : read_lines(list_file)) wanted.insert(std::move(line));
-  if (wanted.empty()) fail("[data] {}: expected a path a line, found none", list_file);
-  std::set<std::string> missing = wanted;
-  keep(set, [&](std::size_t i) {
-    missing.erase(set.samples[i].name);
-    return wanted.contains(set.samples[i].name);
-  });
+/// One a sample: whether a line of the file is its name.
+std::vector<bool> samples_in_list(const PhotoSet& set, const std::string& list_file) {
+  std::set<std::string> missing;
+  for (std::string& line : read_lines(list_file)) missing.insert(std::move(line));
+  if (missing.empty()) fail("[data] {}: expected a path a line, found none", list_file);
+  std::vector<bool> listed(set.samples.size());
+  for (std::size_t i = 0; i < listed.size(); ++i) listed[i] = missing.erase(set.samples[i].name) > 0;
   if (!missing.empty()) {
     fail("[data] {}: \"{}\": expected a photo of {}, found none ({} such lines)", list_file, *missing.begin(), set.root,
          missing.size());
   }
+  return listed;
 }
+
+}  // namespace
+
+void restrict_to_list(PhotoSet& set, const std::string& list_file) {
+  const std::vector<bool> listed = samples_in_list(set, list_file);
+  keep(set, [&](std::size_t i) { return static_cast<bool>(listed[i]); });
+}
+
+void validate_on_list(PhotoSet& set, const std::string& list_file) { set.validates = samples_in_list(set, list_file); }
 
 void restrict_to_validation(PhotoSet& set) {
   if (set.validates.empty()) return;

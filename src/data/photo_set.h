@@ -62,6 +62,9 @@ void adopt_classes(PhotoSet& set, std::span<const std::string> class_names, std:
 /// it names a photo that isn't there, or none.
 void restrict_to_list(PhotoSet& set, const std::string& list_file);
 
+/// The photos that `list_file` names validate and all others train, whatever the set says. Throws as `restrict_to_list`.
+void validate_on_list(PhotoSet& set, const std::string& list_file);
+
 /// Keeps only the photos that validate, with a notice, where the set says which do; else changes nothing.
 void restrict_to_validation(PhotoSet& set);
 

@@ -139,6 +139,7 @@ Prepared prepare(const std::string& data, const Start& start, const Recipe& reci
   if (classes < found) {
     fail("[train] {}: expected at most {} classes, as --num-classes says, found {}", data, classes, found);
   }
+  if (!recipe.val_list.empty()) data::validate_on_list(set, recipe.val_list);
   prepared.split = split_photos(set, recipe);
   data::check_trainable(set, prepared.split, classes, recipe.val_split > 0.0);
   weights::LoadedModel loaded = load_start(start, recipe, classes);

@@ -50,6 +50,7 @@ struct Recipe {
 
   double val_split = 0.1;  ///< share of the photos kept for validation where the data has no side for it
   bool tutorial_split = false;  ///< the last of all photos, shuffled, in place of a stratified choice
+  std::string val_list;  ///< file that names the photos to validate on, a line each; empty: chosen by `val_split`
   bool no_shuffle = false;  ///< batches follow the sorted paths
   std::uint64_t seed = 0;
   std::int32_t early_stop = 0;  ///< epochs without a better validation after which the run ends, 0 for never
@@ -103,6 +104,7 @@ void visit_fields(Visit&& visit) {
   visit("linear_probe", &Recipe::linear_probe);
   visit("val_split", &Recipe::val_split);
   visit("tutorial_split", &Recipe::tutorial_split);
+  visit("val_list", &Recipe::val_list);
   visit("no_shuffle", &Recipe::no_shuffle);
   visit("seed", &Recipe::seed);
   visit("early_stop", &Recipe::early_stop);

@@ -94,6 +94,7 @@ class Run {
   std::unique_ptr<Trainer> trainer_;
   std::unique_ptr<Schedule> schedule_;
   std::unique_ptr<EventFile> events_;
+  std::unique_ptr<StepLog> steps_;
   std::int64_t steps_per_epoch_ = 0;
   Clock::time_point saved_ = Clock::now();
 };
@@ -138,6 +139,10 @@ void Run::build() {
   if (!recipe().soft_labels.empty()) {
     soft_ = std::make_unique<SoftLabels>(recipe().soft_labels, prepared_.set, split.train,
                                          prepared_.info.config.classes, recipe().soft_temperature);
+    if (soft_->without() > 0) {
+      options_.notice(fmt::format("[train] {}: no line for {} of {} photos to train on: their labels stand for a teacher",
+                                  recipe().soft_labels, soft_->without(), split.train.size()));
+    }
   }
   auto photos = std::make_unique<PhotoSource>(prepared_.set, split, recipe(), prepared_.preprocess, pool_.size());
   options_.notice(fmt::format("[train] {} photos to train on, {} to validate, {} classes; photos: {}",
@@ -188,6 +193,7 @@ Outcome Run::go(const Checkpoint* from) {
       save_checkpoint();
     }
     write_run_log(folder_ / "log.csv", state_.rows);
+    steps_ = std::make_unique<StepLog>(folder_ / "steps.csv", state_.step);
     events_ = std::make_unique<EventFile>(folder_.path(), state_.epoch + 1);
     while (!at_end()) {
       train_epoch();
@@ -213,10 +219,12 @@ void Run::train_epoch() {
     const std::int64_t left = photos - static_cast<std::int64_t>(state_.position);
     if (left <= 0) break;
     const Clock::time_point start = Clock::now();
+    const double lr = schedule_->lr(state_.step);
     const std::optional<StepResult> result =
-        trainer_->step(*source_, state_.step, std::min(left, trainer_->photos_per_step()), schedule_->lr(state_.step));
+        trainer_->step(*source_, state_.step, std::min(left, trainer_->photos_per_step()), lr);
     if (!result) break;
     ++state_.step;
+    steps_->add(state_.step, result->loss_sum / static_cast<double>(result->photos), lr);
     state_.position = result->position;
     state_.loss_sum += result->loss_sum;
     state_.correct += result->correct;
@@ -292,6 +300,7 @@ void Run::end_epoch() {
     write_curves(folder_.path(), state_.rows);
   }
   write_run_log(folder_ / "log.csv", state_.rows);
+  steps_->flush();
   events_->epoch(row);
 }
 
@@ -322,6 +331,7 @@ void Run::finish() {
 void Run::save_model(const std::string& name) { weights::save_model(folder_ / name, *prepared_.model, prepared_.info); }
 
 void Run::save_checkpoint() {
+  if (steps_ != nullptr) steps_->flush();  // a resumed run keeps the rows before its checkpoint
   state_.skipped = {skipped_.begin(), skipped_.end()};
   write_checkpoint(folder_.checkpoint(), state_, *prepared_.model, prepared_.info,
                    constant(trainer_->network().parameters), trainer_->optimiser().slots());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A training run from its first step, or from where its checkpoint stands, to its last, with all that it leaves in its
-// folder: config.json, log.csv, best.safetensors, last.safetensors, checkpoint/.
+// folder: config.json, log.csv, steps.csv, best.safetensors, last.safetensors, checkpoint/.
 #pragma once
 
 #include <functional>

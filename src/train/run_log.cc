@@ -5,6 +5,7 @@
 #include <charconv>
 #include <fstream>
 #include <iterator>
+#include <utility>
 
 #include "tensor/atomic_file.h"
 #include "tensor/error.h"
@@ -14,6 +15,8 @@ namespace {
 
 constexpr std::array<std::string_view, 8> kColumns = {"epoch",        "loss", "accuracy", "val_loss",
                                                       "val_accuracy", "lr",   "seconds",  "images_per_second"};
+
+constexpr std::string_view kStepHeader = "step,loss,lr";
 
 std::string field(const std::optional<double>& value) { return value ? fmt::format("{}", *value) : ""; }
 
@@ -112,6 +115,31 @@ std::vector<EpochRow> read_run_log(const std::string& path) {
   const std::string text((std::istreambuf_iterator<char>(stream)), {});
   if (!stream.is_open() || stream.bad()) fail("[log] {}: can't be read", path);
   return parse_run_log(text, path);
+}
+
+StepLog::StepLog(std::string path, std::int64_t step) : path_(std::move(path)) {
+  std::string kept = std::string(kStepHeader) + "\n";
+  std::ifstream before(path_, std::ios::binary);
+  std::string line;
+  if (step > 0 && std::getline(before, line) && line == kStepHeader) {
+    for (std::int64_t found = 0; std::getline(before, line);) {
+      const char* const end = line.data() + line.size();
+      const auto [comma, error] = std::from_chars(line.data(), end, found);
+      if (error != std::errc() || comma == end || *comma != ',' || found > step) break;
+      kept += line + "\n";
+    }
+  }
+  AtomicFile file(path_);
+  file.write(kept);
+  file.commit();
+  stream_.open(path_, std::ios::binary | std::ios::app);
+  flush();
+}
+
+void StepLog::add(std::int64_t step, double loss, double lr) { stream_ << fmt::format("{},{},{}\n", step, loss, lr); }
+
+void StepLog::flush() {
+  if (!stream_.flush()) fail("[log] {}: can't be written", path_);
 }
 
 }  // namespace gcvit::train

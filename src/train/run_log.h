@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// log.csv of a run folder: a row an epoch, for spreadsheets, scripts and the report.
+// The logs of a run folder, for spreadsheets, scripts and the report: log.csv with a row an epoch, steps.csv with a row
+// a step.
 #pragma once
 
 #include <cstdint>
+#include <fstream>
 #include <optional>
 #include <span>
 #include <string>
@@ -41,5 +43,23 @@ void write_run_log(const std::string& path, std::span<const EpochRow> rows);
 
 /// Throws `Error` when the file can't be read or isn't such a log.
 std::vector<EpochRow> read_run_log(const std::string& path);
+
+/// steps.csv, which grows by a row a step: "step,loss,lr". Steps count from 1.
+class StepLog {
+ public:
+  /// Goes on behind `step`: of a file that is there the rows up to it stay, those of steps to be taken again go. Throws
+  /// `Error` when the file can't be written.
+  StepLog(std::string path, std::int64_t step);
+
+  /// `loss`: mean over the step's photos. Stays in memory until `flush`.
+  void add(std::int64_t step, double loss, double lr);
+
+  /// Throws `Error` when rows can't be written.
+  void flush();
+
+ private:
+  std::string path_;
+  std::ofstream stream_;
+};
 
 }  // namespace gcvit::train

@@ -54,15 +54,13 @@ SoftLabels::SoftLabels(const std::string& file, const data::PhotoSet& set, std::
     softmax(logits, temperature, std::span(probabilities_).last(classes_));
   }
   if (stream.bad()) fail("[train] {}: the soft labels can't be read", file);
-  std::size_t missing = 0;
-  const std::string* first = nullptr;
+  if (probabilities_.empty()) fail("[train] {}: expected lines for photos of {}, found none", file, set.root);
   for (const std::size_t sample : needed) {
     if (rows_[sample] != kNoRow) continue;
-    if (missing++ == 0) first = &set.samples[sample].name;
-  }
-  if (missing > 0) {
-    fail("[train] {}: expected a line for each photo to train on, found none for {} of them, as {}", file, missing,
-         *first);
+    ++without_;
+    rows_[sample] = probabilities_.size() / classes_;
+    probabilities_.resize(probabilities_.size() + classes_);
+    std::span(probabilities_).last(classes_)[static_cast<std::size_t>(set.samples[sample].label)] = 1.0f;
   }
 }
 

@@ -15,18 +15,23 @@ namespace gcvit::train {
 
 class SoftLabels {
  public:
-  /// Photos that the set doesn't have are passed over. Throws `Error` with the line for one that isn't as above, names
-  /// a photo twice or has other than `classes` finite numbers, and when one of the `needed` samples has no line.
+  /// Photos that the set doesn't have are passed over; a `needed` sample without a line has its label for a teacher.
+  /// Throws `Error` with the line for one that isn't as above, names a photo twice or has other than `classes` finite
+  /// numbers, and when no line is of a photo of the set.
   SoftLabels(const std::string& file, const data::PhotoSet& set, std::span<const std::size_t> needed,
              std::int32_t classes, double temperature);
 
   /// softmax(logits / temperature) of a needed sample.
   std::span<const float> of(std::size_t sample) const;
 
+  /// How many of the needed samples have no line.
+  std::size_t without() const { return without_; }
+
  private:
   std::size_t classes_;
   std::vector<std::size_t> rows_;  ///< by sample
   std::vector<float> probabilities_;
+  std::size_t without_ = 0;
 };
 
 }  // namespace gcvit::train

@@ -113,6 +113,13 @@ TEST(PhotoSet, AListKeepsWhatItNames) {
 
   write_text(files / "wrong.txt", "rose/1.jpg\nrose/9.jpg\n");
   PhotoSet again = open_for(files.root(), classes);
+  const std::vector<Sample>& samples = again.samples;
+  validate_on_list(again, files / "list.txt");
+  ASSERT_EQ(again.validates.size(), samples.size());
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    EXPECT_EQ(again.validates[i], samples[i].name == "rose/2.jpg" || samples[i].name == "tulip/3.jpg");
+  }
+  EXPECT_NE(error_of([&] { validate_on_list(again, files / "wrong.txt"); }).find("\"rose/9.jpg\""), std::string::npos);
   EXPECT_NE(error_of([&] { restrict_to_list(again, files / "wrong.txt"); }).find("\"rose/9.jpg\""), std::string::npos);
   write_text(files / "blank.txt", "\n");
   EXPECT_NE(error_of([&] { restrict_to_list(again, files / "blank.txt"); }).find("found none"), std::string::npos);

@@ -52,6 +52,39 @@ TEST(RunLog, WritingAgainReplacesRows) {
   EXPECT_EQ(error_of([&] { read_run_log(folder / "no.csv"); }), "[log] " + (folder / "no.csv") + ": can't be read");
 }
 
+TEST(StepLog, HoldsWhatStepsAddAndDropsThoseTakenAgain) {
+  const weights::TemporaryFolder folder;
+  const std::string path = folder / "steps.csv";
+  {
+    StepLog log(path, 0);
+    log.add(1, 1.5, 0.25);
+    log.add(2, 1.25, 0.125);
+    EXPECT_EQ(weights::read_text(path), "step,loss,lr\n");
+    log.flush();
+    log.add(3, 0.5, 0.0625);
+  }
+  EXPECT_EQ(weights::read_text(path), "step,loss,lr\n1,1.5,0.25\n2,1.25,0.125\n3,0.5,0.0625\n");
+  {
+    StepLog log(path, 2);
+    EXPECT_EQ(weights::read_text(path), "step,loss,lr\n1,1.5,0.25\n2,1.25,0.125\n");
+    log.add(3, 0.75, 0.5);
+  }
+  EXPECT_EQ(weights::read_text(path), "step,loss,lr\n1,1.5,0.25\n2,1.25,0.125\n3,0.75,0.5\n");
+  StepLog(path, 0).flush();
+  EXPECT_EQ(weights::read_text(path), "step,loss,lr\n");
+}
+
+TEST(StepLog, KeepsNothingOfAnotherFile) {
+  const weights::TemporaryFolder folder;
+  const std::string path = folder / "steps.csv";
+  for (const std::string before : {"loss\n1,2\n", "step,loss,lr\nx,1,1\n", "step,loss,lr\n1", ""}) {
+    weights::write_text(path, before);
+    StepLog(path, 5).flush();
+    EXPECT_EQ(weights::read_text(path), "step,loss,lr\n") << before;
+  }
+  EXPECT_NE(error_of([&] { StepLog(folder / "no/steps.csv", 0); }), "");
+}
+
 TEST(RunLog, ErrorsNameTheLine) {
   const std::string header = run_log_header() + "\n";
   const auto refusal = [](const std::string& text) { return error_of([&] { parse_run_log(text, "l"); }); };

@@ -3,13 +3,12 @@
 """The tutorial's fine-tuning, by the Keras example under TensorFlow and by `gcvit train --recipe tutorial`, side by side.
 
     compare_tutorial.py --gcvit build/release/bin/gcvit --keras-python KERAS/bin/python --example EXAMPLE.py \
-        --photos tf_flowers --work RUN [--weights BACKBONE.safetensors] [--steps N] [--subset N] [--path-drop 0.2]
+        --photos tf_flowers --work RUN [--weights BACKBONE.safetensors] [--steps N] [--subset N]
 
 Photos are shuffled once by the seed; the last tenth validates, as the tutorial's split does. Both sides begin with the
 same .keras file, written by the example's own code with axis=0 (its head new, the rest from --weights, or all random), and
 take the same batches in the same order: photos are linked under their number in that order, so `--no-shuffle` follows it.
-Flips are off, which leaves nothing to chance; with --path-drop (the example has 0.2) both drop branches, each by its own
-random numbers. Prints the losses of both, step by step where RUN/gcvit/steps.csv has ours, and epoch by epoch.
+Flips are off, which leaves nothing to chance (the example's drop path is off in `fit`: keras_fit.py). Prints the losses of both, step by step where RUN/gcvit/steps.csv has ours, and epoch by epoch.
 
 Whatever was there in --work goes on: Keras from its last state, gcvit by --resume; a run of more steps continues a run of
 fewer on Keras' side. Keras 3.15.1, TensorFlow 2.21.0, torch 2.14.1 (for nothing but random weights).
@@ -93,7 +92,7 @@ def keras(arguments: argparse.Namespace, start: Path, *options: object) -> None:
     limit = ["--max-steps", arguments.steps] if arguments.steps else []
     run(arguments.keras_python, HERE / "keras_fit.py", "--example", arguments.example, "--train",
         arguments.work / "train.txt", "--validation", arguments.work / "val.txt", "--epochs", arguments.epochs,
-        "--batch-size", BATCH, "--path-drop", arguments.path_drop, "--threads", arguments.threads, *limit, *options,
+        "--batch-size", BATCH, "--threads", arguments.threads, *limit, *options,
         *(["--dense-gradients"] if arguments.dense_gradients else []), start, arguments.work / "keras")
 
 
@@ -107,7 +106,7 @@ def gcvit(arguments: argparse.Namespace) -> None:
     limit = ["--max-steps", arguments.steps] if arguments.steps else []
     run(arguments.gcvit, "train", arguments.work / "photos.csv", "-m", arguments.work / "keras" / "initial.keras", "-o",
         folder, "--recipe", "tutorial", "--epochs", arguments.epochs, "--batch-size", BATCH, "--augment", "none",
-        "--no-shuffle", "--drop-path", arguments.path_drop, "--seed", arguments.seed, "-t", arguments.threads, *limit)
+        "--no-shuffle", "--seed", arguments.seed, "-t", arguments.threads, *limit)
 
 
 def read_csv(path: Path, names: tuple[str, ...] | None = None) -> list[dict[str, str]]:
@@ -162,7 +161,6 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--steps", type=int, help="stop after so many")
     parser.add_argument("--subset", type=int, help="only so many photos")
-    parser.add_argument("--path-drop", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--dense-gradients", action="store_true", help="see keras_fit.py")

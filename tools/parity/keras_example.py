@@ -4,9 +4,10 @@
 2.21.0) with the weights of a model file, and lets it save and load them.
 
 Of the example's file (keras-io, examples/vision/image_classification_using_global_context_vision_transformer.py) the
-class definitions run, as they are, with an identity for keras_cv's DropPath. Its bias tables are gathered with
-`ops.take(table, index)`, which takes from the flattened table; --axis 0 makes that `ops.take(table, index, axis=0)`,
-as the official weights want it.
+class definitions run, as they are but for two names that this Keras refuses: Level passes `drop=` to a Block that calls it
+`dropout`, and ops.reshape has `newshape`, not `new_shape`. An identity stands for keras_cv's DropPath. The bias tables
+are gathered with `ops.take(table, index)`, which takes from the flattened table; --axis 0 makes that
+`ops.take(table, index, axis=0)`, as the official weights want it.
 """
 
 from __future__ import annotations
@@ -36,6 +37,18 @@ class DropPath(layers.Layer):
         return x
 
 
+class RenameKeywords(ast.NodeTransformer):
+    """`Block(drop=...)` becomes `Block(dropout=...)`, `ops.reshape(new_shape=...)` `ops.reshape(newshape=...)`."""
+
+    NAMES = {("Block", "drop"): "dropout", ("ops.reshape", "new_shape"): "newshape"}
+
+    def visit_Call(self, node: ast.Call) -> ast.Call:
+        self.generic_visit(node)
+        for keyword in node.keywords:
+            keyword.arg = self.NAMES.get((ast.unparse(node.func), keyword.arg), keyword.arg)
+        return node
+
+
 class AddAxis(ast.NodeTransformer):
     """`ops.take(table, index)` becomes `ops.take(table, index, axis=0)`."""
 
@@ -50,15 +63,16 @@ class AddAxis(ast.NodeTransformer):
         return node
 
 
-def example_class(path: Path, axis: bool, drop_path: type[layers.Layer] = DropPath) -> type[keras.Model]:
+def example_class(path: Path, axis: bool) -> type[keras.Model]:
     """The example's GCViT."""
     tree = ast.parse(path.read_text())
     tree.body = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    tree = RenameKeywords().visit(tree)
     if axis:
         transformer = AddAxis()
         tree = ast.fix_missing_locations(transformer.visit(tree))
         assert transformer.found == 1, f"expected one ops.take without an axis, found {transformer.found}"
-    scope = {"keras": keras, "layers": layers, "ops": ops, "np": np, "DropPath": drop_path}
+    scope = {"keras": keras, "layers": layers, "ops": ops, "np": np, "DropPath": DropPath}
     exec(compile(tree, str(path), "exec"), scope)
     scope["GCViT"].get_config = lambda self: {}  # .keras archives want one
     return scope["GCViT"]

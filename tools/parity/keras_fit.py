@@ -3,10 +3,12 @@
 """Trains the Keras example as its `fit` does, on photos in a given order (Keras 3.15.1, TensorFlow 2.21.0).
 
 The model is the example's own code with `axis=0` in its ops.take (keras_example.py), its optimizer, loss, resizing and
-normalisation are the example's; flips are left out, drop path's rate is an option. What the example leaves to
-chance, the order of photos, comes from lists: each line a path, a tab, a class. Writes RUN/initial.keras before the first
-step, RUN/losses.csv with a line a step, RUN/epochs.csv with one an epoch, RUN/last.safetensors (canonical names) at the
-end, and RUN/state.npz now and then: the same command goes on from there.
+normalisation are the example's; flips are left out. What the example leaves to chance, the order of photos, comes from
+lists: each line a path, a tab, a class. Its drop path has no say: Keras tells a model that it trains only when its `call`
+has an argument of that name, which the example's has not, so `fit` runs its layers as in inference.
+
+Writes RUN/initial.keras before the first step, RUN/losses.csv with a line a step, RUN/epochs.csv with one an epoch,
+RUN/last.safetensors (canonical names) at the end, and RUN/state.npz now and then: the same command goes on from there.
 """
 
 from __future__ import annotations
@@ -23,29 +25,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import layers, ops
-from keras_example import DropPath, build, example_class
+from keras_example import build, example_class
 from keras_layers import Collect, Weights
 from safetensors.numpy import save_file
 
 MEAN = 255 * np.array([0.485, 0.456, 0.406], dtype="float32")
 STD = 255 * np.array([0.229, 0.224, 0.225], dtype="float32")
-
-
-class TrainingDropPath(layers.Layer):
-    """As keras_cv's: drops a sample's branch, and scales those that are kept."""
-
-    def __init__(self, rate: float) -> None:
-        super().__init__()
-        self.rate = rate
-        self.seeds = keras.random.SeedGenerator(0)
-
-    def call(self, x, training=None):
-        if not training or self.rate == 0.0:
-            return x
-        shape = (ops.shape(x)[0], 1, 1, 1)
-        kept = keras.random.uniform(shape, seed=self.seeds) < 1 - self.rate
-        return x * ops.cast(kept, x.dtype) / (1 - self.rate)
 
 
 class DenseAdam(keras.optimizers.Adam):
@@ -127,7 +112,6 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--max-steps", type=int, default=10**9)
-    parser.add_argument("--path-drop", type=float, default=0.0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--save-every", type=int, default=20, help="steps between two states")
     parser.add_argument("--dense-gradients", action="store_true",
@@ -143,8 +127,7 @@ def main() -> None:
 
     weights = Weights(arguments.weights)
     size = tuple(weights.config["image_size"])
-    kind = example_class(arguments.example, True, TrainingDropPath if arguments.path_drop else DropPath)
-    model = build(kind, weights.config, np.zeros((1, *size, 3), np.float32), path_drop=arguments.path_drop)
+    model = build(example_class(arguments.example, True), weights.config, np.zeros((1, *size, 3), np.float32))
     weights.model(model)
     model.compile(loss="sparse_categorical_crossentropy", optimizer=DenseAdam() if arguments.dense_gradients else "adam",
                   metrics=["accuracy"],
