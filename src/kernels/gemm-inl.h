@@ -121,6 +121,66 @@ HWY_INLINE void for_each_row_block(std::int32_t count, const Body& body) {
   }
 }
 
+/// As gemm_block, with A transposed and one tap: C[r] = the sum over i < k of a[i * a_stride + r] * b[i], which
+/// `accumulate` adds to C at its end.
+template <int kRows, int kVectors>
+HWY_NOINLINE void transposed_block(const float* a, std::int64_t a_stride, std::int64_t k, const Panel& panel,
+                                   float* const* c) {
+  const FloatTag d;
+  const std::size_t lanes = hn::Lanes(d);
+  FloatVec sums[kRows][kVectors];
+#pragma GCC unroll 12
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::Zero(d);
+  }
+  const float* b = panel.b;
+  const std::int64_t b_stride = panel.b_stride;
+  for (std::int64_t i = 0; i < k; ++i, a += a_stride, b += b_stride) {
+    FloatVec columns[kVectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) columns[v] = hn::LoadU(d, b + static_cast<std::size_t>(v) * lanes);
+#pragma GCC unroll 12
+    for (int r = 0; r < kRows; ++r) {
+      const FloatVec value = hn::Set(d, a[r]);
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::MulAdd(value, columns[v], sums[r][v]);
+    }
+  }
+#pragma GCC unroll 12
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) {
+      float* const at = c[r] + panel.c_offset + static_cast<std::size_t>(v) * lanes;
+      hn::StoreU(panel.accumulate ? hn::Add(hn::LoadU(d, at), sums[r][v]) : sums[r][v], d, at);
+    }
+  }
+}
+
+using TransposedBlock = void (*)(const float*, std::int64_t, std::int64_t, const Panel&, float* const*);
+
+/// The block function for 1..kTileRows rows and a panel of which `columns` count.
+inline TransposedBlock transposed_block_for(std::int32_t rows, std::int32_t columns) {
+  static constexpr TransposedBlock kBlocks[][kTileRows] = {
+      {transposed_block<1, 1>, transposed_block<2, 1>, transposed_block<3, 1>, transposed_block<4, 1>,
+       transposed_block<5, 1>, transposed_block<6, 1>,
+#if HWY_TARGET == HWY_AVX3 || HWY_ARCH_ARM
+       transposed_block<7, 1>, transposed_block<8, 1>, transposed_block<9, 1>, transposed_block<10, 1>,
+       transposed_block<11, 1>, transposed_block<12, 1>
+#endif
+      },
+      {transposed_block<1, 2>, transposed_block<2, 2>, transposed_block<3, 2>, transposed_block<4, 2>,
+       transposed_block<5, 2>, transposed_block<6, 2>,
+#if HWY_TARGET == HWY_AVX3 || HWY_ARCH_ARM
+       transposed_block<7, 2>, transposed_block<8, 2>, transposed_block<9, 2>, transposed_block<10, 2>,
+       transposed_block<11, 2>, transposed_block<12, 2>
+#endif
+      }};
+  static_assert(kPanelVectors == 2);
+  const bool narrow = columns <= static_cast<std::int32_t>(hn::Lanes(FloatTag()));
+  return kBlocks[narrow ? 0 : 1][rows - 1];
+}
+
 }  // namespace gcvit::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 

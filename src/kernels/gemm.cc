@@ -99,13 +99,16 @@ void gemm(const PackedWeights& weights, const GemmRows& rows, const GemmEpilogue
   HWY_DYNAMIC_DISPATCH(gemm_impl)(weights, rows, epilogue, first_panel, last_panel);
 }
 
-PackedWeights make_packed_weights(const float* bias, std::int32_t columns, std::int32_t taps, std::int32_t k) {
+void make_room(const float* bias, std::int32_t columns, std::int32_t taps, std::int32_t k, PackedWeights& packed) {
   const std::int64_t width = panel_width();
   const std::int64_t panels = panel_count(columns);
-  PackedWeights packed{columns, taps, k, AlignedBuffer(panels * taps * k * width), AlignedBuffer(panels * width)};
+  packed.columns = columns;
+  packed.taps = taps;
+  packed.k = k;
+  if (packed.panels.size() != panels * taps * k * width) packed.panels = AlignedBuffer(panels * taps * k * width);
+  if (packed.bias.size() != panels * width) packed.bias = AlignedBuffer(panels * width);
   std::fill_n(packed.bias.data(), packed.bias.size(), 0.0f);
   if (bias != nullptr) std::copy_n(bias, columns, packed.bias.data());
-  return packed;
 }
 
 void pack_panels(const float* weights, PackedWeights& packed, std::int32_t first_panel, std::int32_t last_panel) {
@@ -139,7 +142,8 @@ void pack_panel_transposed(std::span<const float* const> taps, PackedWeights& pa
 
 PackedWeights pack_weights(const float* weights, const float* bias, std::int32_t columns, std::int32_t taps,
                            std::int32_t k) {
-  PackedWeights packed = make_packed_weights(bias, columns, taps, k);
+  PackedWeights packed;
+  make_room(bias, columns, taps, k, packed);
   pack_panels(weights, packed, 0, panel_count(columns));
   return packed;
 }

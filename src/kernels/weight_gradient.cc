@@ -46,72 +46,40 @@ void pack_columns(const float* const* b, std::int64_t count, std::int32_t column
   }
 }
 
-/// C[0..kRows)[0..kVectors vectors) += the sum over n of a[n][a_offset + row] * b[n][column].
-template <int kRows, int kVectors>
-HWY_NOINLINE void outer_block(const float* const* a, std::int64_t a_offset, const float* b, std::int64_t b_stride,
-                              std::int64_t count, float* c, std::int64_t c_stride) {
+/// Floats between the rows of A that `pack_rows` writes: kTileRows and what fills their last vector.
+inline constexpr std::int64_t kPackedRow = 16;
+
+/// a[n][row .. row + rows) of `count` rows, side by side. In A they lie as far apart as its rows, often in a few sets of
+/// the cache alone, which can't keep them from one panel to the next.
+void pack_rows(const float* const* a, std::int64_t count, std::int64_t row, std::int32_t rows, float* packed) {
   const FloatTag d;
-  const std::size_t lanes = hn::Lanes(d);
-  FloatVec sums[kRows][kVectors];
-#pragma GCC unroll 12
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::Zero(d);
-  }
-  for (std::int64_t n = 0; n < count; ++n, b += b_stride) {
-    const float* row = a[n] + a_offset;
-    FloatVec columns[kVectors];
-#pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) columns[v] = hn::LoadU(d, b + static_cast<std::size_t>(v) * lanes);
-#pragma GCC unroll 12
-    for (int r = 0; r < kRows; ++r) {
-      const FloatVec value = hn::Set(d, row[r]);
-#pragma GCC unroll 2
-      for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::MulAdd(value, columns[v], sums[r][v]);
+  const auto lanes = static_cast<std::int32_t>(hn::Lanes(d));
+  for (std::int32_t first = 0; first < rows; first += lanes) {
+    const auto mask = hn::FirstN(d, static_cast<std::size_t>(std::min(lanes, rows - first)));
+    for (std::int64_t n = 0; n < count; ++n) {
+      hn::Store(hn::MaskedLoad(mask, d, a[n] + row + first), d, packed + n * kPackedRow + first);
     }
   }
-#pragma GCC unroll 12
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) {
-      float* at = c + r * c_stride + static_cast<std::int64_t>(static_cast<std::size_t>(v) * lanes);
-      hn::StoreU(hn::Add(hn::LoadU(d, at), sums[r][v]), d, at);
-    }
-  }
-}
-
-using OuterBlock = void (*)(const float* const*, std::int64_t, const float*, std::int64_t, std::int64_t, float*,
-                            std::int64_t);
-
-template <int kVectors>
-HWY_INLINE OuterBlock outer_block_for(std::int32_t rows) {
-  static constexpr OuterBlock kBlocks[] = {
-      outer_block<1, kVectors>,  outer_block<2, kVectors>,  outer_block<3, kVectors>,
-      outer_block<4, kVectors>,  outer_block<5, kVectors>,  outer_block<6, kVectors>,
-#if HWY_TARGET == HWY_AVX3 || HWY_ARCH_ARM
-      outer_block<7, kVectors>,  outer_block<8, kVectors>,  outer_block<9, kVectors>,
-      outer_block<10, kVectors>, outer_block<11, kVectors>, outer_block<12, kVectors>,
-#endif
-  };
-  return kBlocks[rows - 1];
 }
 
 void weight_gradient_impl(const WeightGradient& product) {
   const FloatTag d;
   const auto lanes = static_cast<std::int32_t>(hn::Lanes(d));
   const std::int32_t width = kPanelVectors * lanes;
+  HWY_ALIGN float packed_rows[kStretch * kPackedRow];
   HWY_ALIGN float tail[kTileRows][kPanelVectors * hn::MaxLanes(FloatTag())];
-  constexpr std::int64_t kTailStride = kPanelVectors * static_cast<std::int64_t>(hn::MaxLanes(FloatTag()));
   const std::int64_t stretches = (product.count + kStretch - 1) / kStretch;
   for (std::int64_t stretch = 0; stretch < stretches; ++stretch) {
     const std::int64_t begin = product.count * stretch / stretches;
     const std::int64_t count = product.count * (stretch + 1) / stretches - begin;
+    const float* const* a = product.a + begin;
     for (std::int32_t group = 0; group < product.columns; group += kGroupPanels * width) {
       const std::int32_t group_columns = std::min(kGroupPanels * width, product.columns - group);
       const std::int32_t first_column = product.first_column + group;
       pack_columns(product.b + begin, count, first_column, group_columns, width, product.scratch);
       for_each_row_block(product.rows, [&](std::int32_t first, std::int32_t rows) HWY_ATTR {
         const std::int64_t row = product.first_row + first;
+        pack_rows(a, count, row, rows, packed_rows);
         // The next rows' part of A lies in lines far apart, which no hardware prefetcher sees coming: they are asked for
         // bit by bit while these rows are computed.
         const std::int64_t next =
@@ -120,22 +88,26 @@ void weight_gradient_impl(const WeightGradient& product) {
         std::int64_t asked = 0;
         for (std::int32_t column = 0; column < group_columns; column += width) {
           const std::int32_t columns = std::min(width, group_columns - column);
-          const std::int32_t vectors = columns <= lanes ? 1 : kPanelVectors;
-          const OuterBlock block = vectors == 1 ? outer_block_for<1>(rows) : outer_block_for<kPanelVectors>(rows);
-          const float* packed = product.scratch + column * count;
-          float* c = product.c + row * product.c_stride + first_column + column;
-          for (const std::int64_t end = std::min(count, asked + share); asked < end; ++asked) {
-            hwy::Prefetch(product.a[begin + asked] + next);
-          }
-          if (columns == vectors * lanes) {
-            block(product.a + begin, row, packed, width, count, c, product.c_stride);
-            continue;
-          }
+          const bool whole = columns == lanes || columns == width;
+          float* c[kTileRows];
           for (std::int32_t r = 0; r < rows; ++r) {
-            std::fill(std::copy_n(c + r * product.c_stride, columns, tail[r]), tail[r] + width, 0.0f);
+            float* const at = product.c + (row + r) * product.c_stride + first_column + column;
+            c[r] = whole ? at : tail[r];
+            if (!whole) std::fill(std::copy_n(at, columns, tail[r]), tail[r] + width, 0.0f);
           }
-          block(product.a + begin, row, packed, width, count, tail[0], kTailStride);
-          for (std::int32_t r = 0; r < rows; ++r) std::copy_n(tail[r], columns, c + r * product.c_stride);
+          for (const std::int64_t end = std::min(count, asked + share); asked < end; ++asked) {
+            hwy::Prefetch(a[asked] + next);
+          }
+          const Panel panel{.b = product.scratch + column * count,
+                            .b_stride = width,
+                            .c_offset = 0,
+                            .bias = nullptr,
+                            .gamma = nullptr,
+                            .accumulate = true};
+          transposed_block_for(rows, columns)(packed_rows, kPackedRow, count, panel, c);
+          for (std::int32_t r = 0; !whole && r < rows; ++r) {
+            std::copy_n(tail[r], columns, product.c + (row + r) * product.c_stride + first_column + column);
+          }
         }
       });
     }

@@ -37,7 +37,8 @@ void add_parameter_gradients(NativeBackend::State& state, const Value& x, const 
   const std::vector<float> zeros(static_cast<std::size_t>(3 * in));
   std::vector<const float*>& x_rows = state.input_rows;
   x_rows.resize(dy_rows.size());
-  std::vector<float> by_pixel(static_cast<std::size_t>(out * 9 * in));
+  float* const by_pixel = state.partial_sums(out * 9 * in);
+  state.fill_zero(by_pixel, out * 9 * in);
   for (std::int64_t tap = 0; tap < 3; ++tap) {
     for (std::int64_t row = 0; row < rows; ++row) {
       const float** pointers = x_rows.data() + row * shape.width;
@@ -53,13 +54,13 @@ void add_parameter_gradients(NativeBackend::State& state, const Value& x, const 
       for (std::int64_t column = 1; column < shape.width; ++column) pointers[column] = at + (2 * column - 1) * in;
     }
     state.add_weight_gradient(dy_rows, x_rows, static_cast<std::int32_t>(out), static_cast<std::int32_t>(3 * in),
-                              by_pixel.data() + tap * 3 * in, 9 * in);
+                              by_pixel + tap * 3 * in, 9 * in);
   }
   // [out][9][in] -> [out][in][9]
   float* to = state.gradient_of(convolution.weight);
   state.pool.parallel_for(out, [&](std::int64_t o, int) {
     for (std::int64_t pixel = 0; pixel < 9; ++pixel) {
-      const float* from = by_pixel.data() + (o * 9 + pixel) * in;
+      const float* from = by_pixel + (o * 9 + pixel) * in;
       for (std::int64_t i = 0; i < in; ++i) to[(o * in + i) * 9 + pixel] += from[i];
     }
   });

@@ -75,14 +75,13 @@ PackedParameters::Entry& PackedParameters::entry(std::deque<Entry>& entries, con
   return entry;
 }
 
-kernels::PackedWeights PackedParameters::pack(const float* weights, const std::optional<ops::Parameter>& bias,
-                                              std::int64_t columns, std::int32_t taps, std::int64_t k) {
-  kernels::PackedWeights packed = kernels::make_packed_weights(
-      bias ? values_of(*bias) : nullptr, static_cast<std::int32_t>(columns), taps, static_cast<std::int32_t>(k));
+void PackedParameters::pack(const float* weights, const std::optional<ops::Parameter>& bias, std::int64_t columns,
+                            std::int32_t taps, std::int64_t k, kernels::PackedWeights& packed) {
+  kernels::make_room(bias ? values_of(*bias) : nullptr, static_cast<std::int32_t>(columns), taps,
+                     static_cast<std::int32_t>(k), packed);
   pool_.parallel_for(kernels::panel_count(packed.columns), [&](std::int64_t panel, int) {
     kernels::pack_panels(weights, packed, static_cast<std::int32_t>(panel), static_cast<std::int32_t>(panel) + 1);
   });
-  return packed;
 }
 
 const kernels::PackedWeights& PackedParameters::linear(const ops::Linear& linear) {
@@ -91,7 +90,7 @@ const kernels::PackedWeights& PackedParameters::linear(const ops::Linear& linear
   bool bias_stale = false;
   if (linear.bias) entry(*linear.bias, bias_stale);
   if (stale || bias_stale) {
-    packed.weights = pack(values_of(linear.weight), linear.bias, linear.weight.dims[0], 1, linear.weight.dims[1]);
+    pack(values_of(linear.weight), linear.bias, linear.weight.dims[0], 1, linear.weight.dims[1], packed.weights);
   }
   return packed.weights;
 }
@@ -115,7 +114,7 @@ const kernels::PackedWeights& PackedParameters::convolution(const ops::Conv3x3& 
         }
       }
     });
-    packed.weights = pack(by_pixel.data(), convolution.bias, out, 3, 3 * in);
+    pack(by_pixel.data(), convolution.bias, out, 3, 3 * in, packed.weights);
   }
   return packed.weights;
 }
@@ -125,8 +124,8 @@ const kernels::PackedWeights& PackedParameters::linear_transposed(const ops::Lin
   Entry& packed = entry(transposed_, linear.weight, stale);
   if (stale) {
     const float* weights = values_of(linear.weight);
-    packed.weights = kernels::make_packed_weights(nullptr, static_cast<std::int32_t>(linear.weight.dims[1]), 1,
-                                                  static_cast<std::int32_t>(linear.weight.dims[0]));
+    kernels::make_room(nullptr, static_cast<std::int32_t>(linear.weight.dims[1]), 1,
+                       static_cast<std::int32_t>(linear.weight.dims[0]), packed.weights);
     pack_transposed({&weights, 1}, packed.weights);
   }
   return packed.weights;
@@ -165,7 +164,7 @@ const kernels::PackedWeights& PackedParameters::convolution_transposed(const ops
         taps.push_back(pixels + std::int64_t{3 * row + column} * out * in);
       }
     }
-    packed.weights = kernels::make_packed_weights(nullptr, in, static_cast<std::int32_t>(taps.size()), out);
+    kernels::make_room(nullptr, in, static_cast<std::int32_t>(taps.size()), out, packed.weights);
     pack_transposed(taps, packed.weights);
   }
   return packed.weights;

@@ -107,8 +107,8 @@ class PackedParameters {
   /// The entry of a parameter, and whether it must be packed (anew); marks it as packed at the present version.
   Entry& entry(const ops::Parameter& parameter, bool& stale) { return entry(entries_, parameter, stale); }
   static Entry& entry(std::deque<Entry>& entries, const ops::Parameter& parameter, bool& stale);
-  kernels::PackedWeights pack(const float* weights, const std::optional<ops::Parameter>& bias, std::int64_t columns,
-                              std::int32_t taps, std::int64_t k);
+  void pack(const float* weights, const std::optional<ops::Parameter>& bias, std::int64_t columns, std::int32_t taps,
+            std::int64_t k, kernels::PackedWeights& packed);
 
   /// [9][out][in].
   const float* convolution_pixels(const ops::Conv3x3& convolution);

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <exception>
+#include <limits>
 #include <mutex>
 #include <system_error>
 #include <thread>
@@ -29,38 +30,71 @@ void pause_processor() {
 #endif
 }
 
-/// A run in one word, so that a worker which wakes late can never mix two runs: how many indices it has and the next
-/// one to take. Taking is one fetch_add; an index below the count is this run's, and the run can't end before it is done.
-struct Ticket {
-  static constexpr int kIndexBits = 32;
-  /// Indices in one run; far below the mask, as every worker may overshoot the count once.
-  static constexpr std::int64_t kMaximalCount = std::int64_t{1} << (kIndexBits - 1);
+/// What is left of one worker's part of a run: indices [first, last), in one word. Taking an index is one exchange, which
+/// fails when anyone took another in between. An index that was taken is one of the run whose task its taker sees, even
+/// where a worker woke late, for the run can't end before that index is done.
+class Share {
+ public:
+  /// Indices in one run.
+  static constexpr std::int64_t kMaximalCount = std::numeric_limits<std::int32_t>::max();
 
-  static std::uint64_t make(std::int64_t count) { return static_cast<std::uint64_t>(count) << kIndexBits; }
-  static std::int64_t count(std::uint64_t ticket) { return static_cast<std::int64_t>(ticket >> kIndexBits); }
-  static std::int64_t index(std::uint64_t ticket) { return static_cast<std::int64_t>(ticket & 0xffffffffu); }
+  void fill(std::int64_t first, std::int64_t last) { range_.store(pack(first, last), std::memory_order_release); }
+
+  /// -1 when nothing is left.
+  std::int64_t take_first() {
+    return take([](std::int64_t& first, std::int64_t&) { return first++; });
+  }
+  std::int64_t take_last() {
+    return take([](std::int64_t&, std::int64_t& last) { return --last; });
+  }
+
+ private:
+  static std::uint64_t pack(std::int64_t first, std::int64_t last) {
+    return static_cast<std::uint64_t>(first) << 32 | static_cast<std::uint64_t>(last);
+  }
+  template <typename Choose>
+  std::int64_t take(Choose choose) {
+    std::uint64_t range = range_.load(std::memory_order_acquire);
+    while (true) {
+      auto first = static_cast<std::int64_t>(range >> 32);
+      auto last = static_cast<std::int64_t>(range & 0xffffffffu);
+      if (first >= last) return -1;
+      const std::int64_t index = choose(first, last);
+      if (range_.compare_exchange_weak(range, pack(first, last), std::memory_order_acq_rel)) return index;
+    }
+  }
+
+  alignas(64) std::atomic<std::uint64_t> range_{0};
 };
 
 }  // namespace
 
 struct ThreadPool::State {
-  // On lines of their own: every worker writes the ticket and the count of what is done.
-  alignas(64) std::atomic<std::uint64_t> ticket{0};
-  alignas(64) std::atomic<std::int64_t> done{0};
+  alignas(64) std::atomic<std::int64_t> done{0};  ///< on a line of its own, as every worker writes it
   alignas(64) std::atomic<std::uint64_t> wake{0};  ///< changes with every run; what sleeping workers wait on
   std::atomic<bool> stop{false};
-  std::int64_t first_index = 0;  ///< what index 0 of the ticket stands for
+  std::int64_t first_index = 0;  ///< what index 0 of the shares stands for
   void* context = nullptr;
   Task task = nullptr;
   std::mutex exception_mutex;
   std::exception_ptr exception;
   std::vector<std::thread> threads;
+  std::vector<Share> shares;  ///< one a worker
+
+  /// The next of the worker's own indices, or when there is none the last of another's; -1 at the end.
+  std::int64_t take(int worker) {
+    const auto own = static_cast<std::size_t>(worker);
+    std::int64_t index = shares[own].take_first();
+    for (std::size_t other = own + 1; index < 0 && other < own + shares.size(); ++other) {
+      index = shares[other % shares.size()].take_last();
+    }
+    return index;
+  }
 
   void work(int worker) {
     while (true) {
-      const std::uint64_t mine = ticket.fetch_add(1, std::memory_order_acq_rel);
-      const std::int64_t index = Ticket::index(mine);
-      if (index >= Ticket::count(mine)) return;
+      const std::int64_t index = take(worker);
+      if (index < 0) return;
       try {
         task(context, first_index + index, worker);
       } catch (...) {
@@ -103,6 +137,7 @@ ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>()) {
     fail("[threads] expected 0 (all processors) to {} threads, found {}", kMaximalThreads, threads);
   }
   if (threads == 0) threads = available_processors();
+  state_->shares = std::vector<Share>(static_cast<std::size_t>(threads));
   try {
     for (int worker = 1; worker < threads; ++worker) {
       state_->threads.emplace_back([state = state_.get(), worker] { state->serve(worker); });
@@ -125,11 +160,14 @@ void ThreadPool::run(std::int64_t count, void* context, Task task) {
   State& state = *state_;
   state.context = context;
   state.task = task;
-  for (std::int64_t first = 0; first < count; first += Ticket::kMaximalCount) {
-    const std::int64_t part = std::min(count - first, Ticket::kMaximalCount);
+  const auto workers = static_cast<std::int64_t>(state.shares.size());
+  for (std::int64_t first = 0; first < count; first += Share::kMaximalCount) {
+    const std::int64_t part = std::min(count - first, Share::kMaximalCount);
     state.first_index = first;
     state.done.store(0, std::memory_order_relaxed);
-    state.ticket.store(Ticket::make(part), std::memory_order_release);
+    for (std::int64_t worker = 0; worker < workers; ++worker) {
+      state.shares[static_cast<std::size_t>(worker)].fill(part * worker / workers, part * (worker + 1) / workers);
+    }
     state.wake.fetch_add(1, std::memory_order_release);
     state.wake.notify_all();
     state.work(0);

@@ -73,13 +73,12 @@ void Orthogonaliser::run(std::span<float> matrix, std::int64_t rows, std::int64_
       polynomial_.data()[i] = kB * square_.data()[i] + kC * polynomial_.data()[i];
     }
     for (std::int64_t i = 0; i < height; ++i) polynomial_.data()[i * height + i] += kA;
-    kernels::PackedWeights packed =
-        kernels::make_packed_weights(nullptr, static_cast<std::int32_t>(width), 1, static_cast<std::int32_t>(height));
+    kernels::make_room(nullptr, static_cast<std::int32_t>(width), 1, static_cast<std::int32_t>(height), packed_);
     const float* const from = x;
-    pool_.parallel_for(kernels::panel_count(packed.columns), [&](std::int64_t panel, int) {
-      kernels::pack_panel_transposed({&from, 1}, packed, static_cast<std::int32_t>(panel));
+    pool_.parallel_for(kernels::panel_count(packed_.columns), [&](std::int64_t panel, int) {
+      kernels::pack_panel_transposed({&from, 1}, packed_, static_cast<std::int32_t>(panel));
     });
-    multiply(pool_, polynomial_.data(), height, packed, next);
+    multiply(pool_, polynomial_.data(), height, packed_, next);
     std::swap(x, next);
   }
   for (std::int64_t r = 0; r < rows; ++r) {

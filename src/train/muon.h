@@ -5,6 +5,7 @@
 #include <span>
 
 #include "kernels/aligned_buffer.h"
+#include "kernels/gemm.h"
 #include "tensor/thread_pool.h"
 
 namespace gcvit::train {
@@ -23,6 +24,7 @@ class Orthogonaliser {
  private:
   ThreadPool& pool_;
   kernels::AlignedBuffer wide_, square_, polynomial_, next_;  ///< kept from matrix to matrix
+  kernels::PackedWeights packed_;                             ///< likewise
 };
 
 }  // namespace gcvit::train
