@@ -16,6 +16,8 @@ memory again, and --steps that are; the order rotates every round. Behind its tu
 the system, as all together would need more than most machines have. Threads are neither pinned nor told how to wait. The
 machine's f32 roof (fused multiply-adds on registers, as `gcvit bench` measures it) is taken in every round.
 
+With --bf16 ours takes turns in bfloat16 too, beside the rest and in no ratio.
+
 Prints a Markdown table: images a second by the median time of a step (lowest to highest), percent of the roof
 (3 x 2 x multiply-adds of a forward / time / roof), peak resident memory of the process, and ours over the best peer's.
 Only ratios of one run mean anything.
@@ -35,7 +37,7 @@ from compare import CACHE, CLASSES, ENVIRONMENT, PAUSE, ROOT, Contender, cpu_des
 from compare import make_timm_model, read_images, version, weights_name
 
 SCRIPT = pathlib.Path(__file__).resolve()
-LABELS = {"gcvit": "gcvit", "torch": "PyTorch eager", "channels_last": "PyTorch channels_last",
+LABELS = {"gcvit": "gcvit", "gcvit_bf16": "gcvit --dtype bf16", "torch": "PyTorch eager", "channels_last": "PyTorch channels_last",
           "compile": "PyTorch compile", "keras": "Keras example on TensorFlow"}
 KERAS_CONFIGS = {"xxtiny": (2, 2, 6, 2), "xtiny": (3, 4, 6, 5), "tiny": (3, 4, 19, 5)}
 LEARNING_RATE = 1e-5
@@ -153,8 +155,9 @@ def steps(contender, count):
 def check_losses(first):
     """Whether our first steps are PyTorch's."""
     for name in set(first) - {"gcvit", "keras"}:
+        tolerance = 2e-2 if name == "gcvit_bf16" else 1e-4
         for ours, theirs in zip(first["gcvit"], first[name], strict=True):
-            if abs(ours - theirs) > 1e-4 * theirs:
+            if abs(ours - theirs) > tolerance * theirs:
                 sys.exit(f"the losses of our first steps disagree with {name}'s: {first}")
 
 
@@ -164,8 +167,9 @@ def measure(commands, environment, variant, arguments):
     first = {}
     for contender in contenders:
         begin = time.monotonic()
-        model = weights_name(variant) if contender.name == "gcvit" else variant
-        answer = contender.ask("use", model, images_name(arguments.batch), arguments.batch, arguments.threads)
+        model = weights_name(variant) if contender.name.startswith("gcvit") else variant
+        dtype = "bf16" if contender.name == "gcvit_bf16" else "f32"
+        answer = contender.ask("use", model, images_name(arguments.batch), arguments.batch, arguments.threads, dtype)
         if contender.name == "gcvit":
             macs, gcvit_version, target = int(answer[0]), answer[1], answer[2]
         _, first[contender.name] = steps(contender, CHECKED_STEPS)
@@ -205,7 +209,7 @@ def ratios(row):
     """Our speed over the fastest PyTorch and over Keras; our memory over the most frugal PyTorch's."""
     results = row["results"]
     speed = lambda name: results[name]["images_per_second"]
-    torch = [name for name in results if name not in ("gcvit", "keras")]
+    torch = [name for name in results if name not in ("gcvit", "gcvit_bf16", "keras")]
     found = []
     if torch:
         best = max(torch, key=speed)
@@ -244,6 +248,7 @@ def parse_arguments():
     parser.add_argument("--threads", type=int, default=2, help="default: 2")
     parser.add_argument("--rounds", type=int, default=5, help="turns of every contender (default: 5)")
     parser.add_argument("--steps", type=int, default=1, help="counted steps of a turn (default: 1)")
+    parser.add_argument("--bf16", action="store_true", help="ours with --dtype bf16 too")
     parser.add_argument("--peers", type=lambda text: [part for part in text.split(",") if part],
                         default=["torch", "channels_last", "compile"], help="default: torch,channels_last,compile")
     parser.add_argument("--keras-python", help="Python interpreter with Keras and TensorFlow; without it no Keras")
@@ -269,6 +274,8 @@ def main():
     versions = {package: version(package) for package in ("torch", "timm")}
     environment = {key: value for key, value in os.environ.items() if not key.startswith(ENVIRONMENT)}
     commands = {"gcvit": [arguments.worker.resolve()]}
+    if arguments.bf16:
+        commands["gcvit_bf16"] = commands["gcvit"]
     for name in arguments.peers:
         commands[name] = [sys.executable, SCRIPT, "--serve", name]
     if arguments.keras_python:

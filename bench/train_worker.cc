@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // gcvit's side of train.py: a process that stays alive and trains when it is told to, a line in, a line out.
 //
-//   use MODEL IMAGES BATCH THREADS    the model file and float32 NHWC images, raw, BATCH of them, image i of class i;
-//                                     answers "model", one image's multiply-adds, our version, the target
-//   steps COUNT                       trains on that batch; answers "steps" and the seconds and the loss of each
-//   roof SECONDS                      answers "roof" and the machine's f32 GFLOP/s on that many threads
+//   use MODEL IMAGES BATCH THREADS DTYPE    the model file and float32 NHWC images, raw, BATCH of them, image i of class
+//                                           i; answers "model", one image's multiply-adds, our version, the target
+//   steps COUNT                             trains on that batch; answers "steps" and the seconds and loss of each
+//   roof SECONDS                            answers "roof" and the machine's f32 GFLOP/s on that many threads
 //
 // Anything else ends it with a message on stderr.
 #include <chrono>
@@ -59,8 +59,9 @@ class SameBatch final : public gcvit::train::BatchSource {
 };
 
 /// What train.py's peers do: AdamW on all parameters, nothing else.
-gcvit::train::Recipe make_recipe() {
+gcvit::train::Recipe make_recipe(const std::string& dtype) {
   gcvit::train::Recipe recipe;
+  recipe.dtype = dtype;
   recipe.optimizer = "adamw";
   recipe.lr = 1e-5;
   recipe.weight_decay = 0.05;
@@ -70,7 +71,7 @@ gcvit::train::Recipe make_recipe() {
 
 class Worker {
  public:
-  Worker(const std::string& file, const std::string& images, std::int32_t batch, int threads)
+  Worker(const std::string& file, const std::string& images, std::int32_t batch, int threads, const std::string& dtype)
       : pool_(threads), loaded_(gcvit::weights::load_model(file)), batch_(batch) {
     gcvit::model::GCViT& model = *loaded_.model;
     const gcvit::model::GCViTConfig& config = model.config();
@@ -80,7 +81,7 @@ class Worker {
     for (Parameter* parameter : model.parameters()) {
       parameter->tensor = gcvit::Tensor::from_values(parameter->dims, parameter->tensor.values());
     }
-    const gcvit::train::Recipe recipe = make_recipe();
+    const gcvit::train::Recipe recipe = make_recipe(dtype);
     const std::vector<const Parameter*> parameters(model.parameters().begin(), model.parameters().end());
     gcvit::train::Network network{.parameters = {model.parameters().begin(), model.parameters().end()},
                                   .groups = gcvit::train::parameter_groups(parameters, config, recipe),
@@ -127,12 +128,12 @@ int main() try {
   std::unique_ptr<Worker> worker;
   std::string command;
   while (std::cin >> command) {
-    std::string file, images;
+    std::string file, images, dtype;
     double seconds = 0.0;
     int batch = 0;
     int number = 0;
-    if (command == "use" && std::cin >> file >> images >> batch >> number) {
-      worker = std::make_unique<Worker>(file, images, batch, number);
+    if (command == "use" && std::cin >> file >> images >> batch >> number >> dtype) {
+      worker = std::make_unique<Worker>(file, images, batch, number, dtype);
     } else if (command == "steps" && worker && std::cin >> number) {
       worker->steps(number);
     } else if (command == "roof" && worker && std::cin >> seconds) {

@@ -220,7 +220,7 @@ void add_recipe_flags(CLI::App& app, train::Recipe& flags) {
   add("--window-mode", flags.window_mode, "At another size, windows are exact or fixed");
   add("--num-classes", flags.num_classes, "Outputs of the head; without it as many as classes in DATA");
   add("--seed", flags.seed, "Of all random numbers");
-  add("--dtype", flags.dtype, "Type to compute in: f32");
+  add("--dtype", flags.dtype, "What products round their operands to: f32 or bf16");
   add_flag("--grad-checkpointing", flags.grad_checkpointing,
            "Compute parts of each block again in the backward pass: less memory, more time");
 }

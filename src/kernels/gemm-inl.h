@@ -14,6 +14,7 @@
 #include <cstdint>
 
 #include "kernels/gemm.h"
+#include "kernels/panel.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace gcvit::kernels::HWY_NAMESPACE {
@@ -31,18 +32,7 @@ inline constexpr int kTileRows = 12;
 inline constexpr int kTileRows = 6;
 #endif
 
-/// One panel of B and where its results go.
-struct Panel {
-  const float* b;           ///< [taps * k][b_stride]
-  std::int64_t b_stride;    ///< floats between rows of B
-  std::int64_t c_offset;    ///< of this panel's first column in the rows of c and residual
-  const float* bias;        ///< this panel's; null starts from zero
-  const float* gamma;       ///< this panel's, or null
-  bool accumulate = false;  ///< start from what c holds
-};
-
-/// C[0..kRows) = bias + sum over taps and k of a * b, then gamma and residual. `a` points at this block's first row in
-/// tap 0; the next tap's pointers lie `a_tap_stride` further. `kVectors` of the panel's vectors are computed.
+/// A GemmBlock of kRows rows and the first kVectors of the panel's vectors.
 template <int kRows, int kVectors>
 HWY_NOINLINE void gemm_block(const float* const* a, std::int64_t a_tap_stride, std::int32_t taps, std::int32_t k,
                              const Panel& panel, float* const* c, const float* const* residual) {
@@ -92,9 +82,6 @@ HWY_NOINLINE void gemm_block(const float* const* a, std::int64_t a_tap_stride, s
   }
 }
 
-using GemmBlock = void (*)(const float* const*, std::int64_t, std::int32_t, std::int32_t, const Panel&, float* const*,
-                           const float* const*);
-
 /// The block function for 1..kTileRows rows and `kVectors` vectors.
 template <int kVectors>
 HWY_INLINE GemmBlock gemm_block_for(std::int32_t rows) {
@@ -121,8 +108,7 @@ HWY_INLINE void for_each_row_block(std::int32_t count, const Body& body) {
   }
 }
 
-/// As gemm_block, with A transposed and one tap: C[r] = the sum over i < k of a[i * a_stride + r] * b[i], which
-/// `accumulate` adds to C at its end.
+/// A TransposedBlock of kRows rows and the first kVectors of the panel's vectors.
 template <int kRows, int kVectors>
 HWY_NOINLINE void transposed_block(const float* a, std::int64_t a_stride, std::int64_t k, const Panel& panel,
                                    float* const* c) {
@@ -156,8 +142,6 @@ HWY_NOINLINE void transposed_block(const float* a, std::int64_t a_stride, std::i
     }
   }
 }
-
-using TransposedBlock = void (*)(const float*, std::int64_t, std::int64_t, const Panel&, float* const*);
 
 /// The block function for 1..kTileRows rows and a panel of which `columns` count.
 inline TransposedBlock transposed_block_for(std::int32_t rows, std::int32_t columns) {

@@ -2,6 +2,9 @@
 #include "kernels/gemm.h"
 
 #include <algorithm>
+#include <vector>
+
+#include "tensor/half.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/gemm.cc"
@@ -10,6 +13,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "kernels/bf16-inl.h"
 #include "kernels/gemm-inl.h"
 #include "kernels/math-inl.h"
 
@@ -32,8 +36,117 @@ void activate(GemmActivation activation, float* const* c, std::int64_t c_offset,
   }
 }
 
+OperandForm operand_form_impl(Precision precision) { return operand_form(precision); }
+
+/// Rows of A in the weights' bfloat16 form.
+class RoundedRows {
+ public:
+  /// [taps][count] pointers to rows of weights.depth(), one behind the other, valid until the next call.
+  const float* const* round(const PackedWeights& weights, const GemmRows& rows) {
+    const std::int64_t count = std::int64_t{weights.taps} * rows.count;
+    const std::int64_t stride = weights.depth();
+    // Tiles read whole blocks of rows.
+    if (floats_.size() < (count + kTileBlock) * stride) floats_ = AlignedBuffer((count + kTileBlock) * stride);
+    pointers_.resize(static_cast<std::size_t>(count));
+    for (std::int64_t i = 0; i < count; ++i) {
+      float* const to = floats_.data() + i * stride;
+      pointers_[static_cast<std::size_t>(i)] = to;
+      if (weights.form == OperandForm::kRounded) {
+        round_floats(rows.a[i], weights.k, to);
+      } else {
+        round_pairs(rows.a[i], weights.k, to);
+        std::fill(to + (weights.k + 1) / 2, to + stride, 0.0f);
+      }
+    }
+    return pointers_.data();
+  }
+
+ private:
+  static void round_floats(const float* from, std::int32_t k, float* to) {
+    const FloatTag d;
+    const auto lanes = static_cast<std::int32_t>(hn::Lanes(d));
+    std::int32_t i = 0;
+    for (; i + lanes <= k; i += lanes) hn::StoreU(rounded(d, hn::LoadU(d, from + i)), d, to + i);
+    for (; i < k; ++i) to[i] = f32_from_bf16(bf16_from_f32(from[i]));
+  }
+  static void round_pairs(const float* from, std::int32_t k, float* to) {
+    const FloatTag d;
+    const auto lanes = static_cast<std::int32_t>(hn::Lanes(d));
+    std::int32_t i = 0;
+    for (; i + 2 * lanes <= k; i += 2 * lanes) {
+      FloatVec even, odd;
+      hn::LoadInterleaved2(d, from + i, even, odd);
+      hn::StoreU(paired(d, even, odd), d, to + i / 2);
+    }
+    for (; i < k; i += 2) to[i / 2] = pair_of(from[i], i + 1 < k ? from[i + 1] : 0.0f);
+  }
+
+  AlignedBuffer floats_;
+  std::vector<const float*> pointers_;
+};
+
+/// From a block's sums to C: bias, activation, gamma and residual.
+void finish_tiles(const float* sums, std::int32_t rows, std::int32_t columns, const Panel& panel,
+                  GemmActivation activation, float* const* c, const float* const* residual) {
+  const FloatTag d;
+  const auto lanes = static_cast<std::int32_t>(hn::Lanes(d));
+  for (std::int32_t r = 0; r < rows; ++r) {
+    for (std::int32_t first = 0; first < columns; first += lanes) {
+      const auto mask = hn::FirstN(d, static_cast<std::size_t>(std::min(lanes, columns - first)));
+      FloatVec sum = hn::Add(hn::LoadU(d, sums + r * kTileBlock + first), hn::LoadU(d, panel.bias + first));
+      if (residual != nullptr) {
+        const FloatVec input = hn::MaskedLoad(mask, d, residual[r] + panel.c_offset + first);
+        sum = panel.gamma != nullptr ? hn::MulAdd(hn::MaskedLoad(mask, d, panel.gamma + first), sum, input)
+                                     : hn::Add(sum, input);
+      }
+      if (activation == GemmActivation::kGelu) sum = gelu(d, sum);
+      if (activation == GemmActivation::kSigmoid) sum = sigmoid(d, sum);
+      hn::BlendedStore(sum, mask, d, c[r] + panel.c_offset + first);
+    }
+  }
+}
+
+/// gemm_impl for weights in the form of matrix tiles; `a`: the rows in that form, one behind the other.
+void gemm_tiles(const PackedWeights& weights, const float* a, const GemmRows& rows, const GemmEpilogue& epilogue,
+                std::int32_t first_panel, std::int32_t last_panel) {
+  const TileScope scope;
+  constexpr std::int32_t kLanes = kTileBlock / kPanelVectors;
+  HWY_ALIGN float sums[kTileBlock * kTileBlock];
+  const std::int64_t depth = weights.depth();
+  for (std::int32_t p = first_panel; p < last_panel; ++p) {
+    const std::int32_t column = p * kTileBlock;
+    const std::int32_t columns = std::min(kTileBlock, weights.columns - column);
+    const Panel panel{.b = weights.panels.data() + p * weights.panel_stride(),
+                      .b_stride = kTileBlock,
+                      .c_offset = column - rows.first_column,
+                      .bias = weights.bias.data() + column,
+                      .gamma = epilogue.gamma == nullptr ? nullptr : epilogue.gamma + column};
+    for (std::int32_t first = 0; first < rows.count; first += kTileBlock) {
+      const std::int32_t count = std::min(kTileBlock, rows.count - first);
+      multiply_tiles({.a = a + first * depth,
+                      .a_stride = depth,
+                      .a_tap_stride = rows.count * depth,
+                      .b = panel.b,
+                      .b_stride = panel.b_stride,
+                      .taps = weights.taps,
+                      .depth = weights.depth(),
+                      .rows = count,
+                      .vectors = columns <= kLanes ? 1 : kPanelVectors},
+                     sums);
+      finish_tiles(sums, count, columns, panel, epilogue.activation, rows.c + first,
+                   rows.residual == nullptr ? nullptr : rows.residual + first);
+    }
+  }
+}
+
 void gemm_impl(const PackedWeights& weights, const GemmRows& rows, const GemmEpilogue& epilogue,
                std::int32_t first_panel, std::int32_t last_panel) {
+  static thread_local RoundedRows rounded_rows;
+  const float* const* a = weights.form == OperandForm::kF32 ? rows.a : rounded_rows.round(weights, rows);
+  if (weights.form == OperandForm::kTiles) {
+    if (rows.count > 0) gemm_tiles(weights, a[0], rows, epilogue, first_panel, last_panel);
+    return;
+  }
   const FloatTag d;
   const auto lanes = static_cast<std::int32_t>(hn::Lanes(d));
   const std::int32_t width = kPanelVectors * lanes;
@@ -71,8 +184,10 @@ void gemm_impl(const PackedWeights& weights, const GemmRows& rows, const GemmEpi
         c = tail_c_rows;
         residual = residual == nullptr ? nullptr : tail_residual_rows;
       }
-      const GemmBlock block = vectors == 1 ? gemm_block_for<1>(count) : gemm_block_for<kPanelVectors>(count);
-      block(rows.a + first, rows.count, weights.taps, weights.k, panel, c, residual);
+      const GemmBlock block = weights.form == OperandForm::kPairs ? gemm_pairs_block(count, vectors)
+                              : vectors == 1                      ? gemm_block_for<1>(count)
+                                                                  : gemm_block_for<kPanelVectors>(count);
+      block(a + first, rows.count, weights.taps, weights.depth(), panel, c, residual);
       if (epilogue.activation != GemmActivation::kNone) {
         activate(epilogue.activation, c, panel.c_offset, count, vectors);
       }
@@ -90,6 +205,7 @@ HWY_AFTER_NAMESPACE();
 namespace gcvit::kernels {
 
 HWY_EXPORT(panel_width_impl);
+HWY_EXPORT(operand_form_impl);
 HWY_EXPORT(gemm_impl);
 
 std::int32_t panel_width() { return HWY_DYNAMIC_DISPATCH(panel_width_impl)(); }
@@ -99,32 +215,62 @@ void gemm(const PackedWeights& weights, const GemmRows& rows, const GemmEpilogue
   HWY_DYNAMIC_DISPATCH(gemm_impl)(weights, rows, epilogue, first_panel, last_panel);
 }
 
-void make_room(const float* bias, std::int32_t columns, std::int32_t taps, std::int32_t k, PackedWeights& packed) {
+void make_room(const float* bias, std::int32_t columns, std::int32_t taps, std::int32_t k, PackedWeights& packed,
+               Precision precision) {
   const std::int64_t width = panel_width();
   const std::int64_t panels = panel_count(columns);
   packed.columns = columns;
   packed.taps = taps;
   packed.k = k;
-  if (packed.panels.size() != panels * taps * k * width) packed.panels = AlignedBuffer(panels * taps * k * width);
+  packed.form = HWY_DYNAMIC_DISPATCH(operand_form_impl)(precision);
+  const std::int64_t floats = panels * packed.panel_stride();
+  if (packed.panels.size() != floats) packed.panels = AlignedBuffer(floats);
   if (packed.bias.size() != panels * width) packed.bias = AlignedBuffer(panels * width);
   std::fill_n(packed.bias.data(), packed.bias.size(), 0.0f);
   if (bias != nullptr) std::copy_n(bias, columns, packed.bias.data());
 }
 
+namespace {
+
+/// Row `i` of a panel, in the packed form, from values of column j that lie at value(i, j), zero beyond the last row.
+template <typename Value>
+void pack_row(const PackedWeights& packed, std::int64_t i, std::int64_t filled, float* to, const Value& value) {
+  switch (packed.form) {
+    case OperandForm::kF32:
+      for (std::int64_t j = 0; j < filled; ++j) to[j] = value(i, j);
+      break;
+    case OperandForm::kRounded:
+      for (std::int64_t j = 0; j < filled; ++j) to[j] = f32_from_bf16(bf16_from_f32(value(i, j)));
+      break;
+    case OperandForm::kPairs:
+    case OperandForm::kTiles:
+      for (std::int64_t j = 0; j < filled; ++j) {
+        to[j] = pair_of(2 * i < packed.k ? value(2 * i, j) : 0.0f, 2 * i + 1 < packed.k ? value(2 * i + 1, j) : 0.0f);
+      }
+      break;
+  }
+  std::fill(to + filled, to + panel_width(), 0.0f);
+}
+
+}  // namespace
+
 void pack_panels(const float* weights, PackedWeights& packed, std::int32_t first_panel, std::int32_t last_panel) {
   constexpr std::int64_t kTile = 16;  // of a row: a cache line of floats
   const std::int64_t width = panel_width();
-  const std::int64_t depth = std::int64_t{packed.taps} * packed.k;
+  const std::int64_t row = std::int64_t{packed.taps} * packed.k;
   for (std::int64_t panel = first_panel; panel < last_panel; ++panel) {
-    float* const to = packed.panels.data() + panel * packed.panel_stride();
+    float* to = packed.panels.data() + panel * packed.panel_stride();
     const std::int64_t filled = std::min(width, packed.columns - panel * width);
-    for (std::int64_t begin = 0; begin < depth; begin += kTile) {
-      const std::int64_t end = std::min(begin + kTile, depth);
-      for (std::int64_t j = 0; j < filled; ++j) {
-        const float* const from = weights + (panel * width + j) * depth;
-        for (std::int64_t i = begin; i < end; ++i) to[i * width + j] = from[i];
+    const float* from = weights + panel * width * row;
+    for (std::int32_t tap = 0; tap < packed.taps; ++tap, from += packed.k) {
+      const std::int64_t depth = packed.depth();
+      for (std::int64_t begin = 0; begin < depth; begin += kTile) {
+        for (std::int64_t i = begin; i < std::min(begin + kTile, depth); ++i) {
+          pack_row(packed, i, filled, to + i * width,
+                   [&](std::int64_t k, std::int64_t j) { return from[j * row + k]; });
+        }
       }
-      for (std::int64_t i = begin; i < end; ++i) std::fill(to + i * width + filled, to + (i + 1) * width, 0.0f);
+      to += depth * width;
     }
   }
 }
@@ -134,16 +280,17 @@ void pack_panel_transposed(std::span<const float* const> taps, PackedWeights& pa
   const std::int64_t filled = std::min(width, packed.columns - panel * width);
   float* to = packed.panels.data() + panel * packed.panel_stride();
   for (const float* weights : taps) {
-    for (std::int64_t i = 0; i < packed.k; ++i, to += width) {
-      std::fill(std::copy_n(weights + i * packed.columns + panel * width, filled, to), to + width, 0.0f);
+    const float* from = weights + panel * width;
+    for (std::int64_t i = 0; i < packed.depth(); ++i, to += width) {
+      pack_row(packed, i, filled, to, [&](std::int64_t k, std::int64_t j) { return from[k * packed.columns + j]; });
     }
   }
 }
 
 PackedWeights pack_weights(const float* weights, const float* bias, std::int32_t columns, std::int32_t taps,
-                           std::int32_t k) {
+                           std::int32_t k, Precision precision) {
   PackedWeights packed;
-  make_room(bias, columns, taps, k, packed);
+  make_room(bias, columns, taps, k, packed, precision);
   pack_panels(weights, packed, 0, panel_count(columns));
   return packed;
 }

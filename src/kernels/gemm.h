@@ -16,25 +16,39 @@ namespace gcvit::kernels {
 /// Columns of a packed panel for the target in use: two vectors.
 std::int32_t panel_width();
 
-/// Weights in the form that the product reads: panels of panel_width() columns, each [taps * k][panel_width()], the
+/// What a product's operands are rounded to; sums are f32 always.
+enum class Precision : std::uint8_t { kF32, kBf16 };
+
+/// How operands lie: floats, floats that have been rounded to bfloat16, or pairs of bfloat16 that are neighbours in k, each
+/// pair in the place of a float; for matrix tiles filled up to a multiple of 16 pairs with zeros.
+enum class OperandForm : std::uint8_t { kF32, kRounded, kPairs, kTiles };
+
+/// Weights in the form that the product reads: panels of panel_width() columns, each [taps * depth()][panel_width()], the
 /// last one filled up with zeros; the bias likewise.
 struct PackedWeights {
   std::int32_t columns = 0;  ///< output channels
   std::int32_t taps = 1;
   std::int32_t k = 0;  ///< input channels of a tap
+  OperandForm form = OperandForm::kF32;
   AlignedBuffer panels;
   AlignedBuffer bias;  ///< zeros when the layer has none
 
-  std::int64_t panel_stride() const { return std::int64_t{taps} * k * panel_width(); }
+  /// Floats, or pairs, of a tap and column.
+  std::int32_t depth() const {
+    if (form == OperandForm::kTiles) return (k + 31) / 32 * 16;
+    return form == OperandForm::kPairs ? (k + 1) / 2 : k;
+  }
+  std::int64_t panel_stride() const { return std::int64_t{taps} * depth() * panel_width(); }
 };
 
 /// Packs `weights` [columns][taps * k]; `bias` [columns] or null.
 PackedWeights pack_weights(const float* weights, const float* bias, std::int32_t columns, std::int32_t taps,
-                           std::int32_t k);
+                           std::int32_t k, Precision precision = Precision::kF32);
 
 /// The same in two steps, for who shares the second one out: the bias and room, that of `packed` again where it has the
 /// size, and panels [first_panel, last_panel) of it.
-void make_room(const float* bias, std::int32_t columns, std::int32_t taps, std::int32_t k, PackedWeights& packed);
+void make_room(const float* bias, std::int32_t columns, std::int32_t taps, std::int32_t k, PackedWeights& packed,
+               Precision precision = Precision::kF32);
 void pack_panels(const float* weights, PackedWeights& packed, std::int32_t first_panel, std::int32_t last_panel);
 /// Panel `panel` from weights that lie the other way round: each tap's [k][columns].
 void pack_panel_transposed(std::span<const float* const> taps, PackedWeights& packed, std::int32_t panel);
@@ -43,7 +57,7 @@ enum class GemmActivation : std::uint8_t { kNone, kGelu, kSigmoid };
 
 struct GemmRows {
   const float* const* a;  ///< [taps][count]: where each row's k floats of each tap begin
-  float* const* c;        ///< [count]: where each row's columns begin
+  float* const* c;  ///< [count]: where each row's columns begin
   const float* const* residual = nullptr;  ///< [count], added at the end; may be the rows of c
   std::int32_t count = 0;
   std::int32_t first_column = 0;  ///< the layer's column that c[.][0] and residual[.][0] hold
@@ -54,7 +68,8 @@ struct GemmEpilogue {
   const float* gamma = nullptr;  ///< [columns]: c = residual + gamma * (A B + bias)
 };
 
-/// Computes panels [first_panel, last_panel) of C for the given rows; other columns of C stay as they are.
+/// Computes panels [first_panel, last_panel) of C for the given rows; other columns of C stay as they are. Where the
+/// weights are bfloat16, A is rounded to it too.
 void gemm(const PackedWeights& weights, const GemmRows& rows, const GemmEpilogue& epilogue, std::int32_t first_panel,
           std::int32_t last_panel);
 

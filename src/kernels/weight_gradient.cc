@@ -11,6 +11,7 @@
 #include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
+#include "kernels/bf16-inl.h"
 #include "kernels/gemm-inl.h"
 #include "kernels/partial-inl.h"
 
@@ -26,24 +27,37 @@ std::int64_t weight_gradient_scratch_size_impl() {
   return kStretch * kGroupPanels * kPanelVectors * static_cast<std::int64_t>(hn::Lanes(FloatTag()));
 }
 
-/// Columns [column, column + columns) of `count` rows of B -> panels [count][width], zeros beyond the last column.
-void pack_columns(const float* const* b, std::int64_t count, std::int32_t column, std::int32_t columns,
-                  std::int32_t width, float* packed) {
+/// Elements [column, column + columns) of `count` rows in an operand's form: vector `first` / lanes of row, or pair of
+/// rows, `i` goes to place(i, first). The last vector is filled up with zeros.
+template <class Place>
+HWY_INLINE void pack(OperandForm form, const float* const* from, std::int64_t count, std::int64_t column,
+                     std::int32_t columns, const Place& place) {
   const FloatTag d;
   const auto lanes = static_cast<std::int32_t>(hn::Lanes(d));
-  const std::int32_t panels = (columns + width - 1) / width;
-  for (std::int64_t n = 0; n < count; ++n) {
-    for (std::int32_t panel = 0; panel < panels; ++panel) {
-      const float* from = b[n] + column + panel * width;
-      float* to = packed + (panel * count + n) * width;
-      const std::int32_t filled = std::min(width, columns - panel * width);
-      if (filled == width) {
-        for (std::int32_t v = 0; v < kPanelVectors; ++v) hn::Store(hn::LoadU(d, from + v * lanes), d, to + v * lanes);
-      } else {
-        std::fill(std::copy_n(from, filled, to), to + width, 0.0f);
-      }
+  const bool pairs = form == OperandForm::kPairs || form == OperandForm::kTiles;
+  const std::int64_t step = pairs ? 2 : 1;
+  for (std::int64_t n = 0; n < count; n += step) {
+    for (std::int32_t first = 0; first < columns; first += lanes) {
+      const auto load = [&](std::int64_t row) HWY_ATTR {
+        const float* at = from[row] + column + first;
+        if (first + lanes <= columns) return hn::LoadU(d, at);
+        return hn::MaskedLoad(hn::FirstN(d, static_cast<std::size_t>(columns - first)), d, at);
+      };
+      FloatVec vector = load(n);
+      if (form == OperandForm::kRounded) vector = rounded(d, vector);
+      if (pairs) vector = paired(d, vector, n + 1 < count ? load(n + 1) : hn::Zero(d));
+      hn::Store(vector, d, place(n / step, first));
     }
   }
+}
+
+/// Columns [column, column + columns) of `count` rows of B -> panels [depth][width].
+void pack_columns(OperandForm form, const float* const* b, std::int64_t count, std::int64_t depth, std::int32_t column,
+                  std::int32_t columns, float* packed) {
+  const auto width = static_cast<std::int32_t>(kPanelVectors * hn::Lanes(FloatTag()));
+  pack(form, b, count, column, columns, [&](std::int64_t i, std::int32_t first) {
+    return packed + (first / width * depth + i) * width + first % width;
+  });
 }
 
 /// Floats between the rows of A that `pack_rows` writes: kTileRows and what fills their last vector.
@@ -51,13 +65,66 @@ inline constexpr std::int64_t kPackedRow = 16;
 
 /// a[n][row .. row + rows) of `count` rows, side by side. In A they lie as far apart as its rows, often in a few sets of
 /// the cache alone, which can't keep them from one panel to the next.
-void pack_rows(const float* const* a, std::int64_t count, std::int64_t row, std::int32_t rows, float* packed) {
+void pack_rows(OperandForm form, const float* const* a, std::int64_t count, std::int64_t row, std::int32_t rows,
+               float* packed) {
+  pack(form, a, count, row, rows, [&](std::int64_t i, std::int32_t first) { return packed + i * kPackedRow + first; });
+}
+
+/// The product by matrix tiles. A stretch has twice the rows: its sums come in memory and not in registers.
+void weight_gradient_tiles(const WeightGradient& product) {
+  constexpr std::int64_t kPairs = kStretch;
   const FloatTag d;
   const auto lanes = static_cast<std::int32_t>(hn::Lanes(d));
-  for (std::int32_t first = 0; first < rows; first += lanes) {
-    const auto mask = hn::FirstN(d, static_cast<std::size_t>(std::min(lanes, rows - first)));
-    for (std::int64_t n = 0; n < count; ++n) {
-      hn::Store(hn::MaskedLoad(mask, d, a[n] + row + first), d, packed + n * kPackedRow + first);
+  const TileScope scope;
+  HWY_ALIGN float columns_of_a[kPairs * kTileDepth];
+  HWY_ALIGN float rows_of_a[kTileBlock * kPairs];
+  HWY_ALIGN float sums[kTileBlock * kTileBlock];
+  const std::int64_t stretches = (product.count + 2 * kPairs - 1) / (2 * kPairs);
+  for (std::int64_t stretch = 0; stretch < stretches; ++stretch) {
+    const std::int64_t begin = product.count * stretch / stretches;
+    const std::int64_t count = product.count * (stretch + 1) / stretches - begin;
+    const std::int64_t pairs = (count + 1) / 2;
+    const std::int64_t depth = (pairs + kTileDepth - 1) / kTileDepth * kTileDepth;
+    for (std::int32_t group = 0; group < product.columns; group += kGroupPanels * kTileBlock) {
+      const std::int32_t group_columns = std::min(kGroupPanels * kTileBlock, product.columns - group);
+      const std::int32_t first_column = product.first_column + group;
+      pack_columns(OperandForm::kTiles, product.b + begin, count, depth, first_column, group_columns, product.scratch);
+      for (std::int32_t panel = 0; panel < group_columns; panel += kTileBlock) {
+        std::fill_n(product.scratch + (panel / kTileBlock * depth + pairs) * kTileBlock, (depth - pairs) * kTileBlock,
+                    0.0f);
+      }
+      for (std::int32_t first = 0; first < product.rows; first += kTileBlock) {
+        const std::int32_t rows = std::min(kTileBlock, product.rows - first);
+        for (std::int32_t half = 0; half < rows; half += kTileDepth) {
+          pack_rows(OperandForm::kTiles, product.a + begin, count, product.first_row + first + half,
+                    std::min(kTileDepth, rows - half), columns_of_a);
+          std::fill_n(columns_of_a + pairs * kTileDepth, (depth - pairs) * kTileDepth, 0.0f);
+          for (std::int64_t i = 0; i < depth; i += kTileDepth) {
+            transpose_pairs(columns_of_a + i * kTileDepth, rows_of_a + half * depth + i, depth);
+          }
+        }
+        for (std::int32_t column = 0; column < group_columns; column += kTileBlock) {
+          const std::int32_t columns = std::min(kTileBlock, group_columns - column);
+          multiply_tiles({.a = rows_of_a,
+                          .a_stride = depth,
+                          .a_tap_stride = 0,
+                          .b = product.scratch + column * depth,
+                          .b_stride = kTileBlock,
+                          .taps = 1,
+                          .depth = static_cast<std::int32_t>(depth),
+                          .rows = rows,
+                          .vectors = columns <= kTileBlock / kPanelVectors ? 1 : kPanelVectors},
+                         sums);
+          for (std::int32_t r = 0; r < rows; ++r) {
+            float* const c = product.c + (product.first_row + first + r) * product.c_stride + first_column + column;
+            for (std::int32_t at = 0; at < columns; at += lanes) {
+              const auto mask = hn::FirstN(d, static_cast<std::size_t>(std::min(lanes, columns - at)));
+              const FloatVec sum = hn::Add(hn::MaskedLoad(mask, d, c + at), hn::LoadU(d, sums + r * kTileBlock + at));
+              hn::BlendedStore(sum, mask, d, c + at);
+            }
+          }
+        }
+      }
     }
   }
 }
@@ -66,20 +133,23 @@ void weight_gradient_impl(const WeightGradient& product) {
   const FloatTag d;
   const auto lanes = static_cast<std::int32_t>(hn::Lanes(d));
   const std::int32_t width = kPanelVectors * lanes;
+  const OperandForm form = operand_form(product.precision);
+  if (form == OperandForm::kTiles) return weight_gradient_tiles(product);
   HWY_ALIGN float packed_rows[kStretch * kPackedRow];
   HWY_ALIGN float tail[kTileRows][kPanelVectors * hn::MaxLanes(FloatTag())];
   const std::int64_t stretches = (product.count + kStretch - 1) / kStretch;
   for (std::int64_t stretch = 0; stretch < stretches; ++stretch) {
     const std::int64_t begin = product.count * stretch / stretches;
     const std::int64_t count = product.count * (stretch + 1) / stretches - begin;
+    const std::int64_t depth = form == OperandForm::kPairs ? (count + 1) / 2 : count;
     const float* const* a = product.a + begin;
     for (std::int32_t group = 0; group < product.columns; group += kGroupPanels * width) {
       const std::int32_t group_columns = std::min(kGroupPanels * width, product.columns - group);
       const std::int32_t first_column = product.first_column + group;
-      pack_columns(product.b + begin, count, first_column, group_columns, width, product.scratch);
+      pack_columns(form, product.b + begin, count, depth, first_column, group_columns, product.scratch);
       for_each_row_block(product.rows, [&](std::int32_t first, std::int32_t rows) HWY_ATTR {
         const std::int64_t row = product.first_row + first;
-        pack_rows(a, count, row, rows, packed_rows);
+        pack_rows(form, a, count, row, rows, packed_rows);
         // The next rows' part of A lies in lines far apart, which no hardware prefetcher sees coming: they are asked for
         // bit by bit while these rows are computed.
         const std::int64_t next =
@@ -98,13 +168,16 @@ void weight_gradient_impl(const WeightGradient& product) {
           for (const std::int64_t end = std::min(count, asked + share); asked < end; ++asked) {
             hwy::Prefetch(a[asked] + next);
           }
-          const Panel panel{.b = product.scratch + column * count,
+          const Panel panel{.b = product.scratch + column * depth,
                             .b_stride = width,
                             .c_offset = 0,
                             .bias = nullptr,
                             .gamma = nullptr,
                             .accumulate = true};
-          transposed_block_for(rows, columns)(packed_rows, kPackedRow, count, panel, c);
+          const TransposedBlock block = form == OperandForm::kPairs
+                                            ? transposed_pairs_block(rows, columns <= lanes ? 1 : kPanelVectors)
+                                            : transposed_block_for(rows, columns);
+          block(packed_rows, kPackedRow, depth, panel, c);
           for (std::int32_t r = 0; !whole && r < rows; ++r) {
             std::copy_n(tail[r], columns, product.c + (row + r) * product.c_stride + first_column + column);
           }

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "kernels/gemm.h"
+
 namespace gcvit::kernels {
 
 struct WeightGradient {
@@ -16,6 +18,7 @@ struct WeightGradient {
   std::int32_t first_row, rows;
   std::int32_t first_column, columns;
   float* scratch;  ///< weight_gradient_scratch_size() floats, 64-byte aligned
+  Precision precision = Precision::kF32;
 };
 
 /// Floats of scratch that the product needs, whatever its sizes; a multiple of 16.

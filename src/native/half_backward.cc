@@ -44,8 +44,9 @@ class Layout {
 };
 
 struct LinearPart {
-  LinearPart(Layout& layout, const ops::Linear& linear)
-      : out(static_cast<std::int32_t>(linear.weight.dims[0])),
+  LinearPart(Layout& layout, const ops::Linear& linear, kernels::Precision operands)
+      : precision(operands),
+        out(static_cast<std::int32_t>(linear.weight.dims[0])),
         in(static_cast<std::int32_t>(linear.weight.dims[1])),
         weight(layout.add(std::int64_t{out} * in)),
         bias(layout.add(out)) {}
@@ -61,7 +62,8 @@ struct LinearPart {
                               .rows = out,
                               .first_column = 0,
                               .columns = in,
-                              .scratch = scratch});
+                              .scratch = scratch,
+                              .precision = precision});
     for (std::int32_t r = 0; r < count; ++r) kernels::add_to(sums + bias, dy[r], out);
   }
 
@@ -73,6 +75,7 @@ struct LinearPart {
     if (state.trains(linear.bias)) kernels::add_to(state.gradient_of(*linear.bias), sums + bias, out);
   }
 
+  kernels::Precision precision;
   std::int32_t out, in;
   std::int64_t weight, bias;
 };
@@ -119,8 +122,8 @@ void MlpHalfBackward::run(NativeBackend&, NativeBackend::State& state, Value gra
   const ops::Shape shape = x.shape();
   const std::int32_t channels = shape.channels;
   Layout layout;
-  const LinearPart fc1(layout, half.fc1);
-  const LinearPart fc2(layout, half.fc2);
+  const LinearPart fc1(layout, half.fc1, state.parameters.precision());
+  const LinearPart fc2(layout, half.fc2, state.parameters.precision());
   const NormPart norm(layout, channels);
   const std::int32_t hidden = fc1.out;
 
@@ -188,8 +191,8 @@ void AttentionHalfBackward::run(NativeBackend& backend, NativeBackend::State& st
   const std::int32_t head_dim = channels / half.heads;
   const std::int64_t table_size = half.bias_table.dims[0];
   Layout layout;
-  const LinearPart qkv(layout, half.qkv);
-  const LinearPart proj(layout, half.proj);
+  const LinearPart qkv(layout, half.qkv, state.parameters.precision());
+  const LinearPart proj(layout, half.proj, state.parameters.precision());
   const NormPart norm(layout, channels);
   const std::int64_t tables = layout.add(half.heads * table_size);  // [heads][table]
 

@@ -33,6 +33,8 @@ void NativeBackend::start(std::int32_t batch) {
   }
 }
 
+void NativeBackend::set_precision(kernels::Precision precision) { state_->parameters.set_precision(precision); }
+
 Value NativeBackend::State::make_value(NativeBackend& backend, const Shape& shape) {
   if (batch < 1) fail("[native] no run has been started");
   Value value(backend, values.create(batch * shape.size()), shape);

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/gemm.h"
 #include "native/parameter_vector.h"
 #include "ops/backend.h"
 #include "tensor/thread_pool.h"
@@ -32,6 +33,10 @@ class NativeBackend final : public ops::Backend {
   using TapListener = std::function<void(std::string_view name, const ops::Value& value)>;
   /// Called during forward for each named value of the model; an empty function listens to none.
   void set_tap_listener(TapListener listener);
+
+  /// What the products of linear layers and strided convolutions round their operands to, from the next start on; f32
+  /// without a call. Sums, and all other operations, are f32 always.
+  void set_precision(kernels::Precision precision);
 
   /// What a training run needs to know beyond the batch.
   struct Training {

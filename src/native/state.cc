@@ -75,10 +75,21 @@ PackedParameters::Entry& PackedParameters::entry(std::deque<Entry>& entries, con
   return entry;
 }
 
+void PackedParameters::set_precision(kernels::Precision precision) {
+  if (precision == precision_) return;
+  precision_ = precision;
+  const auto forget = [](std::deque<Entry>& entries) {
+    for (Entry& entry : entries) entry.version.reset();
+  };
+  forget(entries_);
+  forget(transposed_);
+  std::ranges::for_each(convolutions_transposed_, forget);
+}
+
 void PackedParameters::pack(const float* weights, const std::optional<ops::Parameter>& bias, std::int64_t columns,
                             std::int32_t taps, std::int64_t k, kernels::PackedWeights& packed) {
   kernels::make_room(bias ? values_of(*bias) : nullptr, static_cast<std::int32_t>(columns), taps,
-                     static_cast<std::int32_t>(k), packed);
+                     static_cast<std::int32_t>(k), packed, precision_);
   pool_.parallel_for(kernels::panel_count(packed.columns), [&](std::int64_t panel, int) {
     kernels::pack_panels(weights, packed, static_cast<std::int32_t>(panel), static_cast<std::int32_t>(panel) + 1);
   });
@@ -125,7 +136,7 @@ const kernels::PackedWeights& PackedParameters::linear_transposed(const ops::Lin
   if (stale) {
     const float* weights = values_of(linear.weight);
     kernels::make_room(nullptr, static_cast<std::int32_t>(linear.weight.dims[1]), 1,
-                       static_cast<std::int32_t>(linear.weight.dims[0]), packed.weights);
+                       static_cast<std::int32_t>(linear.weight.dims[0]), packed.weights, precision_);
     pack_transposed({&weights, 1}, packed.weights);
   }
   return packed.weights;
@@ -164,7 +175,7 @@ const kernels::PackedWeights& PackedParameters::convolution_transposed(const ops
         taps.push_back(pixels + std::int64_t{3 * row + column} * out * in);
       }
     }
-    kernels::make_room(nullptr, in, static_cast<std::int32_t>(taps.size()), out, packed.weights);
+    kernels::make_room(nullptr, in, static_cast<std::int32_t>(taps.size()), out, packed.weights, precision_);
     pack_transposed(taps, packed.weights);
   }
   return packed.weights;

@@ -83,6 +83,10 @@ class PackedParameters {
  public:
   explicit PackedParameters(ThreadPool& pool) : pool_(pool) {}
 
+  /// Of linear layers and strided convolutions; all are packed anew when it changes.
+  void set_precision(kernels::Precision precision);
+  kernels::Precision precision() const { return precision_; }
+
   const kernels::PackedWeights& linear(const ops::Linear& linear);
   /// A 3x3 convolution as three taps (rows of the kernel) of three pixels each.
   const kernels::PackedWeights& convolution(const ops::Conv3x3& convolution);
@@ -115,6 +119,7 @@ class PackedParameters {
   void pack_transposed(std::span<const float* const> taps, kernels::PackedWeights& packed);
 
   ThreadPool& pool_;
+  kernels::Precision precision_ = kernels::Precision::kF32;
   std::vector<float> unpacked_;
   std::deque<Entry> entries_;  ///< by parameter id; references stay valid as it grows
   std::deque<Entry> transposed_;

@@ -204,7 +204,8 @@ void NativeBackend::State::add_weight_gradient(std::span<const float* const> a, 
                                   .rows = static_cast<std::int32_t>(last_row - first_row),
                                   .first_column = static_cast<std::int32_t>(first),
                                   .columns = static_cast<std::int32_t>(last - first),
-                                  .scratch = scratch.floats(kernels::weight_gradient_scratch_size())});
+                                  .scratch = scratch.floats(kernels::weight_gradient_scratch_size()),
+                                  .precision = parameters.precision()});
       });
 }
 

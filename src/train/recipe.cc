@@ -45,10 +45,7 @@ void check_words(const Recipe& recipe) {
   expect_one_of("window_mode", recipe.window_mode, Words2{"exact", "fixed"});
   expect_one_of("preprocess", recipe.preprocess,
                 std::array<std::string_view, 5>{"auto", "keras", "keras-train", "timm", "nvlabs"});
-  if (recipe.dtype == "bf16") {
-    fail("[train] --dtype: bf16 training is not available in this version, only f32 is");
-  }
-  expect(recipe.dtype == "f32", "dtype", "f32", recipe.dtype);
+  expect_one_of("dtype", recipe.dtype, Words2{"f32", "bf16"});
 }
 
 void check_numbers(const Recipe& recipe) {

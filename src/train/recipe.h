@@ -60,7 +60,7 @@ struct Recipe {
   std::string image_size;  ///< "192" or "192x256"; empty: the model's own
   std::string window_mode = "exact";
   std::int32_t num_classes = 0;  ///< 0: as the data has them
-  std::string dtype = "f32";
+  std::string dtype = "f32";  ///< or bf16: what the products of layers and of their gradients round operands to
   bool grad_checkpointing = false;  ///< keep less, compute again: for large models
 
   std::string soft_labels;  ///< file of a teacher's logits; empty for none

@@ -140,8 +140,9 @@ void Run::build() {
     soft_ = std::make_unique<SoftLabels>(recipe().soft_labels, prepared_.set, split.train,
                                          prepared_.info.config.classes, recipe().soft_temperature);
     if (soft_->without() > 0) {
-      options_.notice(fmt::format("[train] {}: no line for {} of {} photos to train on: their labels stand for a teacher",
-                                  recipe().soft_labels, soft_->without(), split.train.size()));
+      options_.notice(
+          fmt::format("[train] {}: no line for {} of {} photos to train on: their labels stand for a teacher",
+                      recipe().soft_labels, soft_->without(), split.train.size()));
     }
   }
   auto photos = std::make_unique<PhotoSource>(prepared_.set, split, recipe(), prepared_.preprocess, pool_.size());

@@ -65,6 +65,7 @@ void Trainer::run_slice(std::span<const float> images, std::span<const std::size
   training.keeps_branch = [&](std::int32_t image, std::int32_t branch, float drop_path) {
     return keeps_branch(step, samples[static_cast<std::size_t>(image)], branch, drop_path);
   };
+  backend_.set_precision(recipe_.dtype == "bf16" ? kernels::Precision::kBf16 : kernels::Precision::kF32);
   backend_.start_training(static_cast<std::int32_t>(samples.size()), std::move(training));
   const ops::Value logits = network_.forward(backend_, backend_.input(network_.input, images));
   const std::span<const float> values = backend_.read(logits);
@@ -166,6 +167,7 @@ Validation Trainer::validate(BatchSource& source, const std::function<void(std::
     const std::size_t count = batch_.samples.size();
     for (std::size_t begin = 0; begin < count;) {
       const std::size_t images = std::min(slice_images(network_.input), count - begin);
+      backend_.set_precision(kernels::Precision::kF32);
       backend_.start(static_cast<std::int32_t>(images));
       const std::span<const float> inputs = std::span(batch_.images).subspan(begin * size, images * size);
       const ops::Value logits = network_.forward(backend_, backend_.input(network_.input, inputs));

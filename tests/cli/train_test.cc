@@ -111,7 +111,7 @@ TEST_F(Train, WhatIsCalledWrongly) {
   expect_usage_error("train photos -m m.safetensors --variant xxtiny -o run", "--model excludes --variant");
   expect_usage_error("train photos -m m.safetensors -o run --epochs 0", "--epochs: expected at least 1, found 0");
   expect_usage_error("train photos -m m.safetensors -o run --optimizer lion", "expected adam, adamw, muon or sgd");
-  expect_usage_error("train photos -m m.safetensors -o run --dtype bf16", "only f32 is");
+  expect_usage_error("train photos -m m.safetensors -o run --dtype f16", "expected f32 or bf16");
   expect_usage_error("train photos -m m.safetensors", "--output is required");
   expect_failure("train nowhere -m m.safetensors -o run", "nowhere");
   expect_failure("train photos -m missing.safetensors -o run2", "missing.safetensors");

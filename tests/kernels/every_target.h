@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/bf16_tiles.h"
 #include "kernels/target.h"
 
 namespace gcvit::kernels::testing {
@@ -25,6 +26,17 @@ void on_every_target(const Body& body) {
     body();
   }
   force_target(before);
+}
+
+/// The same, and where this CPU has matrix tiles without them too.
+template <typename Body>
+void in_every_bf16_form(const Body& body) {
+  on_every_target(body);
+  if (!has_bf16_tiles()) return;
+  SCOPED_TRACE("without tiles");
+  allow_bf16_tiles(false);
+  body();
+  allow_bf16_tiles(true);
 }
 
 /// `count` numbers from a normal distribution.

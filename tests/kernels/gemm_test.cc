@@ -5,14 +5,18 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <limits>
 #include <span>
 
+#include "tensor/half.h"
 #include "tests/kernels/every_target.h"
 
 namespace gcvit::kernels {
 namespace {
 
+using testing::in_every_bf16_form;
 using testing::InputRows;
 using testing::kRounding;
 using testing::on_every_target;
@@ -26,6 +30,7 @@ struct Problem {
   int rows, columns, taps, k;
   bool with_bias = true;
   End end = End::kPlain;
+  Precision precision = Precision::kF32;
 };
 
 /// A problem's operands, made once and run as a whole or in pieces.
@@ -39,7 +44,7 @@ class Product {
         bias_(random_floats(problem.columns, 4)),
         gamma_(random_floats(problem.columns, 5)),
         packed_(pack_weights(weights_.data(), problem.with_bias ? bias_.data() : nullptr, problem.columns, problem.taps,
-                             problem.k)) {}
+                             problem.k, problem.precision)) {}
 
   const PackedWeights& packed() const { return packed_; }
 
@@ -73,8 +78,8 @@ class Product {
     for (int tap = 0; tap < problem_.taps; ++tap) {
       for (int i = 0; i < problem_.k; ++i) {
         const double term =
-            static_cast<double>(a_[tap * problem_.rows + row][i]) *
-            weights_[j * static_cast<std::size_t>(depth) + static_cast<std::size_t>(tap * problem_.k + i)];
+            operand(a_[tap * problem_.rows + row][i]) *
+            operand(weights_[j * static_cast<std::size_t>(depth) + static_cast<std::size_t>(tap * problem_.k + i)]);
         sum += term;
         magnitude += std::abs(term);
       }
@@ -112,6 +117,10 @@ class Product {
   const float* residual_row(int row) const { return residual_[row]; }
 
  private:
+  double operand(float value) const {
+    return problem_.precision == Precision::kF32 ? value : f32_from_bf16(bf16_from_f32(value));
+  }
+
   Problem problem_;
   InputRows a_;
   InputRows residual_;
@@ -170,6 +179,43 @@ TEST(Gemm, EveryEndOnManyRows) {
               {.rows = rows, .columns = 3 * panel_width() - 1, .taps = 1, .k = 96, .with_bias = with_bias, .end = end});
         }
       }
+    }
+  });
+}
+
+TEST(Gemm, Bf16RoundsTheOperandsAlone) {
+  in_every_bf16_form([] {
+    for (int rows = 1; rows <= 25; ++rows) {
+      for (const int columns : {1, panel_width() / 2, panel_width() / 2 + 1, 2 * panel_width() - 1}) {
+        expect_product({.rows = rows,
+                        .columns = columns,
+                        .taps = 1 + rows % 3,
+                        .k = 2 * rows + columns % 2,
+                        .with_bias = rows % 2 == 0,
+                        .end = kEnds[(rows + columns) % 5],
+                        .precision = Precision::kBf16});
+        if (::testing::Test::HasFatalFailure()) return;
+      }
+    }
+    for (int k = 1; k <= 80; ++k) {
+      expect_product({.rows = 3, .columns = 5, .taps = 2, .k = k, .precision = Precision::kBf16});
+      if (::testing::Test::HasFatalFailure()) return;
+    }
+  });
+}
+
+TEST(Gemm, Bf16KeepsWhatIsNotFinite) {
+  in_every_bf16_form([] {
+    for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+      std::vector<float> a(50, 1.0f);
+      a[49] = bad;
+      const std::vector<float> weights(50, 1.0f);
+      const PackedWeights packed = pack_weights(weights.data(), nullptr, 1, 1, 50, Precision::kBf16);
+      const float* row = a.data();
+      float sum = 0.0f;
+      float* c = &sum;
+      gemm(packed, {.a = &row, .c = &c, .count = 1}, {}, 0, 1);
+      EXPECT_TRUE(std::isnan(bad) ? std::isnan(sum) : sum == bad) << sum;
     }
   });
 }

@@ -5,11 +5,13 @@
 #include <gtest/gtest.h>
 
 #include "kernels/aligned_buffer.h"
+#include "tensor/half.h"
 #include "tests/kernels/every_target.h"
 
 namespace gcvit::kernels {
 namespace {
 
+using testing::in_every_bf16_form;
 using testing::InputRows;
 using testing::kRounding;
 using testing::on_every_target;
@@ -19,8 +21,14 @@ using testing::random_floats;
 /// C, rows of `columns` floats between guards, after adding the product to what `random_floats` gives.
 class Product {
  public:
-  Product(int count, int rows, int columns)
-      : count_(count), rows_(rows), columns_(columns), a_(count, rows, 1), b_(count, columns, 2), c_(rows, columns) {
+  Product(int count, int rows, int columns, Precision precision = Precision::kF32)
+      : precision_(precision),
+        count_(count),
+        rows_(rows),
+        columns_(columns),
+        a_(count, rows, 1),
+        b_(count, columns, 2),
+        c_(rows, columns) {
     for (int r = 0; r < rows; ++r) std::copy_n(before(r).data(), columns, c_[r]);
   }
 
@@ -35,7 +43,8 @@ class Product {
                      .rows = rows,
                      .first_column = first_column,
                      .columns = columns,
-                     .scratch = scratch.data()});
+                     .scratch = scratch.data(),
+                     .precision = precision_});
   }
 
   void expect_sums() const {
@@ -46,7 +55,7 @@ class Product {
         double sum = started[static_cast<std::size_t>(column)];
         double magnitude = std::abs(sum);
         for (int n = 0; n < count_; ++n) {
-          const double term = static_cast<double>(a_[n][r]) * b_[n][column];
+          const double term = operand(a_[n][r]) * operand(b_[n][column]);
           sum += term;
           magnitude += std::abs(term);
         }
@@ -61,6 +70,11 @@ class Product {
  private:
   std::vector<float> before(int row) const { return random_floats(columns_, 77 + static_cast<unsigned>(row)); }
 
+  double operand(float value) const {
+    return precision_ == Precision::kF32 ? value : f32_from_bf16(bf16_from_f32(value));
+  }
+
+  Precision precision_;
   int count_, rows_, columns_;
   InputRows a_, b_;
   OutputRows c_;
@@ -88,16 +102,35 @@ TEST(WeightGradient, ShortAndLongSumsAndManyRows) {
   });
 }
 
+TEST(WeightGradient, Bf16RoundsTheOperandsAlone) {
+  in_every_bf16_form([] {
+    for (int rows = 1; rows <= 14; ++rows) {
+      for (int columns = 1; columns <= 35; columns += 2) {
+        Product product(columns % 9, rows, columns, Precision::kBf16);
+        product.run(0, rows, 0, columns);
+        product.expect_sums();
+      }
+    }
+    for (const int count : {127, 128, 129, 600}) {
+      Product product(count, 30, 20, Precision::kBf16);
+      product.run(0, 30, 0, 20);
+      product.expect_sums();
+    }
+  });
+}
+
 TEST(WeightGradient, PiecesGiveTheSameBits) {
   on_every_target([] {
-    Product whole(300, 25, 50);
-    whole.run(0, 25, 0, 50);
-    Product pieces(300, 25, 50);
-    pieces.run(0, 7, 0, 33);
-    pieces.run(7, 18, 0, 33);
-    pieces.run(0, 25, 33, 17);
-    for (int r = 0; r < 25; ++r) {
-      for (int column = 0; column < 50; ++column) ASSERT_EQ(whole.at(r, column), pieces.at(r, column));
+    for (const Precision precision : {Precision::kF32, Precision::kBf16}) {
+      Product whole(301, 25, 50, precision);
+      whole.run(0, 25, 0, 50);
+      Product pieces(301, 25, 50, precision);
+      pieces.run(0, 7, 0, 33);
+      pieces.run(7, 18, 0, 33);
+      pieces.run(0, 25, 33, 17);
+      for (int r = 0; r < 25; ++r) {
+        for (int column = 0; column < 50; ++column) ASSERT_EQ(whole.at(r, column), pieces.at(r, column));
+      }
     }
   });
 }

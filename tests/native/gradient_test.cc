@@ -72,7 +72,7 @@ class GradientTest : public ::testing::TestWithParam<std::string> {
   }
 
   /// The gradient, all zeros where the loss doesn't depend on a parameter.
-  ParameterVector gradients_on(NativeBackend& backend, bool recompute_halves) const {
+  ParameterVector gradients_on(NativeBackend& backend, bool recompute_halves, double loss_tolerance = 1e-5) const {
     NativeBackend::Training training;
     if (!drops_.empty()) {
       training.keeps_branch = [this](std::int32_t image, std::int32_t branch, float drop_path) {
@@ -89,7 +89,7 @@ class GradientTest : public ::testing::TestWithParam<std::string> {
     std::vector<float> slope;
     const double loss = loss_of(backend.read(logits), slope);
     const double expected = static_cast<double>(reference_.tensors.at("loss").values()[0]);
-    EXPECT_NEAR(loss, expected, 1e-5 * expected);
+    EXPECT_NEAR(loss, expected, loss_tolerance * expected);
     backend.backward(logits, slope, gradients);
     return gradients;
   }
@@ -129,6 +129,34 @@ TEST_P(GradientTest, SameBitsOnAnyThreadCountAndRecomputed) {
       }
     }
   }
+}
+
+TEST_P(GradientTest, Bf16RoundsALittleAndTheSameOnAnyThreadCount) {
+  ThreadPool alone(1);
+  NativeBackend one(alone);
+  const ParameterVector exact = gradients_on(one, false);
+  one.set_precision(kernels::Precision::kBf16);
+  const ParameterVector expected = gradients_on(one, false, 1e-2);
+  double difference = 0.0;
+  double norm = 0.0;
+  for (std::size_t i = 0; i < exact.all().size(); ++i) {
+    const double a = exact.all()[i];
+    difference += (expected.all()[i] - a) * (expected.all()[i] - a);
+    norm += a * a;
+  }
+  // bfloat16 has 8 bits; gradients whose terms cancel are off by more than others.
+  EXPECT_LE(std::sqrt(difference / norm), 0.05);
+  EXPECT_GE(std::sqrt(difference / norm), 0.001);
+  for (const int threads : {2, 7}) {
+    ThreadPool pool(threads);
+    NativeBackend backend(pool);
+    backend.set_precision(kernels::Precision::kBf16);
+    const ParameterVector found = gradients_on(backend, threads == 7, 1e-2);
+    EXPECT_EQ(std::memcmp(found.all().data(), expected.all().data(), expected.all().size_bytes()), 0) << threads;
+  }
+  one.set_precision(kernels::Precision::kF32);
+  const ParameterVector again = gradients_on(one, false);
+  EXPECT_EQ(std::memcmp(again.all().data(), exact.all().data(), exact.all().size_bytes()), 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(References, GradientTest, ::testing::Values("plain", "scaled", "dropped", "padded_windows"),

@@ -80,8 +80,8 @@ struct Runs : ::testing::Test {
   std::string new_folder() { return folder / fmt::format("run{}", runs++); }
 
   static Left left_in(const std::string& run) {
-    Left left{read_text(run + "/last.safetensors"), read_text(run + "/best.safetensors"),
-              read_text(run + "/steps.csv"), read_run_log(run + "/log.csv")};
+    Left left{read_text(run + "/last.safetensors"), read_text(run + "/best.safetensors"), read_text(run + "/steps.csv"),
+              read_run_log(run + "/log.csv")};
     for (EpochRow& row : left.rows) row.seconds = row.images_per_second = 0.0;
     return left;
   }
@@ -116,6 +116,17 @@ TEST_F(Runs, TheSameBitsOnAnyNumberOfThreads) {
   Recipe other = busy();
   other.seed = 8;
   EXPECT_NE(run(other).last, one.last);
+}
+
+TEST_F(Runs, Bf16TrainsTheSameBitsOnAnyNumberOfThreads) {
+  Recipe recipe = busy();
+  const Left f32 = run(recipe);
+  recipe.dtype = "bf16";
+  const Left one = run(recipe, 1);
+  EXPECT_EQ(run(recipe, 2), one);
+  EXPECT_NE(one.last, f32.last);
+  ASSERT_EQ(one.rows.size(), f32.rows.size());
+  EXPECT_NEAR(one.rows.back().loss, f32.rows.back().loss, 0.02 * f32.rows.back().loss);
 }
 
 TEST_F(Runs, StoppedAnywhereAndResumedItEndsTheSame) {

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// Register blocks whose operands are pairs of bfloat16, each pair in the place of a float: AVX512_BF16's instruction
+// multiplies both and adds them to a float's sum, twice the multiply-adds of a float's. Highway 1.0.3 has no target
+// with it, so these are compiled by themselves.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+
+#include "kernels/panel.h"
+#include "tensor/half.h"
+
+namespace gcvit::kernels {
+
+/// The pair of two floats, `even` in the lower half of the bits.
+inline float pair_of(float even, float odd) {
+  return std::bit_cast<float>(std::uint32_t{bf16_from_f32(odd)} << 16 | bf16_from_f32(even));
+}
+
+/// Whether this CPU and compiler have them. They go with the target AVX3 alone, whose panels are two vectors of 16.
+bool has_bf16_pairs();
+
+/// The blocks for 1 to 12 rows and 1 or 2 vectors; `k` counts pairs. Only where has_bf16_pairs().
+GemmBlock gemm_pairs_block(std::int32_t rows, std::int32_t vectors);
+TransposedBlock transposed_pairs_block(std::int32_t rows, std::int32_t vectors);
+
+}  // namespace gcvit::kernels
