@@ -3,7 +3,7 @@
 """The tutorial's fine-tuning, by the Keras example under TensorFlow and by `gcvit train --recipe tutorial`, side by side.
 
     compare_tutorial.py --gcvit build/release/bin/gcvit --keras-python KERAS/bin/python --example EXAMPLE.py \
-        --photos tf_flowers --work RUN [--weights BACKBONE.safetensors] [--steps N] [--subset N]
+        --photos tf_flowers --work RUN [--weights BACKBONE.safetensors] [--steps N] [--subset N] [--lr 1e-4]
 
 Photos are shuffled once by the seed; the last tenth validates, as the tutorial's split does. Both sides begin with the
 same .keras file, written by the example's own code with axis=0 (its head new, the rest from --weights, or all random), and
@@ -92,7 +92,7 @@ def keras(arguments: argparse.Namespace, start: Path, *options: object) -> None:
     limit = ["--max-steps", arguments.steps] if arguments.steps else []
     run(arguments.keras_python, HERE / "keras_fit.py", "--example", arguments.example, "--train",
         arguments.work / "train.txt", "--validation", arguments.work / "val.txt", "--epochs", arguments.epochs,
-        "--batch-size", BATCH, "--threads", arguments.threads, *limit, *options,
+        "--batch-size", BATCH, "--lr", arguments.lr, "--threads", arguments.threads, *limit, *options,
         *(["--dense-gradients"] if arguments.dense_gradients else []), start, arguments.work / "keras")
 
 
@@ -106,7 +106,7 @@ def gcvit(arguments: argparse.Namespace) -> None:
     limit = ["--max-steps", arguments.steps] if arguments.steps else []
     run(arguments.gcvit, "train", arguments.work / "photos.csv", "-m", arguments.work / "keras" / "initial.keras", "-o",
         folder, "--recipe", "tutorial", "--epochs", arguments.epochs, "--batch-size", BATCH, "--augment", "none",
-        "--no-shuffle", "--seed", arguments.seed, "-t", arguments.threads, *limit)
+        "--no-shuffle", "--lr", arguments.lr, "--seed", arguments.seed, "-t", arguments.threads, *limit)
 
 
 def read_csv(path: Path, names: tuple[str, ...] | None = None) -> list[dict[str, str]]:
@@ -161,6 +161,7 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--steps", type=int, help="stop after so many")
     parser.add_argument("--subset", type=int, help="only so many photos")
+    parser.add_argument("--lr", type=float, default=1e-3, help="default: the example's")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--dense-gradients", action="store_true", help="see keras_fit.py")

@@ -112,6 +112,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--max-steps", type=int, default=10**9)
+    parser.add_argument("--lr", type=float, default=1e-3, help="default: the example's")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--save-every", type=int, default=20, help="steps between two states")
     parser.add_argument("--dense-gradients", action="store_true",
@@ -129,8 +130,8 @@ def main() -> None:
     size = tuple(weights.config["image_size"])
     model = build(example_class(arguments.example, True), weights.config, np.zeros((1, *size, 3), np.float32))
     weights.model(model)
-    model.compile(loss="sparse_categorical_crossentropy", optimizer=DenseAdam() if arguments.dense_gradients else "adam",
-                  metrics=["accuracy"],
+    adam = DenseAdam if arguments.dense_gradients else keras.optimizers.Adam
+    model.compile(loss="sparse_categorical_crossentropy", optimizer=adam(arguments.lr), metrics=["accuracy"],
                   jit_compile="auto" if arguments.jit else False)
     model.optimizer.build(model.trainable_variables)
     arguments.run.mkdir(parents=True, exist_ok=True)
