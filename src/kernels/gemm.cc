@@ -16,6 +16,7 @@
 #include "kernels/bf16-inl.h"
 #include "kernels/gemm-inl.h"
 #include "kernels/math-inl.h"
+#include "kernels/partial-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace gcvit::kernels::HWY_NAMESPACE {
@@ -89,20 +90,17 @@ class RoundedRows {
 void finish_tiles(const float* sums, std::int32_t rows, std::int32_t columns, const Panel& panel,
                   GemmActivation activation, float* const* c, const float* const* residual) {
   const FloatTag d;
-  const auto lanes = static_cast<std::int32_t>(hn::Lanes(d));
   for (std::int32_t r = 0; r < rows; ++r) {
-    for (std::int32_t first = 0; first < columns; first += lanes) {
-      const auto mask = hn::FirstN(d, static_cast<std::size_t>(std::min(lanes, columns - first)));
+    for_each_vector(d, columns, [&](std::int64_t first, auto part) HWY_ATTR {
       FloatVec sum = hn::Add(hn::LoadU(d, sums + r * kTileBlock + first), hn::LoadU(d, panel.bias + first));
       if (residual != nullptr) {
-        const FloatVec input = hn::MaskedLoad(mask, d, residual[r] + panel.c_offset + first);
-        sum = panel.gamma != nullptr ? hn::MulAdd(hn::MaskedLoad(mask, d, panel.gamma + first), sum, input)
-                                     : hn::Add(sum, input);
+        const FloatVec input = part.load(d, residual[r] + panel.c_offset + first);
+        sum = panel.gamma != nullptr ? hn::MulAdd(part.load(d, panel.gamma + first), sum, input) : hn::Add(sum, input);
       }
       if (activation == GemmActivation::kGelu) sum = gelu(d, sum);
       if (activation == GemmActivation::kSigmoid) sum = sigmoid(d, sum);
-      hn::BlendedStore(sum, mask, d, c[r] + panel.c_offset + first);
-    }
+      part.store(d, sum, c[r] + panel.c_offset + first);
+    });
   }
 }
 

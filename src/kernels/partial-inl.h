@@ -35,21 +35,29 @@ struct WholeVector {
   }
 };
 
-/// The first `count` lanes' loads (the others are zero) and stores. Through a copy, as a masked load may touch what lies
-/// beyond the end on targets without masks; the published variants' channels are whole vectors and never come here.
+/// The first `count` lanes' loads (the others are zero) and stores. Through a copy where the target has no masks: what
+/// Highway has for them there wants aligned addresses and touches what lies beyond the end.
 struct FirstLanes {
   std::size_t count;
   template <class D>
   HWY_INLINE hn::Vec<D> load(D d, const float* from) const {
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
+    return hn::MaskedLoad(hn::FirstN(d, count), d, from);
+#else
     HWY_ALIGN float whole[hn::MaxLanes(D())] = {};
     std::copy_n(from, count, whole);
     return hn::Load(d, whole);
+#endif
   }
   template <class D>
   HWY_INLINE void store(D d, hn::Vec<D> v, float* to) const {
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
+    hn::BlendedStore(v, hn::FirstN(d, count), d, to);
+#else
     HWY_ALIGN float whole[hn::MaxLanes(D())];
     hn::Store(v, d, whole);
     std::copy_n(whole, count, to);
+#endif
   }
   template <class D>
   HWY_INLINE hn::Vec<D> keep(D d, hn::Vec<D> v) const {

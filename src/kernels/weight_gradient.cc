@@ -41,7 +41,7 @@ HWY_INLINE void pack(OperandForm form, const float* const* from, std::int64_t co
       const auto load = [&](std::int64_t row) HWY_ATTR {
         const float* at = from[row] + column + first;
         if (first + lanes <= columns) return hn::LoadU(d, at);
-        return hn::MaskedLoad(hn::FirstN(d, static_cast<std::size_t>(columns - first)), d, at);
+        return FirstLanes{static_cast<std::size_t>(columns - first)}.load(d, at);
       };
       FloatVec vector = load(n);
       if (form == OperandForm::kRounded) vector = rounded(d, vector);
@@ -74,7 +74,6 @@ void pack_rows(OperandForm form, const float* const* a, std::int64_t count, std:
 void weight_gradient_tiles(const WeightGradient& product) {
   constexpr std::int64_t kPairs = kStretch;
   const FloatTag d;
-  const auto lanes = static_cast<std::int32_t>(hn::Lanes(d));
   const TileScope scope;
   HWY_ALIGN float columns_of_a[kPairs * kTileDepth];
   HWY_ALIGN float rows_of_a[kTileBlock * kPairs];
@@ -117,11 +116,9 @@ void weight_gradient_tiles(const WeightGradient& product) {
                          sums);
           for (std::int32_t r = 0; r < rows; ++r) {
             float* const c = product.c + (product.first_row + first + r) * product.c_stride + first_column + column;
-            for (std::int32_t at = 0; at < columns; at += lanes) {
-              const auto mask = hn::FirstN(d, static_cast<std::size_t>(std::min(lanes, columns - at)));
-              const FloatVec sum = hn::Add(hn::MaskedLoad(mask, d, c + at), hn::LoadU(d, sums + r * kTileBlock + at));
-              hn::BlendedStore(sum, mask, d, c + at);
-            }
+            for_each_vector(d, columns, [&](std::int64_t at, auto part) HWY_ATTR {
+              part.store(d, hn::Add(part.load(d, c + at), hn::LoadU(d, sums + r * kTileBlock + at)), c + at);
+            });
           }
         }
       }
