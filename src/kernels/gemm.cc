@@ -230,7 +230,8 @@ void make_room(const float* bias, std::int32_t columns, std::int32_t taps, std::
 
 namespace {
 
-/// Row `i` of a panel, in the packed form, from values of column j that lie at value(i, j), zero beyond the last row.
+/// Row `i` of a panel in the packed form, from value(k, j), the weight of input k in the panel's column j; zeros beyond the
+/// `filled` columns and the last k.
 template <typename Value>
 void pack_row(const PackedWeights& packed, std::int64_t i, std::int64_t filled, float* to, const Value& value) {
   switch (packed.form) {
