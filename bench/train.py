@@ -37,7 +37,8 @@ from compare import CACHE, CLASSES, ENVIRONMENT, PAUSE, ROOT, Contender, cpu_des
 from compare import make_timm_model, read_images, version, weights_name
 
 SCRIPT = pathlib.Path(__file__).resolve()
-LABELS = {"gcvit": "gcvit", "gcvit_bf16": "gcvit --dtype bf16", "torch": "PyTorch eager", "channels_last": "PyTorch channels_last",
+LABELS = {"gcvit": "gcvit", "gcvit_bf16": "gcvit --dtype bf16", "torch": "PyTorch eager",
+          "channels_last": "PyTorch channels_last",
           "compile": "PyTorch compile", "keras": "Keras example on TensorFlow"}
 KERAS_CONFIGS = {"xxtiny": (2, 2, 6, 2), "xtiny": (3, 4, 6, 5), "tiny": (3, 4, 19, 5)}
 LEARNING_RATE = 1e-5

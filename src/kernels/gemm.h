@@ -23,6 +23,12 @@ enum class Precision : std::uint8_t { kF32, kBf16 };
 /// pair in the place of a float; for matrix tiles filled up to a multiple of 16 pairs with zeros.
 enum class OperandForm : std::uint8_t { kF32, kRounded, kPairs, kTiles };
 
+/// Floats, or pairs, that `k` numbers of an operand take in a form.
+inline std::int64_t operand_depth(OperandForm form, std::int64_t k) {
+  if (form == OperandForm::kTiles) return (k + 31) / 32 * 16;
+  return form == OperandForm::kPairs ? (k + 1) / 2 : k;
+}
+
 /// Weights in the form that the product reads: panels of panel_width() columns, each [taps * depth()][panel_width()], the
 /// last one filled up with zeros; the bias likewise.
 struct PackedWeights {
@@ -34,10 +40,7 @@ struct PackedWeights {
   AlignedBuffer bias;  ///< zeros when the layer has none
 
   /// Floats, or pairs, of a tap and column.
-  std::int32_t depth() const {
-    if (form == OperandForm::kTiles) return (k + 31) / 32 * 16;
-    return form == OperandForm::kPairs ? (k + 1) / 2 : k;
-  }
+  std::int32_t depth() const { return static_cast<std::int32_t>(operand_depth(form, k)); }
   std::int64_t panel_stride() const { return std::int64_t{taps} * depth() * panel_width(); }
 };
 

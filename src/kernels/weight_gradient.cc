@@ -82,8 +82,8 @@ void weight_gradient_tiles(const WeightGradient& product) {
   for (std::int64_t stretch = 0; stretch < stretches; ++stretch) {
     const std::int64_t begin = product.count * stretch / stretches;
     const std::int64_t count = product.count * (stretch + 1) / stretches - begin;
-    const std::int64_t pairs = (count + 1) / 2;
-    const std::int64_t depth = (pairs + kTileDepth - 1) / kTileDepth * kTileDepth;
+    const std::int64_t pairs = operand_depth(OperandForm::kPairs, count);
+    const std::int64_t depth = operand_depth(OperandForm::kTiles, count);
     for (std::int32_t group = 0; group < product.columns; group += kGroupPanels * kTileBlock) {
       const std::int32_t group_columns = std::min(kGroupPanels * kTileBlock, product.columns - group);
       const std::int32_t first_column = product.first_column + group;
@@ -138,7 +138,7 @@ void weight_gradient_impl(const WeightGradient& product) {
   for (std::int64_t stretch = 0; stretch < stretches; ++stretch) {
     const std::int64_t begin = product.count * stretch / stretches;
     const std::int64_t count = product.count * (stretch + 1) / stretches - begin;
-    const std::int64_t depth = form == OperandForm::kPairs ? (count + 1) / 2 : count;
+    const std::int64_t depth = operand_depth(form, count);
     const float* const* a = product.a + begin;
     for (std::int32_t group = 0; group < product.columns; group += kGroupPanels * width) {
       const std::int32_t group_columns = std::min(kGroupPanels * width, product.columns - group);

@@ -22,10 +22,11 @@ class ThreadPool {
 
   int size() const;
 
-  /// Calls `body(index, worker)` once for every index in [0, count), worker in [0, size()); returns when all are
-  /// done. Each worker begins with a part of its own, the same for the same count, so that what it wrote in one call is
-  /// still in its cache in the next; who is done helps the others, so results must not depend on it. Allocates nothing. The first
-  /// exception of a body is thrown again here after the others have ended. One caller at a time; no nesting.
+  /// Calls `body(index, worker)` once for every index in [0, count), worker in [0, size()); returns when all are done.
+  /// Each worker begins with a part of its own, the same for the same count, so that what it wrote in one call is
+  /// still in its cache in the next; who is done helps the others, so results must not depend on it. Allocates
+  /// nothing. The first exception of a body is thrown again here after the others have ended. One caller at a time; no
+  /// nesting.
   template <typename Body>
   void parallel_for(std::int64_t count, Body&& body) {
     using Plain = std::remove_reference_t<Body>;

@@ -37,6 +37,10 @@ SoftLabels::SoftLabels(const std::string& file, const data::PhotoSet& set, std::
     : classes_(static_cast<std::size_t>(classes)), rows_(set.samples.size(), kNoRow) {
   std::unordered_map<std::string_view, std::size_t> by_name;
   for (std::size_t i = 0; i < set.samples.size(); ++i) by_name.emplace(set.samples[i].name, i);
+  const auto new_row = [this] {
+    probabilities_.resize(probabilities_.size() + classes_);
+    return std::span(probabilities_).last(classes_);
+  };
   std::ifstream stream(file, std::ios::binary);
   if (!stream) fail("[train] {}: the soft labels can't be read", file);
   std::string line;
@@ -50,8 +54,7 @@ SoftLabels::SoftLabels(const std::string& file, const data::PhotoSet& set, std::
     std::size_t& row = rows_[found->second];
     if (row != kNoRow) fail("[train] {}: {} has stood on a line before", place, image);
     row = probabilities_.size() / classes_;
-    probabilities_.resize(probabilities_.size() + classes_);
-    softmax(logits, temperature, std::span(probabilities_).last(classes_));
+    softmax(logits, temperature, new_row());
   }
   if (stream.bad()) fail("[train] {}: the soft labels can't be read", file);
   if (probabilities_.empty()) fail("[train] {}: expected lines for photos of {}, found none", file, set.root);
@@ -59,8 +62,7 @@ SoftLabels::SoftLabels(const std::string& file, const data::PhotoSet& set, std::
     if (rows_[sample] != kNoRow) continue;
     ++without_;
     rows_[sample] = probabilities_.size() / classes_;
-    probabilities_.resize(probabilities_.size() + classes_);
-    std::span(probabilities_).last(classes_)[static_cast<std::size_t>(set.samples[sample].label)] = 1.0f;
+    new_row()[static_cast<std::size_t>(set.samples[sample].label)] = 1.0f;
   }
 }
 
