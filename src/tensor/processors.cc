@@ -6,6 +6,7 @@
 #include <string>
 #include <thread>
 
+#include "tensor/cgroup.h"
 #include "tensor/thread_pool.h"
 
 #if defined(__linux__)
@@ -44,26 +45,10 @@ double quota_v1(const std::filesystem::path& folder) {
 
 /// The smallest quota on the way from this process's cgroup up to the root.
 double cgroup_processors() {
-  const std::filesystem::path root = "/sys/fs/cgroup";
   double smallest = HUGE_VAL;
-  std::ifstream memberships("/proc/self/cgroup");
-  for (std::string line; std::getline(memberships, line);) {
-    const std::size_t first = line.find(':');
-    const std::size_t second = line.find(':', first + 1);
-    if (first == std::string::npos || second == std::string::npos) continue;
-    const std::string controllers = line.substr(first + 1, second - first - 1);
-    const std::filesystem::path group = std::filesystem::path(line.substr(second + 1)).relative_path();
-    const bool v2 = controllers.empty();
-    if (!v2 && ("," + controllers + ",").find(",cpu,") == std::string::npos) continue;
-    const std::filesystem::path base = v2 ? root : root / "cpu";
-    // Inside a container the listed path may lie outside the mount; the mount's root then is this group.
-    std::filesystem::path path = group;
-    while (true) {
-      smallest = std::min(smallest, v2 ? quota_v2(base / path) : quota_v1(base / path));
-      if (path.empty()) break;
-      path = path.parent_path();
-    }
-  }
+  for_each_cgroup("cpu", [&](const std::filesystem::path& folder, bool v2) {
+    smallest = std::min(smallest, v2 ? quota_v2(folder) : quota_v1(folder));
+  });
   return smallest;
 }
 
