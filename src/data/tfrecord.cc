@@ -137,25 +137,4 @@ std::optional<TfrecordReader::Record> TfrecordReader::next() {
   return Record{offset, bytes};
 }
 
-TfrecordWriter::TfrecordWriter(const std::string& path) : path_(path) {
-  descriptor_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) fail("[tfrecord] {}: can't be written: {}", path, reason());
-}
-
-TfrecordWriter::~TfrecordWriter() { ::close(descriptor_); }
-
-void TfrecordWriter::append(std::span<const std::byte> record) {
-  const std::vector<std::byte> frame = tfrecord_frame(record);
-  for (std::size_t done = 0; done < frame.size();) {
-    const ssize_t count = ::write(descriptor_, frame.data() + done, frame.size() - done);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail("[tfrecord] {}: can't be written: {}", path_, reason());
-    done += static_cast<std::size_t>(count);
-  }
-}
-
-void TfrecordWriter::sync() {
-  if (::fsync(descriptor_) != 0) fail("[tfrecord] {}: can't be written: {}", path_, reason());
-}
-
 }  // namespace gcvit::data

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "tensor/append_file.h"
+
 namespace gcvit::data {
 
 /// CRC-32C (Castagnoli, reflected 0x82F63B78) of the bytes.
@@ -51,23 +53,19 @@ class TfrecordReader {
   std::vector<std::byte> record_;
 };
 
-/// Appends records to a file; a record is in the file when `append` returns.
+/// Appends records to a file; a record is in the file when `append` returns. All errors are thrown as `Error`.
 class TfrecordWriter {
  public:
-  /// Creates the file, or goes on at the end of the one that is there. Throws `Error` when it can't.
-  explicit TfrecordWriter(const std::string& path);
-  ~TfrecordWriter();
-  TfrecordWriter(const TfrecordWriter&) = delete;
-  TfrecordWriter& operator=(const TfrecordWriter&) = delete;
+  /// Creates the file, or goes on at the end of the one that is there.
+  explicit TfrecordWriter(const std::string& path) : file_(path) {}
 
-  /// Throws `Error` when the record can't be written.
-  void append(std::span<const std::byte> record);
+  /// A record that can't be written whole isn't there.
+  void append(std::span<const std::byte> record) { file_.append(tfrecord_frame(record)); }
   /// Makes what was appended survive a loss of power.
-  void sync();
+  void sync() { file_.sync(); }
 
  private:
-  std::string path_;
-  int descriptor_ = -1;
+  AppendFile file_;
 };
 
 }  // namespace gcvit::data

@@ -10,21 +10,17 @@
 #include <cerrno>
 #include <chrono>
 #include <nlohmann/json.hpp>
-#include <system_error>
 #include <thread>
 
 #include "hub/record.h"
 #include "tensor/atomic_file.h"
 #include "tensor/error.h"
+#include "tensor/write_all.h"
 
 namespace gcvit::hub {
 namespace {
 
 constexpr auto kLockPause = std::chrono::milliseconds(50);
-
-[[noreturn]] void fail_to_write(const std::string& path) {
-  fail("[file] {}: can't be written: {}", path, std::generic_category().message(errno));
-}
 
 }  // namespace
 
@@ -106,18 +102,14 @@ void PartFile::start(const std::string& url, const std::string& validator) {
 }
 
 void PartFile::append(std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(size_));
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) fail_to_write(path_);
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-    size_ += static_cast<std::uint64_t>(written);
-  }
+  write_all_at(descriptor_, size_, bytes, path_);
+  size_ += bytes.size();
 }
 
 std::int64_t PartFile::sync() {
+  sync_file(descriptor_, path_);
   struct stat status{};
-  if (::fsync(descriptor_) != 0 || ::fstat(descriptor_, &status) != 0) fail_to_write(path_);
+  if (::fstat(descriptor_, &status) != 0) fail_to_write(path_);
   return std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
 }
 

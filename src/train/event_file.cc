@@ -12,6 +12,7 @@
 #include <system_error>
 
 #include "image/encode.h"
+#include "tensor/error.h"
 #include "train/event.pb.h"
 
 namespace gcvit::train {
@@ -62,10 +63,16 @@ EventFile::EventFile(const std::string& folder, std::int64_t first_step)
     : path_(fmt::format("{}/{}{:010}.{}", folder, kPrefix, next_second(folder), host_name())), records_(path_) {
   Event version = event_at(0);
   version.set_file_version("brain.Event:2");
-  append(records_, version);
   Event start = event_at(first_step);
   start.mutable_session_log()->set_status(SessionLog::START);
-  append(records_, start);
+  try {
+    append(records_, version);
+    append(records_, start);
+  } catch (const Error&) {
+    std::error_code ignored;  // the error that is thrown says enough
+    std::filesystem::remove(path_, ignored);
+    throw;
+  }
 }
 
 void EventFile::scalar(std::string_view tag, std::int64_t step, double value) {
@@ -95,6 +102,7 @@ void EventFile::epoch(const EpochRow& row) {
   if (row.val_accuracy) scalar("val_accuracy", row.epoch, *row.val_accuracy);
   scalar("lr", row.epoch, row.lr);
   scalar("images_per_second", row.epoch, row.images_per_second);
+  records_.sync();
 }
 
 }  // namespace gcvit::train

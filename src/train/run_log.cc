@@ -132,14 +132,15 @@ StepLog::StepLog(std::string path, std::int64_t step) : path_(std::move(path)) {
   AtomicFile file(path_);
   file.write(kept);
   file.commit();
-  stream_.open(path_, std::ios::binary | std::ios::app);
-  flush();
+  file_.emplace(path_);
 }
 
-void StepLog::add(std::int64_t step, double loss, double lr) { stream_ << fmt::format("{},{},{}\n", step, loss, lr); }
+void StepLog::add(std::int64_t step, double loss, double lr) { rows_ += fmt::format("{},{},{}\n", step, loss, lr); }
 
 void StepLog::flush() {
-  if (!stream_.flush()) fail("[log] {}: can't be written", path_);
+  file_->append(rows_);
+  rows_.clear();
+  file_->sync();
 }
 
 }  // namespace gcvit::train

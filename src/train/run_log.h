@@ -4,12 +4,13 @@
 #pragma once
 
 #include <cstdint>
-#include <fstream>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "tensor/append_file.h"
 
 namespace gcvit::train {
 
@@ -54,12 +55,13 @@ class StepLog {
   /// `loss`: mean over the step's photos. Stays in memory until `flush`.
   void add(std::int64_t step, double loss, double lr);
 
-  /// Throws `Error` when rows can't be written.
+  /// Throws `Error` when rows can't be written, and keeps them.
   void flush();
 
  private:
   std::string path_;
-  std::ofstream stream_;
+  std::string rows_;  ///< not in the file yet
+  std::optional<AppendFile> file_;
 };
 
 }  // namespace gcvit::train

@@ -3,10 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 
 #include "data/tfrecord.h"
+#include "tests/testing/faults.h"
 #include "tests/weights/test_files.h"
 
 namespace gcvit::train {
@@ -68,9 +70,36 @@ TEST(EventFile, ALaterFileSortsBehind) {
   EXPECT_EQ(folder.files(), 5u);
 }
 
+TEST(EventFile, AFullDiskLeavesWholeRecordsOrNoFile) {
+  const weights::TemporaryFolder folder;
+  for (int capacity = 0; capacity < 60; capacity += 4) {
+    testing::Faults faults;
+    faults.capacity = capacity;
+    faults.error = ENOSPC;
+    const std::string sentence = weights::error_of([&] { EventFile(folder / "", 1); });
+    EXPECT_TRUE(sentence.ends_with(": can't be written: No space left on device")) << sentence;
+    EXPECT_EQ(folder.files(), 0u);
+  }
+  EventFile events(folder / "", 1);
+  std::size_t before = records_of(events.path()).size();
+  for (int capacity = 0; capacity < 100; capacity += 9) {
+    testing::Faults faults;
+    faults.capacity = capacity;
+    faults.error = ENOSPC;
+    weights::error_of([&] { events.epoch({.epoch = 1, .loss = 1.0}); });
+    EXPECT_GE(records_of(events.path()).size(), before);  // reading them checks that they are whole
+    before = records_of(events.path()).size();
+  }
+  testing::Faults faults;
+  faults.failing_call = 4;  // after four values
+  faults.error = EIO;
+  EXPECT_NE(weights::error_of([&] { events.epoch({.epoch = 1, .loss = 1.0}); }).find("Input/output error"),
+            std::string::npos);
+}
+
 TEST(EventFile, SaysWhereItCannotBeWritten) {
   const std::string error = weights::error_of([] { EventFile("/nowhere/at/all", 0); });
-  EXPECT_TRUE(error.starts_with("[tfrecord] /nowhere/at/all/events.out.tfevents.")) << error;
+  EXPECT_TRUE(error.starts_with("[file] /nowhere/at/all/events.out.tfevents.")) << error;
   EXPECT_TRUE(error.ends_with("can't be written: No such file or directory")) << error;
 }
 

@@ -3,9 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <random>
 
+#include "tests/testing/faults.h"
 #include "tests/weights/test_files.h"
 
 namespace gcvit::train {
@@ -125,6 +127,32 @@ TEST(RunLog, GarbageIsRefusedOrRead) {
   }
   EXPECT_GT(read, 500);
   EXPECT_LT(read, 19000);
+}
+
+TEST(RunLog, IsWholeOrNotThereOnAnyDeviceThatFails) {
+  const weights::TemporaryFolder folder;
+  const std::string log = folder / "log.csv";
+  testing::expect_whole_or_not_at_all(log, [&] { write_run_log(log, kRows); });
+  std::filesystem::remove(log);
+  const std::string steps = folder / "steps.csv";
+  testing::expect_whole_or_not_at_all(steps, [&] { StepLog(steps, 0); });
+}
+
+TEST(StepLog, RowsThatDoNotFitAreKept) {
+  const weights::TemporaryFolder folder;
+  const std::string path = folder / "steps.csv";
+  StepLog log(path, 0);
+  log.add(1, 0.5, 0.25);
+  for (int capacity = 0; capacity < 11; ++capacity) {
+    testing::Faults faults;
+    faults.capacity = capacity;
+    faults.error = ENOSPC;
+    EXPECT_EQ(error_of([&] { log.flush(); }), "[file] " + path + ": can't be written: No space left on device");
+    EXPECT_EQ(weights::read_text(path), "step,loss,lr\n");
+  }
+  log.add(2, 0.5, 0.25);
+  log.flush();
+  EXPECT_EQ(weights::read_text(path), "step,loss,lr\n1,0.5,0.25\n2,0.5,0.25\n");
 }
 
 }  // namespace
