@@ -4,6 +4,7 @@
 #include <onnx/checker.h>
 
 #include <algorithm>
+#include <exception>
 
 #include "gcvit/version.h"
 #include "onnx/state.h"
@@ -35,17 +36,27 @@ void check(::onnx::ModelProto& model) {
   model.set_ir_version(format);
 }
 
-/// Protobuf's way to a file that appears whole or not at all.
+/// Protobuf's way to a file that appears whole or not at all. Protobuf calls it from destructors too, so that it tells
+/// of a failure without throwing and keeps the reason.
 class FileStream final : public google::protobuf::io::CopyingOutputStream {
  public:
   explicit FileStream(AtomicFile& file) : file_(file) {}
   bool Write(const void* buffer, int size) override {
-    file_.write(std::span(static_cast<const std::byte*>(buffer), static_cast<std::size_t>(size)));
-    return true;
+    try {
+      file_.write(std::span(static_cast<const std::byte*>(buffer), static_cast<std::size_t>(size)));
+    } catch (...) {
+      thrown_ = std::current_exception();
+    }
+    return thrown_ == nullptr;
+  }
+  /// What went wrong in `Write`.
+  void rethrow() const {
+    if (thrown_) std::rethrow_exception(thrown_);
   }
 
  private:
   AtomicFile& file_;
+  std::exception_ptr thrown_;
 };
 
 }  // namespace
@@ -77,11 +88,14 @@ class FileStream final : public google::protobuf::io::CopyingOutputStream {
 void OnnxBackend::write(const std::string& path, const GraphDescription& description) {
   AtomicFile file(path);
   const ::onnx::ModelProto model = state_->finish(description);
+  FileStream stream(file);
+  bool written = false;
   {
-    FileStream stream(file);
     google::protobuf::io::CopyingOutputStreamAdaptor adaptor(&stream, 1 << 20);
-    if (!model.SerializeToZeroCopyStream(&adaptor) || !adaptor.Flush()) fail("[onnx] {}: can't be written", path);
+    written = model.SerializeToZeroCopyStream(&adaptor) && adaptor.Flush();
   }
+  stream.rethrow();
+  if (!written) fail("[onnx] {}: can't be written", path);
   file.commit();
 }
 

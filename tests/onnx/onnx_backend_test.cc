@@ -5,6 +5,8 @@
 #include <onnx/checker.h>
 #include <onnx/shape_inference/implementation.h>
 
+#include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -13,6 +15,7 @@
 #include "tests/native/test_model.h"
 #include "tests/onnx/interpreter.h"
 #include "tests/testing/error_of.h"
+#include "tests/testing/faults.h"
 
 namespace gcvit::onnx {
 namespace {
@@ -422,6 +425,32 @@ TEST(OnnxBackend, FactorsOfResizingLeadToTheSideMeant) {
     EXPECT_NO_THROW(::onnx::shape_inference::InferShapes(graph, ::onnx::OpSchemaRegistry::Instance(), {true, 1, false}))
         << from;
   }
+}
+
+/// Protobuf writes from destructors too, which must not throw.
+TEST(OnnxBackend, IsWholeOrNotThereOnAnyDeviceThatFails) {
+  std::string pattern = (std::filesystem::temp_directory_path() / "gcvit_onnx_XXXXXX").string();
+  const std::filesystem::path folder = mkdtemp(pattern.data());
+  const std::string path = (folder / "m.onnx").string();
+  const auto write = [&](std::int32_t channels) {
+    OnnxBackend backend;
+    ops::Value x = backend.input("x", {3, 3, channels});
+    const ops::Linear linear{testing::random_parameter(ops::Role::kLinear, {channels, channels}, 1, 0.1f), {}};
+    x = backend.linear(x, linear, {});
+    backend.output("y", backend.global_average_pool(x));
+    backend.write(path, {.name = "one product"});
+  };
+  testing::expect_whole_or_not_at_all(path, [&] { write(8); });
+  // Several of protobuf's blocks: 2.25 MB.
+  for (const std::int64_t capacity : {std::int64_t{0}, std::int64_t{1} << 20, (std::int64_t{1} << 21) + 12345}) {
+    std::filesystem::remove(path);
+    testing::Faults faults;
+    faults.capacity = capacity;
+    faults.error = ENOSPC;
+    EXPECT_EQ(error_of([&] { write(768); }), "[file] " + path + ": can't be written: No space left on device");
+    EXPECT_TRUE(std::filesystem::is_empty(folder));
+  }
+  std::filesystem::remove_all(folder);
 }
 
 }  // namespace
