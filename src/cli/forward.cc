@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // gcvit forward: tensors through a model, with what comes out of each level.
-#include <unistd.h>
-
 #include <algorithm>
-#include <filesystem>
 #include <map>
 #include <memory>
-#include <system_error>
 
 #include "classifier/session.h"
 #include "cli/arguments.h"
@@ -27,27 +23,6 @@ struct Options {
   std::string output;
 };
 
-/// A folder for what is too large for memory, beside the output, gone at the end.
-class PartsFolder {
- public:
-  explicit PartsFolder(const std::string& output) : path_(output + ".parts." + std::to_string(getpid())) {
-    std::error_code error;
-    std::filesystem::create_directory(path_, error);
-    if (error) fail("[npz] {}: can't be written: {}", output, error.message());
-  }
-  ~PartsFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  PartsFolder(const PartsFolder&) = delete;
-  PartsFolder& operator=(const PartsFolder&) = delete;
-
-  std::string part(const std::string& name) const { return path_ + "/" + name + ".npy"; }
-
- private:
-  std::string path_;
-};
-
 /// The input's tensor, [N, H, W, 3] as the model takes it.
 Tensor read_input(const std::string& file, const model::GCViTConfig& config) {
   const Tensor input = weights::read_npy(file);
@@ -66,8 +41,7 @@ int run(const Options& options) {
   classifier::Engine& engine = session.engine;
   const Tensor input = read_input(options.input, engine.config());
 
-  // Outputs are larger than inputs: they go to files batch by batch, and from there into the archive.
-  const PartsFolder folder(options.output);
+  // Outputs are larger than inputs: they go to temporaries batch by batch, and from there into the archive.
   std::map<std::string, std::unique_ptr<weights::NpyWriter>, std::less<>> writers;
   for (const char* name : kOutputs) writers[name] = nullptr;
   engine.set_listener([&](std::string_view name, const ops::Shape& shape, std::span<const float> values) {
@@ -76,7 +50,7 @@ int run(const Options& options) {
     if (!writer->second) {
       Dims row{shape.height, shape.width, shape.channels};
       if (shape.positions() == 1 && !name.starts_with("level")) row = {shape.channels};
-      writer->second = std::make_unique<weights::NpyWriter>(folder.part(writer->first), row);
+      writer->second = std::make_unique<weights::NpyWriter>(options.output, row);
     }
     writer->second->append(values);
   });
@@ -93,8 +67,7 @@ int run(const Options& options) {
 
   std::vector<weights::NamedTensor> outputs;
   for (const char* name : kOutputs) {
-    writers[name]->finish();
-    outputs.push_back({name, weights::read_npy(folder.part(name))});
+    outputs.push_back({name, writers[name]->read_back()});
   }
   weights::write_npz(options.output, outputs);
   return 0;

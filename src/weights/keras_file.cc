@@ -4,7 +4,12 @@
 #include <hdf5.h>
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
 #include <map>
+#include <span>
+#include <string>
 #include <utility>
 
 #include "tensor/atomic_file.h"
@@ -36,6 +41,10 @@ class Handle {
   const std::string& path_;
 };
 
+/// Where a superblock of version 0 says that a file is open for writing, and what stands there once it is closed.
+constexpr std::uint64_t kConsistencyFlags = 20;
+constexpr std::array<std::byte, 4> kClosed{};
+
 void write_dataset(const Handle& file, const Handle& links, const Handle& without_times, const NamedTensor& entry,
                    const std::string& path) {
   std::vector<hsize_t> dims;
@@ -44,6 +53,16 @@ void write_dataset(const Handle& file, const Handle& links, const Handle& withou
   const Handle dataset(H5Dcreate2(file, entry.name.c_str(), H5T_IEEE_F32LE, space, links, without_times, H5P_DEFAULT),
                        H5Dclose, path);
   dataset.check(H5Dwrite(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, entry.tensor.values().data()));
+}
+
+/// The bytes of a file in memory, valid until it is changed or closed.
+std::span<const std::byte> image_of(const Handle& file) {
+  file.check(H5Fflush(file, H5F_SCOPE_GLOBAL));
+  const ssize_t size = H5Fget_file_image(file, nullptr, 0);
+  file.check(size);
+  void* memory = nullptr;  // where the driver keeps the address of the bytes
+  file.check(H5Fget_vfd_handle(file, H5P_DEFAULT, &memory));
+  return {*static_cast<const std::byte* const*>(memory), static_cast<std::size_t>(size)};
 }
 
 }  // namespace
@@ -57,9 +76,14 @@ void write_keras(const std::string& path, std::span<const NamedTensor> tensors, 
   }
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // failures are told by our own sentences
   AtomicFile atomic(path);
+  // libhdf5 writes into memory: a file that it can't write it can't close either, and then it fails once more when the
+  // process ends.
+  constexpr std::size_t kGrowth = std::size_t{1} << 20;
   const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, path);
+  access.check(H5Pset_fapl_core(access, kGrowth, false));
   access.check(H5Pset_libver_bounds(access, H5F_LIBVER_EARLIEST, H5F_LIBVER_LATEST));
-  Handle file(H5Fcreate(atomic.temporary_path().c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access), H5Fclose, path);
+  const std::string no_file = path + "/image";  // libhdf5 would look into a file of the name that it is given
+  Handle file(H5Fcreate(no_file.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access), H5Fclose, path);
   {
     const Handle links(H5Pcreate(H5P_LINK_CREATE), H5Pclose, path);
     links.check(H5Pset_create_intermediate_group(links, 1));
@@ -67,6 +91,8 @@ void write_keras(const std::string& path, std::span<const NamedTensor> tensors, 
     without_times.check(H5Pset_obj_track_times(without_times, false));
     for (const auto& [_, tensor] : by_path) write_dataset(file, links, without_times, to_keras(*tensor, flavour), path);
   }
+  atomic.write(image_of(file));
+  atomic.write_at(kConsistencyFlags, kClosed);
   file.close();
   atomic.commit();
 }

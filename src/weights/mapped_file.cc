@@ -30,15 +30,19 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path, std:
     if (errno == ENOENT || errno == ENOTDIR) fail("[{}] {}: no such file", area, path);
     fail("[{}] {}: can't be read: {}", area, path, std::generic_category().message(errno));
   }
+  return of(file.value, path, area);
+}
+
+std::shared_ptr<const MappedFile> MappedFile::of(int descriptor, const std::string& path, std::string_view area) {
   struct stat status{};
-  if (::fstat(file.value, &status) != 0) {
+  if (::fstat(descriptor, &status) != 0) {
     fail("[{}] {}: can't be read: {}", area, path, std::generic_category().message(errno));
   }
   if (S_ISDIR(status.st_mode)) fail("[{}] {}: expected a file, found a directory", area, path);
   if (!S_ISREG(status.st_mode)) fail("[{}] {}: expected a file, found a device or pipe", area, path);
   if (status.st_size == 0) fail("[{}] {}: the file is empty", area, path);
   const auto size = static_cast<std::size_t>(status.st_size);
-  void* const data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.value, 0);
+  void* const data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
   if (data == MAP_FAILED) fail("[{}] {}: can't be read: {}", area, path, std::generic_category().message(errno));
   return std::shared_ptr<const MappedFile>(new MappedFile({static_cast<const std::byte*>(data), size}));
 }

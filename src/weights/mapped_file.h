@@ -15,6 +15,8 @@ class MappedFile {
  public:
   /// Throws `Error` ("[area] path: ...") when the path is missing, a directory, empty or not readable.
   static std::shared_ptr<const MappedFile> open(const std::string& path, std::string_view area);
+  /// The same of an open file, which may be closed afterwards; `path` stands for it in errors.
+  static std::shared_ptr<const MappedFile> of(int descriptor, const std::string& path, std::string_view area);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;

@@ -11,7 +11,9 @@
 #include <string_view>
 
 #include "tensor/error.h"
+#include "tensor/write_all.h"
 #include "weights/in_quotes.h"
+#include "weights/libzip_target.h"
 #include "weights/mapped_file.h"
 #include "weights/strided_copy.h"
 
@@ -268,10 +270,21 @@ void NpyWriter::append(std::span<const float> values) {
   file_.write(std::as_bytes(values));
 }
 
-void NpyWriter::finish() {
+void NpyWriter::write_header() {
   // As long as the first one: the header's padding leaves room for any number of rows.
   file_.write_at(0, bytes_of(make_header(with_rows(rows_, row_dims_))));
+}
+
+void NpyWriter::finish() {
+  write_header();
   file_.commit();
+}
+
+Tensor NpyWriter::read_back() {
+  write_header();
+  sync_file(file_.descriptor(), path_);
+  const std::shared_ptr<const MappedFile> file = MappedFile::of(file_.descriptor(), path_, "npy");
+  return parse_npy(file->bytes(), file, path_);
 }
 
 void write_npy(const std::string& path, const Tensor& tensor) {
@@ -292,10 +305,12 @@ void write_npz(const std::string& path, std::span<const NamedTensor> tensors) {
   const auto check = [&](bool done) {
     if (!done) fail("[npz] {}: can't be written: {}", path, zip_error_strerror(&error));
   };
-  std::list<std::string> headers;  // they must live until the archive is closed
-  int code = 0;
-  zip_t* const opened = zip_open(file.temporary_path().c_str(), ZIP_CREATE | ZIP_TRUNCATE, &code);
-  if (opened == nullptr) zip_error_init_with_code(&error, code);
+  std::list<std::string> headers;  // they must live until the archive is closed, as must the target
+  LibzipTarget target(file);
+  zip_source_t* const output = zip_source_function_create(&LibzipTarget::call, &target, &error);
+  check(output != nullptr);
+  zip_t* const opened = zip_open_from_source(output, ZIP_CREATE | ZIP_TRUNCATE, &error);
+  if (opened == nullptr) zip_source_free(output);
   check(opened != nullptr);
   std::unique_ptr<zip_t, decltype(&zip_discard)> archive(opened, &zip_discard);
   for (const NamedTensor& entry : tensors) {
@@ -317,8 +332,10 @@ void write_npz(const std::string& path, std::span<const NamedTensor> tensors) {
       fail("[npz] {}: can't be written: {}", path, zip_strerror(archive.get()));
     }
   }
-  if (zip_close(archive.get()) != 0) fail("[npz] {}: can't be written: {}", path, zip_strerror(archive.get()));
-  (void)archive.release();  // closed
+  const bool closed = zip_close(archive.get()) == 0;
+  target.rethrow();
+  if (!closed) fail("[npz] {}: can't be written: {}", path, zip_strerror(archive.get()));
+  (void)archive.release();
   file.commit();
 }
 

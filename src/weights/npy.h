@@ -30,15 +30,20 @@ RawFile parse_npz(const ZipArchive& archive, const std::shared_ptr<const void>& 
 /// True for an archive with arrays in it.
 bool is_npz(const ZipArchive& archive);
 
-/// Writes a .npy row by row, in bounded memory: [rows so far] + `row_dims`. Visible only after `finish()`.
+/// Writes a .npy row by row, in bounded memory: [rows so far] + `row_dims`. Visible only after `finish()`, and gone
+/// without it.
 class NpyWriter {
  public:
   NpyWriter(const std::string& path, Dims row_dims);
   /// Appends `values`, whole rows.
   void append(std::span<const float> values);
   void finish();
+  /// The rows so far, mapped: what is larger than memory can be written here and read again. Lives on without the writer.
+  Tensor read_back();
 
  private:
+  void write_header();
+
   std::string path_;
   Dims row_dims_;
   std::int64_t row_size_;

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "tests/testing/error_of.h"
+#include "tests/testing/faults.h"
 #include "tests/weights/test_files.h"
 
 namespace gcvit::hub {
@@ -69,6 +70,11 @@ TEST(RecordTest, NoMoreThan64KibAreRead) {
   weights::write_text(folder / "f.json", to_text(kRecord) + std::string(100'000, ' '));
   EXPECT_EQ(read_small_file(folder / "f.json")->size(), 65'536u);
   EXPECT_TRUE(error_of([&] { read_small_file(folder / "f.json/x"); }).starts_with("[file] "));
+}
+
+TEST(RecordTest, IsWholeOrNotThereOnAnyDeviceThatFails) {
+  const weights::TemporaryFolder folder;
+  testing::expect_whole_or_not_at_all(folder / "f.json", [&] { write_record(folder / "f", kRecord); });
 }
 
 }  // namespace

@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
+#include <filesystem>
+
+#include "tests/testing/faults.h"
 #include "tests/train/markup.h"
 #include "tests/weights/test_files.h"
 #include "train/pictures.h"
@@ -173,6 +177,22 @@ TEST(Pictures, ExamplesStandInAGrid) {
   EXPECT_EQ(grid.width, 10 + 4 * 170);
   EXPECT_EQ(grid.pixels[(50 * static_cast<std::size_t>(grid.width) + 50) * 3], 9);
   EXPECT_EQ(example_grid(std::span(report.samples).first(1), report.classes).width, 180);
+}
+
+TEST(RunReport, IsWholeOrNotThereOnAnyDeviceThatFails) {
+  const weights::TemporaryFolder folder;
+  const std::string curves = folder / "" + "/curves.svg";
+  testing::expect_whole_or_not_at_all(curves, [&] { write_curves(folder / "", {}); });
+  const std::string report = folder / "" + "/report.html";
+  const RunReport written = report_of({"a", "b", "c"});
+  write_run_report(folder / "", written);
+  testing::Faults faults;
+  faults.capacity = static_cast<std::int64_t>(std::filesystem::file_size(curves));
+  faults.error = ENOSPC;
+  EXPECT_EQ(weights::error_of([&] { write_run_report(folder / "", written); }),
+            "[file] " + report + ": can't be written: No space left on device");
+  EXPECT_EQ(weights::read_text(report), report_html(written));
+  EXPECT_EQ(folder.files(), 2u);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <memory>
 #include <utility>
 
+#include "tests/testing/faults.h"
 #include "tests/weights/test_files.h"
 #include "weights/load.h"
 #include "weights/names.h"
@@ -77,7 +78,11 @@ TEST(KerasFile, TheSameTensorsGiveTheSameBytes) {
   write_keras(folder / "a.weights.h5", tensors);
   std::ranges::reverse(tensors);
   write_keras(folder / "b.weights.h5", tensors);
-  EXPECT_EQ(read_text(folder / "a.weights.h5"), read_text(folder / "b.weights.h5"));
+  const std::string bytes = read_text(folder / "a.weights.h5");
+  EXPECT_EQ(bytes, read_text(folder / "b.weights.h5"));
+  // The superblock: signature, version 0, and no mark of a file that is open for writing.
+  EXPECT_EQ(bytes.substr(0, 9), std::string("\x89HDF\r\n\x1a\n\0", 9));
+  EXPECT_EQ(bytes.substr(20, 4), std::string(4, '\0'));
 }
 
 TEST(KerasFile, IsWholeOrNotThere) {
@@ -93,6 +98,14 @@ TEST(KerasFile, IsWholeOrNotThere) {
   EXPECT_EQ(error_of([&] { write_keras(folder / "m.h5", strange); }),
             "[names] keras has no name for \"stages.0.weight\"");
   EXPECT_EQ(folder.files(), 0u);
+}
+
+TEST(KerasFile, IsWholeOrNotThereOnAnyDeviceThatFails) {
+  std::vector<NamedTensor> tensors = tensors_of(*numbered_model(true));
+  tensors.resize(3);  // libhdf5 is slow, and the test writes hundreds of times
+  const TemporaryFolder folder;
+  const std::string path = folder / "m.weights.h5";
+  testing::expect_whole_or_not_at_all(path, [&] { write_keras(path, tensors); });
 }
 
 }  // namespace

@@ -5,8 +5,11 @@
 #include <zip.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <optional>
 
 #include "tensor/random.h"
+#include "tests/testing/faults.h"
 #include "tests/weights/test_files.h"
 
 namespace gcvit::weights {
@@ -234,6 +237,45 @@ TEST(Npz, FailsWithASentenceAndLeavesNothing) {
   EXPECT_EQ(error_of([&] { write_npz(folder / "x.npz", {{{"a", tensor}, {"a", tensor}}}); }),
             "[npz] " + folder / "x.npz" + ": member \"a\" can't be written: File already exists");
   EXPECT_EQ(folder.files(), 0u);
+}
+
+TEST(Npy, IsWholeOrNotThereOnAnyDeviceThatFails) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "x.npy";
+  testing::expect_whole_or_not_at_all(path, [&] { write_npy(path, Tensor::from_values({5, 9}, eighths(45))); });
+  testing::expect_whole_or_not_at_all(path, [&] {
+    NpyWriter writer(path, {9});
+    for (int rows = 0; rows < 3; ++rows) writer.append(eighths(18));
+    writer.finish();
+  });
+}
+
+TEST(Npy, WhatIsReadBackLivesOnWithoutTheFile) {
+  const TemporaryFolder folder;
+  std::optional<NpyWriter> writer(std::in_place, folder / "x.npy", Dims{3});
+  writer->append(eighths(6));
+  const Tensor rows = writer->read_back();
+  writer.reset();
+  EXPECT_EQ(folder.files(), 0u);
+  EXPECT_EQ(rows.dims(), (Dims{2, 3}));
+  EXPECT_TRUE(std::ranges::equal(rows.values(), eighths(6)));
+
+  NpyWriter other(folder / "y.npy", {3});
+  other.append(eighths(6));
+  testing::Faults faults;
+  faults.failing_call = 1;  // after the header
+  faults.error = EIO;
+  EXPECT_EQ(error_of([&] { other.read_back(); }),
+            "[file] " + folder / "y.npy" + ": can't be written: Input/output error");
+}
+
+TEST(Npz, IsWholeOrNotThereOnAnyDeviceThatFails) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "x.npz";
+  const std::vector<NamedTensor> tensors = {{"logits", Tensor::from_values({2, 3}, eighths(6))},
+                                            {"level1", Tensor::from_values({2, 4, 4, 8}, eighths(256))},
+                                            {"none", Tensor::from_values({0}, {})}};
+  testing::expect_whole_or_not_at_all(path, [&] { write_npz(path, tensors); });
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "tensor/random.h"
+#include "tests/testing/faults.h"
 #include "tests/weights/test_files.h"
 
 namespace gcvit::weights {
@@ -210,6 +211,13 @@ TEST(Safetensors, DamageIsAnsweredBySentences) {
     }
   }
   EXPECT_GT(refused, 3000);
+}
+
+TEST(Safetensors, IsWholeOrNotThereOnAnyDeviceThatFails) {
+  const TemporaryFolder folder;
+  const RawFile raw = read_raw_file(reference("dtypes.safetensors"));
+  const std::string path = folder / "m.safetensors";
+  testing::expect_whole_or_not_at_all(path, [&] { write_safetensors(path, raw.tensors, {{"format", "pt"}}); });
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "tests/testing/faults.h"
 #include "tests/weights/test_files.h"
 #include "weights/zip_archive.h"
 #include "weights/zip_writer.h"
@@ -66,6 +67,13 @@ TEST(ZipWriter, RefusesMoreThanAPlainZipHolds) {
   ZipWriter writer(folder / "x.zip");
   EXPECT_EQ(error_of([&] { writer.add(std::string(0x10000, 'n'), std::string_view("")); }),
             "[zip] " + folder / "x.zip" + ": expected at most 4 GB in 65534 entries, found more");
+}
+
+TEST(TorchWriter, IsWholeOrNotThereOnAnyDeviceThatFails) {
+  const TemporaryFolder folder;
+  const RawFile raw = read_raw_file(reference("dtypes.safetensors"));
+  const std::string path = folder / "m.pth";
+  testing::expect_whole_or_not_at_all(path, [&] { write_torch(path, raw.tensors); });
 }
 
 }  // namespace
