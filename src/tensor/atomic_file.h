@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -10,11 +11,15 @@
 namespace gcvit {
 
 /// Writes a file that others see whole or not at all: a temporary beside it, fsync, rename. Without `commit()` the
-/// temporary is removed and an older file of that name stays as it was. All errors are thrown as `Error`.
+/// temporary is removed and an older file of that name stays as it was. Where the file system can, the temporary has no
+/// name until `commit()`, so that a killed process leaves nothing either. All errors are thrown as `Error`.
+///
+/// A symbolic link stays, and the file that it names is the one written, there or not. An older file's permissions stay,
+/// and its owner and group where the system allows it; a new file's permissions follow the umask.
 class AtomicFile {
  public:
-  /// Opens the temporary. Throws when the folder is missing or not writable, or when `path` exists and is not a
-  /// regular file.
+  /// Opens the temporary. Throws when the folder is missing or not writable, and when `path` exists and is not a
+  /// regular file or is write-protected.
   explicit AtomicFile(const std::string& path);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
@@ -23,18 +28,35 @@ class AtomicFile {
   /// Appends.
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
-  /// Overwrites bytes written before, e.g. a header whose contents are known at the end.
+  /// Writes at a byte of the file, e.g. a header whose contents are known at the end. Appending isn't moved by it.
   void write_at(std::uint64_t offset, std::span<const std::byte> bytes);
-  /// Makes the file visible under its name.
+  /// Makes the file visible under its name. Nothing can be written any more.
   void commit();
 
-  /// Where the bytes lie until `commit()`, for a library that wants to write by name.
-  const std::string& temporary_path() const { return temporary_; }
+  /// The temporary, open for reading too, until `commit()`.
+  int descriptor() const { return descriptor_; }
 
  private:
-  std::string path_;
-  std::string temporary_;
+  /// What stays of the file that is replaced.
+  struct Older {
+    unsigned mode;
+    unsigned owner;
+    unsigned group;
+  };
+
+  void open_temporary();
+  void name_temporary();
+  void restore(const Older& older) const;
+
+  std::string path_;  ///< as the caller names it
+  std::string target_;  ///< behind symbolic links
+  std::string temporary_;  ///< empty while it has no name
+  std::optional<Older> older_;
   int descriptor_ = -1;
 };
+
+/// Whether `name` is one that an AtomicFile of `file` gives its temporary; both without folders. A process that was
+/// killed may have left such a file.
+bool is_temporary_of(std::string_view name, std::string_view file);
 
 }  // namespace gcvit
