@@ -20,7 +20,8 @@ std::array<Histogram, 3> histograms(const Pixels& pixels) {
   return counts;
 }
 
-void apply(const Pixels& pixels, const std::array<Table, 3>& tables) {
+/// Replaces every value by its entry in its channel's table.
+void look_up(const Pixels& pixels, const std::array<Table, 3>& tables) {
   for (std::size_t i = 0; i < pixels.bytes.size(); i += 3) {
     for (std::size_t channel = 0; channel < 3; ++channel) {
       pixels.bytes[i + channel] = tables[channel][pixels.bytes[i + channel]];
@@ -30,7 +31,7 @@ void apply(const Pixels& pixels, const std::array<Table, 3>& tables) {
 
 /// Replaces every value by what `function` makes of it.
 template <typename Function>
-void apply(const Pixels& pixels, const Function& function) {
+void map_values(const Pixels& pixels, const Function& function) {
   Table table;
   for (int value = 0; value < 256; ++value)
     table[static_cast<std::size_t>(value)] = static_cast<std::uint8_t>(function(value));
@@ -74,7 +75,7 @@ void auto_contrast(const Pixels& pixels) {
           static_cast<std::uint8_t>(std::clamp(static_cast<int>(static_cast<double>(value) * scale + offset), 0, 255));
     }
   }
-  apply(pixels, tables);
+  look_up(pixels, tables);
 }
 
 void equalize(const Pixels& pixels) {
@@ -96,7 +97,7 @@ void equalize(const Pixels& pixels) {
       sum += counts[channel][value];
     }
   }
-  apply(pixels, tables);
+  look_up(pixels, tables);
 }
 
 void invert(const Pixels& pixels) {
@@ -109,11 +110,11 @@ void posterize(const Pixels& pixels, int bits) {
 }
 
 void solarize(const Pixels& pixels, int threshold) {
-  apply(pixels, [=](int value) { return value < threshold ? value : 255 - value; });
+  map_values(pixels, [=](int value) { return value < threshold ? value : 255 - value; });
 }
 
 void solarize_add(const Pixels& pixels, int amount) {
-  apply(pixels, [=](int value) { return value < 128 ? std::min(value + amount, 255) : value; });
+  map_values(pixels, [=](int value) { return value < 128 ? std::min(value + amount, 255) : value; });
 }
 
 void change_color(const Pixels& pixels, double factor) {
@@ -131,11 +132,11 @@ void change_contrast(const Pixels& pixels, double factor) {
   for (std::size_t i = 0; i < pixels.bytes.size(); i += 3) sum += grey_of(&pixels.bytes[i]);
   const double count = static_cast<double>(std::max<std::size_t>(pixels.bytes.size() / 3, 1));
   const int mean = static_cast<int>(static_cast<double>(sum) / count + 0.5);
-  apply(pixels, [=](int value) { return blend(mean, value, static_cast<float>(factor)); });
+  map_values(pixels, [=](int value) { return blend(mean, value, static_cast<float>(factor)); });
 }
 
 void change_brightness(const Pixels& pixels, double factor) {
-  apply(pixels, [=](int value) { return blend(0, value, static_cast<float>(factor)); });
+  map_values(pixels, [=](int value) { return blend(0, value, static_cast<float>(factor)); });
 }
 
 void change_sharpness(const Pixels& pixels, double factor, std::vector<std::uint8_t>& copy) {
@@ -155,8 +156,8 @@ void change_sharpness(const Pixels& pixels, double factor, std::vector<std::uint
   }
 }
 
-void transform(const Pixels& pixels, const AffineMap& map, const std::array<std::uint8_t, 3>& fill,
-               std::vector<std::uint8_t>& copy) {
+void affine_transform(const Pixels& pixels, const AffineMap& map, const std::array<std::uint8_t, 3>& fill,
+                      std::vector<std::uint8_t>& copy) {
   copy.assign(pixels.bytes.begin(), pixels.bytes.end());
   const auto width = static_cast<std::ptrdiff_t>(pixels.width);
   const auto height = static_cast<std::ptrdiff_t>(pixels.height);

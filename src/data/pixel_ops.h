@@ -40,8 +40,8 @@ void change_sharpness(const Pixels& pixels, double factor, std::vector<std::uint
 /// Output (x, y) comes from input (m0 x + m1 y + m2, m3 x + m4 y + m5), coordinates of pixels' corners, bilinear; what
 /// lies outside is `fill` (Image.transform with AFFINE and BILINEAR).
 using AffineMap = std::array<double, 6>;
-void transform(const Pixels& pixels, const AffineMap& map, const std::array<std::uint8_t, 3>& fill,
-               std::vector<std::uint8_t>& copy);
+void affine_transform(const Pixels& pixels, const AffineMap& map, const std::array<std::uint8_t, 3>& fill,
+                      std::vector<std::uint8_t>& copy);
 /// The map that turns a height x width picture by `degrees` against the clock about its centre (Image.rotate).
 AffineMap rotation(double degrees, std::int32_t height, std::int32_t width);
 

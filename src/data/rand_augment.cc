@@ -13,8 +13,8 @@ std::string_view to_string(PixelOperation operation) {
   return kNames[static_cast<std::size_t>(operation)];
 }
 
-void apply(PixelOperation operation, double magnitude, bool backwards, const Pixels& pixels,
-           const std::array<std::uint8_t, 3>& fill, std::vector<std::uint8_t>& copy) {
+void apply_operation(PixelOperation operation, double magnitude, bool backwards, const Pixels& pixels,
+                     const std::array<std::uint8_t, 3>& fill, std::vector<std::uint8_t>& copy) {
   const double strength = magnitude / 10.0;
   const double signed_strength = backwards ? -strength : strength;
   const double factor = 1.0 + 0.9 * signed_strength;
@@ -23,7 +23,7 @@ void apply(PixelOperation operation, double magnitude, bool backwards, const Pix
     case PixelOperation::kEqualize: return equalize(pixels);
     case PixelOperation::kInvert: return invert(pixels);
     case PixelOperation::kRotate:
-      return transform(pixels, rotation(30.0 * signed_strength, pixels.height, pixels.width), fill, copy);
+      return affine_transform(pixels, rotation(30.0 * signed_strength, pixels.height, pixels.width), fill, copy);
     case PixelOperation::kPosterize: return posterize(pixels, 4 - static_cast<int>(4.0 * strength));
     case PixelOperation::kSolarize: return solarize(pixels, 256 - std::min(256, static_cast<int>(256.0 * strength)));
     case PixelOperation::kSolarizeAdd: return solarize_add(pixels, std::min(128, static_cast<int>(110.0 * strength)));
@@ -32,13 +32,13 @@ void apply(PixelOperation operation, double magnitude, bool backwards, const Pix
     case PixelOperation::kBrightness: return change_brightness(pixels, factor);
     case PixelOperation::kSharpness: return change_sharpness(pixels, factor, copy);
     case PixelOperation::kShearX:
-      return transform(pixels, {1.0, 0.3 * signed_strength, 0.0, 0.0, 1.0, 0.0}, fill, copy);
+      return affine_transform(pixels, {1.0, 0.3 * signed_strength, 0.0, 0.0, 1.0, 0.0}, fill, copy);
     case PixelOperation::kShearY:
-      return transform(pixels, {1.0, 0.0, 0.0, 0.3 * signed_strength, 1.0, 0.0}, fill, copy);
+      return affine_transform(pixels, {1.0, 0.0, 0.0, 0.3 * signed_strength, 1.0, 0.0}, fill, copy);
     case PixelOperation::kTranslateX:
-      return transform(pixels, {1.0, 0.0, 0.45 * signed_strength * pixels.width, 0.0, 1.0, 0.0}, fill, copy);
+      return affine_transform(pixels, {1.0, 0.0, 0.45 * signed_strength * pixels.width, 0.0, 1.0, 0.0}, fill, copy);
     case PixelOperation::kTranslateY:
-      return transform(pixels, {1.0, 0.0, 0.0, 0.0, 1.0, 0.45 * signed_strength * pixels.height}, fill, copy);
+      return affine_transform(pixels, {1.0, 0.0, 0.0, 0.0, 1.0, 0.45 * signed_strength * pixels.height}, fill, copy);
   }
 }
 
@@ -50,7 +50,7 @@ void rand_augment(const Pixels& pixels, int layers, double magnitude, const std:
     const bool applied = random.uniform() < 0.5f;
     const double strength = std::clamp(magnitude + kDeviation * static_cast<double>(random.normal()), 0.0, 10.0);
     const bool backwards = random.uniform() < 0.5f;
-    if (applied) apply(operation, strength, backwards, pixels, fill, copy);
+    if (applied) apply_operation(operation, strength, backwards, pixels, fill, copy);
   }
 }
 

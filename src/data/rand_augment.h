@@ -36,8 +36,8 @@ std::string_view to_string(PixelOperation operation);
 
 /// Applies one operation of strength `magnitude` (0 to 10), in the direction that `backwards` says where it has two.
 /// `fill` is what comes in from outside.
-void apply(PixelOperation operation, double magnitude, bool backwards, const Pixels& pixels,
-           const std::array<std::uint8_t, 3>& fill, std::vector<std::uint8_t>& copy);
+void apply_operation(PixelOperation operation, double magnitude, bool backwards, const Pixels& pixels,
+                     const std::array<std::uint8_t, 3>& fill, std::vector<std::uint8_t>& copy);
 
 /// `layers` times: an operation, each equally likely, is applied with chance 1/2, its strength drawn from a normal
 /// around `magnitude` of deviation 0.5 (cut to 0..10), its direction at random.

@@ -32,8 +32,8 @@ GCViT::GCViT(const GCViTConfig& config)
   };
   patch_embed_.visit("patch_embed", name_parameter);
   for (std::size_t l = 0; l < levels_.size(); ++l) levels_[l].visit("levels." + std::to_string(l), name_parameter);
-  visit("norm", norm_, name_parameter);
-  visit("head", head_, name_parameter);
+  model::visit("norm", norm_, name_parameter);
+  model::visit("head", head_, name_parameter);
 }
 
 ops::Value GCViT::forward(ops::Backend& backend, const ops::Value& image) const {

@@ -30,7 +30,7 @@ TEST(RandAugment, EachOperationIsWhatTimmDoes) {
       }
       const image::Image expected = image::read_ppm(path);
       image::Image found = wide();
-      apply(operation, 7.0, backwards, view_of(found), kFill, copy);
+      apply_operation(operation, 7.0, backwards, view_of(found), kFill, copy);
       // Pillow rounds a rotation's sine to 15 digits.
       const bool interpolates = operation == PixelOperation::kRotate;
       std::size_t different = 0;
@@ -55,7 +55,7 @@ TEST(RandAugment, WithoutStrengthOrLayersPixelsStay) {
        {PixelOperation::kRotate, PixelOperation::kSolarizeAdd, PixelOperation::kColor, PixelOperation::kContrast,
         PixelOperation::kBrightness, PixelOperation::kSharpness, PixelOperation::kShearX, PixelOperation::kTranslateY,
         PixelOperation::kSolarize}) {
-    apply(operation, 0.0, false, view_of(after), kFill, copy);
+    apply_operation(operation, 0.0, false, view_of(after), kFill, copy);
     EXPECT_EQ(after.pixels, before.pixels) << to_string(operation);
   }
 }
@@ -81,9 +81,9 @@ TEST(PixelOps, OnePixelAndOneColour) {
   std::vector<std::uint8_t> copy;
   for (int i = 0; i < kPixelOperations; ++i) {
     image::Image dot{1, 1, {10, 20, 30}};
-    apply(static_cast<PixelOperation>(i), 10.0, false, view_of(dot), kFill, copy);
+    apply_operation(static_cast<PixelOperation>(i), 10.0, false, view_of(dot), kFill, copy);
     image::Image plain{5, 4, std::vector<std::uint8_t>(60, 77)};
-    apply(static_cast<PixelOperation>(i), 10.0, true, view_of(plain), kFill, copy);
+    apply_operation(static_cast<PixelOperation>(i), 10.0, true, view_of(plain), kFill, copy);
   }
   image::Image plain{2, 1, {7, 7, 7, 7, 7, 7}};
   auto_contrast(view_of(plain));

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "kernels/aligned_buffer.h"
 #include "tensor/half.h"
 #include "tests/kernels/every_target.h"
