@@ -10,7 +10,7 @@ target_include_directories(gcvit_compile_options INTERFACE
   ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include ${CMAKE_BINARY_DIR}/generated)
 if(GCVIT_SANITIZE)
   target_compile_options(gcvit_compile_options INTERFACE
-    -fsanitize=${GCVIT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
+    -fsanitize=${GCVIT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1)
   target_link_options(gcvit_compile_options INTERFACE -fsanitize=${GCVIT_SANITIZE})
 endif()
 
