@@ -23,7 +23,6 @@ using nlohmann::json;
 using weights::NamedTensor;
 
 constexpr const char* kKey = "gcvit.train";
-constexpr const char* kSum = "gcvit.train.sha256";
 constexpr int kFormat = 1;
 
 std::string slot_name(const std::string& slot, const std::string& parameter) {
@@ -121,26 +120,35 @@ std::vector<SplitPhoto> list_of(const Tensor& tensor, const std::string& file) {
   return photos;
 }
 
-/// SHA-256 of all names, tensors and metadata but the sum itself.
-std::string sum_of(std::span<const NamedTensor> tensors, const std::map<std::string, std::string>& metadata) {
-  std::map<std::string_view, const Tensor*> by_name;
+using ByName = std::map<std::string_view, const Tensor*>;
+
+ByName by_name_of(std::span<const NamedTensor> tensors) {
+  ByName by_name;
   for (const NamedTensor& entry : tensors) by_name.emplace(entry.name, &entry.tensor);
-  Sha256 sum;
-  const auto add_text = [&](std::string_view text) {
-    const std::uint64_t size = text.size();
-    sum.update(std::as_bytes(std::span(&size, 1)));
-    sum.update(std::as_bytes(std::span(text)));
+  return by_name;
+}
+
+const Tensor& find(const ByName& by_name, const std::string& name, const Dims& dims, const std::string& file) {
+  const auto found = by_name.find(name);
+  if (found == by_name.end()) fail("[checkpoint] {}: expected a tensor \"{}\", found none", file, name);
+  if (found->second->dims() != dims) {
+    fail("[checkpoint] {}: tensor \"{}\": expected {}, found {}", file, name, to_string(dims),
+         to_string(found->second->dims()));
+  }
+  return *found->second;
+}
+
+/// What a run never writes would lead it astray when it goes on.
+void check_state(const RunState& state, const std::string& file) {
+  const auto expect = [&](bool holds, std::string_view key, std::string_view expected) {
+    if (!holds) fail("[checkpoint] {}: {}: {}: expected {}, found another", file, kKey, key, expected);
   };
-  for (const auto& [name, tensor] : by_name) {
-    add_text(name);
-    sum.update(tensor->bytes());
-  }
-  for (const auto& [key, text] : metadata) {
-    if (key == kSum) continue;
-    add_text(key);
-    add_text(text);
-  }
-  return sum.finish();
+  expect(state.step >= 0, "step", "0 or more");
+  expect(state.epoch >= 0 && static_cast<std::size_t>(state.epoch) == state.rows.size(), "epoch", "a row for each");
+  expect(state.best.has_value() == (state.epoch > 0), "best", "one as soon as an epoch is done");
+  expect(state.position <= state.train.size(), "position", "at most the photos to train on");
+  expect(state.seen >= 0 && state.correct >= 0 && state.correct <= state.seen, "correct", "at most those seen");
+  expect(std::isfinite(state.loss_sum) && std::isfinite(state.seconds), "loss_sum", "finite numbers");
 }
 
 void check_finite(const NamedTensor& entry, const std::string& path) {
@@ -152,6 +160,25 @@ void check_finite(const NamedTensor& entry, const std::string& path) {
 }
 
 }  // namespace
+
+std::string checkpoint_sum(std::span<const NamedTensor> tensors, const std::map<std::string, std::string>& metadata) {
+  Sha256 sum;
+  const auto add_text = [&](std::string_view text) {
+    const std::uint64_t size = text.size();
+    sum.update(std::as_bytes(std::span(&size, 1)));
+    sum.update(std::as_bytes(std::span(text)));
+  };
+  for (const auto& [name, tensor] : by_name_of(tensors)) {
+    add_text(name);
+    sum.update(tensor->bytes());
+  }
+  for (const auto& [key, text] : metadata) {
+    if (key == kCheckpointSum) continue;
+    add_text(key);
+    add_text(text);
+  }
+  return sum.finish();
+}
 
 void write_checkpoint(const std::string& path, const RunState& state, const model::GCViT& model,
                       const weights::ModelInfo& info, std::span<const ops::Parameter* const> trained,
@@ -171,20 +198,28 @@ void write_checkpoint(const std::string& path, const RunState& state, const mode
   written.config = model.config();
   std::map<std::string, std::string> metadata = weights::serialise_model_info(written);
   metadata[kKey] = to_json(state).dump(-1, ' ', false, json::error_handler_t::replace);
-  metadata[kSum] = sum_of(tensors, metadata);
+  metadata[kCheckpointSum] = checkpoint_sum(tensors, metadata);
   weights::write_safetensors(path, tensors, metadata);
 }
 
-Checkpoint read_checkpoint(const std::string& path) {
-  Checkpoint checkpoint{.file = path, .state = {}, .info = {}, .raw = weights::read_safetensors(path)};
+Checkpoint read_checkpoint(const std::string& path) { return parse_checkpoint(weights::read_safetensors(path), path); }
+
+Checkpoint parse_checkpoint(weights::RawFile raw, const std::string& path) {
+  Checkpoint checkpoint{.file = path, .state = {}, .info = {}, .raw = std::move(raw)};
   const std::map<std::string, std::string>& metadata = checkpoint.raw.metadata;
-  if (!metadata.contains(kKey) || !metadata.contains(kSum)) {
+  if (!metadata.contains(kKey) || !metadata.contains(kCheckpointSum)) {
     fail("[checkpoint] {}: expected the checkpoint of a training run, found another .safetensors", path);
   }
-  if (sum_of(checkpoint.raw.tensors, metadata) != metadata.at(kSum)) {
+  if (checkpoint_sum(checkpoint.raw.tensors, metadata) != metadata.at(kCheckpointSum)) {
     fail("[checkpoint] {}: its bytes are not those that were written: the SHA-256 differs", path);
   }
   checkpoint.info = weights::parse_model_info(metadata, path);
+  // Before anyone makes room for a model of this config.
+  const ByName by_name = by_name_of(checkpoint.raw.tensors);
+  const model::GCViT described(checkpoint.info.config);
+  for (const ops::Parameter* parameter : described.parameters()) {
+    (void)find(by_name, parameter->name, parameter->dims, path);
+  }
   try {
     checkpoint.state = state_from_json(json::parse(metadata.at(kKey)), path);
   } catch (const json::exception& error) {
@@ -194,21 +229,15 @@ Checkpoint read_checkpoint(const std::string& path) {
     if (entry.name == "split.train") checkpoint.state.train = list_of(entry.tensor, path);
     if (entry.name == "split.validation") checkpoint.state.validation = list_of(entry.tensor, path);
   }
+  check_state(checkpoint.state, path);
   return checkpoint;
 }
 
 void restore(const Checkpoint& checkpoint, model::GCViT& model, std::span<const ops::Parameter* const> trained,
              std::span<const Optimiser::Slot> slots) {
-  std::map<std::string_view, const Tensor*> by_name;
-  for (const NamedTensor& entry : checkpoint.raw.tensors) by_name.emplace(entry.name, &entry.tensor);
+  const ByName by_name = by_name_of(checkpoint.raw.tensors);
   const auto copy = [&](const std::string& name, const Dims& dims, std::span<float> to) {
-    const auto found = by_name.find(name);
-    if (found == by_name.end()) fail("[checkpoint] {}: expected a tensor \"{}\", found none", checkpoint.file, name);
-    if (found->second->dims() != dims) {
-      fail("[checkpoint] {}: tensor \"{}\": expected {}, found {}", checkpoint.file, name, to_string(dims),
-           to_string(found->second->dims()));
-    }
-    const Tensor values = found->second->to_f32();
+    const Tensor values = find(by_name, name, dims, checkpoint.file).to_f32();
     std::ranges::copy(values.values(), to.begin());
   };
   for (ops::Parameter* parameter : model.parameters()) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -75,6 +76,16 @@ struct Checkpoint {
 /// Throws `Error` when the file is missing or isn't exactly what was written: the whole contents are held against the
 /// SHA-256 in it.
 Checkpoint read_checkpoint(const std::string& path);
+
+/// The same from tensors and metadata already read; `path` names them in errors. A checkpoint whose tensors aren't the
+/// model's that its config describes is refused here, before anything is allocated by that config.
+Checkpoint parse_checkpoint(weights::RawFile raw, const std::string& path);
+
+/// The metadata key of the sum.
+inline constexpr const char* kCheckpointSum = "gcvit.train.sha256";
+/// SHA-256 of all names, tensors and metadata but the sum itself.
+std::string checkpoint_sum(std::span<const weights::NamedTensor> tensors,
+                           const std::map<std::string, std::string>& metadata);
 
 /// Puts the weights into the model, whose tensors are written in place, and the numbers of the optimiser into `slots`,
 /// which hold those of `trained`. Throws `Error` when a tensor is missing or of another shape.

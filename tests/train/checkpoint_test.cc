@@ -10,6 +10,7 @@
 #include "tests/testing/faults.h"
 #include "tests/weights/test_files.h"
 #include "weights/load.h"
+#include "weights/safetensors.h"
 
 namespace gcvit::train {
 namespace {
@@ -43,7 +44,7 @@ struct Checkpoints : ::testing::Test {
     state.data = "some photos";
     state.step = 17;
     state.epoch = 1;
-    state.position = 24;
+    state.position = 2;
     state.loss_sum = 0.1 + 0.2;
     state.correct = 5;
     state.seen = 24;
@@ -133,6 +134,36 @@ TEST_F(Checkpoints, AnotherFileIsNamed) {
   weights::save_model(file, model, info);
   EXPECT_EQ(error(),
             "[checkpoint] " + file + ": expected the checkpoint of a training run, found another .safetensors");
+}
+
+TEST_F(Checkpoints, AConfigOfAnotherModelIsRefusedBeforeThereIsRoomForIt) {
+  write();
+  weights::RawFile raw = weights::read_safetensors(file);
+  model::GCViTConfig config = model.config();
+  config.classes = 1'000'000;
+  raw.metadata["gcvit.config"] = weights::serialise_config(config);
+  raw.metadata.erase("gcvit.classes");
+  raw.metadata[kCheckpointSum] = checkpoint_sum(raw.tensors, raw.metadata);
+  EXPECT_EQ(weights::error_of([&] { (void)parse_checkpoint(std::move(raw), file); }),
+            "[checkpoint] " + file + ": tensor \"head.weight\": expected [1000000, 64], found [7, 64]");
+}
+
+TEST_F(Checkpoints, AStateThatNoRunIsInIsRefused) {
+  const auto refusal = [&](const char* key, const auto& change) {
+    const RunState before = state;
+    change();
+    write();
+    state = before;
+    EXPECT_TRUE(error().starts_with("[checkpoint] " + file + ": gcvit.train: " + key + ": expected ")) << error();
+  };
+  refusal("step", [&] { state.step = -1; });
+  refusal("epoch", [&] { state.epoch = -1; });
+  refusal("epoch", [&] { state.epoch = 2; });
+  refusal("best", [&] { state.best.reset(); });
+  refusal("position", [&] { state.position = 4; });
+  refusal("position", [&] { state.position = ~std::uint64_t{0}; });
+  refusal("correct", [&] { state.correct = -5; });
+  refusal("correct", [&] { state.correct = state.seen + 1; });
 }
 
 TEST_F(Checkpoints, NothingThatIsNotFiniteIsSaved) {
