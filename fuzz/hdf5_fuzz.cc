@@ -1,24 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
-// A Keras weight file: HDF5 read, names mapped, config inferred, model loaded. Only `gcvit::Error` may come out. Seeds:
-// fuzz/corpus/hdf5_fuzz (a whole model) and tests/data/weights/hdf5.
-#include <cstddef>
-#include <cstdint>
+// A Keras weight file: HDF5 read, names mapped, config inferred, model loaded.
 #include <cstring>
-#include <memory>
 
-#include "gcvit/error.h"
+#include "fuzz/models.h"
+#include "fuzz/target.h"
 #include "weights/hdf5_file.h"
-#include "weights/load.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  // A copy of exactly this size, aligned as a mapped file is.
-  const std::shared_ptr<std::byte[]> owner(new std::byte[size]);
-  if (size > 0) std::memcpy(owner.get(), data, size);
-  try {
-    gcvit::weights::RawFile raw =
-        gcvit::weights::parse_hdf5({static_cast<const std::byte*>(owner.get()), size}, owner, "fuzz");
-    (void)gcvit::weights::load_model(std::move(raw), "fuzz");
-  } catch (const gcvit::Error&) {
-  }
-  return 0;
+namespace gcvit::fuzz {
+namespace {
+
+void run(const Input& input, Budget& budget) {
+  (void)load(weights::parse_hdf5(input.bytes, input.owner, "fuzz"), budget);
 }
+
+/// Mostly numbers: an address becomes another, a length one that's hard.
+void mutate(std::string& input, std::size_t most, Random& random) {
+  constexpr std::size_t kStep = 4;
+  constexpr std::size_t kWidth = 8;
+  if (input.size() < 2 * kWidth || random.one_in(2)) {
+    mutate_bytes(input, most);
+    return;
+  }
+  const auto place = [&] { return random.below((input.size() - kWidth) / kStep + 1) * kStep; };
+  std::uint64_t number = 0;
+  switch (random.below(3)) {
+    case 0: std::memcpy(&number, input.data() + place(), kWidth); break;
+    case 1: number = place(); break;
+    default: number = static_cast<std::uint64_t>(telling_number(random));
+  }
+  const std::size_t width = random.one_in(4) ? 2 : kWidth;
+  std::memcpy(input.data() + place(), &number, width);
+}
+
+const Registration registration({.name = "hdf5_fuzz", .run = run, .mutate = mutate});
+
+}  // namespace
+}  // namespace gcvit::fuzz

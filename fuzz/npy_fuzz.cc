@@ -1,29 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
-// A .npy or .npz from anywhere, down to its last element. Only `gcvit::Error` may come out. Seeds:
-// tests/data/weights/*.np[yz].
-#include <cstddef>
-#include <cstdint>
-#include <cstring>
-#include <memory>
-
-#include "gcvit/error.h"
+// A .npy or .npz from anywhere, down to its last element; an .npz through to a model.
+#include "fuzz/containers.h"
+#include "fuzz/models.h"
+#include "fuzz/target.h"
 #include "weights/npy.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const std::shared_ptr<std::byte[]> owner(new std::byte[size]);
-  if (size > 0) std::memcpy(owner.get(), data, size);
-  const std::span<const std::byte> bytes(owner.get(), size);
-  try {
-    if (gcvit::weights::is_zip({reinterpret_cast<const char*>(bytes.data()), size})) {
-      const gcvit::weights::ZipArchive archive(bytes, "fuzz");
-      for (const auto& entry : gcvit::weights::parse_npz(archive, owner, "fuzz").tensors) (void)entry.tensor.to_f32();
-      return 0;
-    }
-    const gcvit::Tensor tensor = gcvit::weights::parse_npy(bytes, owner, "fuzz");
-    volatile float last = 0.0f;
-    for (const float value : tensor.values()) last = value;
-    (void)last;
-  } catch (const gcvit::Error&) {
+namespace gcvit::fuzz {
+namespace {
+
+void run(const Input& input, Budget& budget) {
+  if (weights::is_zip(input.text())) {
+    const weights::ZipArchive archive(input.bytes, "fuzz");
+    (void)load(weights::parse_npz(archive, input.owner, "fuzz"), budget);
+    return;
   }
-  return 0;
+  const Tensor tensor = weights::parse_npy(input.bytes, input.owner, "fuzz");
+  volatile float last = 0.0f;
+  for (const float value : tensor.values()) last = value;
+  (void)last;
 }
+
+void mutate(std::string& input, std::size_t most, Random& random) {
+  if (!weights::is_zip(input)) {
+    mutate_parts(input, kNpy, most, random);
+    return;
+  }
+  mutate_parts(input, kZip, most, random,
+               [](Part& part, std::size_t room, Random& by) { mutate_parts(part.bytes, kNpy, room, by); });
+}
+
+const Registration registration({.name = "npy_fuzz", .run = run, .mutate = mutate});
+
+}  // namespace
+}  // namespace gcvit::fuzz

@@ -1,29 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
-// A file of torch.save's from anywhere, in either container: archive, unpickler, tensors, then through to a model. Only
-// `gcvit::Error` may come out. Seeds: tests/data/weights/torch.
-#include <cstddef>
-#include <cstdint>
-#include <cstring>
-#include <memory>
-#include <string_view>
-
-#include "gcvit/error.h"
-#include "weights/load.h"
+// A file of torch.save's from anywhere, in either container: archive, unpickler, tensors, then through to a model.
+#include "fuzz/containers.h"
+#include "fuzz/models.h"
+#include "fuzz/target.h"
 #include "weights/torch_file.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using namespace gcvit::weights;
-  // A copy of exactly this size, aligned as a mapped file is.
-  const std::shared_ptr<std::byte[]> owner(new std::byte[size]);
-  if (size > 0) std::memcpy(owner.get(), data, size);
-  const std::span<const std::byte> bytes(owner.get(), size);
-  try {
-    const bool stream = is_torch_stream({reinterpret_cast<const char*>(bytes.data()), size});
-    RawFile raw = stream ? parse_torch_stream(bytes, owner, "fuzz")
-                         : parse_torch_archive(ZipArchive(bytes, "fuzz"), owner, "fuzz");
-    for (const NamedTensor& tensor : raw.tensors) (void)tensor.tensor.to_f32();
-    (void)load_model(std::move(raw), "fuzz");
-  } catch (const gcvit::Error&) {
-  }
-  return 0;
+namespace gcvit::fuzz {
+namespace {
+
+/// Of the older container, which has its storages behind them.
+constexpr std::size_t kPicklesOfStream = 5;
+
+void run(const Input& input, Budget& budget) {
+  weights::RawFile raw =
+      weights::is_torch_stream(input.text())
+          ? weights::parse_torch_stream(input.bytes, input.owner, "fuzz")
+          : weights::parse_torch_archive(weights::ZipArchive(input.bytes, "fuzz"), input.owner, "fuzz");
+  (void)load(std::move(raw), budget);
 }
+
+void mutate_part(Part& part, std::size_t most, Random& random) {
+  if (part.name.ends_with(".pkl")) {
+    mutate_pickle(part.bytes, 1, most, random);
+  } else if (random.one_in(4)) {
+    part.bytes.resize(random.below(most + 1));
+  } else {
+    mutate_bytes(part.bytes, most);
+  }
+}
+
+void mutate(std::string& input, std::size_t most, Random& random) {
+  if (weights::is_torch_stream(input)) {
+    mutate_pickle(input, kPicklesOfStream, most, random);
+  } else {
+    // The pickle is one part of many, and the one that matters.
+    mutate_parts(input, kZip, most, random,
+                 [](Part& part, std::size_t room, Random& by) { mutate_part(part, room, by); });
+  }
+}
+
+const Registration registration({.name = "torch_fuzz", .run = run, .mutate = mutate});
+
+}  // namespace
+}  // namespace gcvit::fuzz

@@ -8,9 +8,6 @@
 #include <cmath>
 #include <cstdint>
 
-#include "tensor/printable.h"
-#include "tensor/tell.h"
-
 namespace gcvit {
 namespace {
 
@@ -29,14 +26,16 @@ std::size_t StatusLine::columns() const {
 void StatusLine::draw(std::string_view text) {
   if (!terminal_) return;
   // A full line would take the cursor to the next one, where a carriage return no longer leads back.
-  tell(stream_, kClear + printable(text).substr(0, columns() - 1));
+  fmt::print(stream_, "{}{}", kClear, text.substr(0, columns() - 1));
+  std::fflush(stream_);
   drawn_ = true;
   next_ = Clock::now() + kRedraw;
 }
 
 void StatusLine::clear() {
   if (!drawn_) return;
-  tell(stream_, kClear);
+  std::fputs(kClear, stream_);
+  std::fflush(stream_);
   drawn_ = false;
   next_ = {};
 }

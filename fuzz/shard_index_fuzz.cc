@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// The index of a sharded model, alone and beside two shards whose four tensors are "a" to "d".
+#include <string>
+#include <vector>
+
+#include "fuzz/target.h"
+#include "tensor/tensor.h"
+#include "weights/safetensors.h"
+#include "weights/sharded_safetensors.h"
+
+namespace gcvit::fuzz {
+namespace {
+
+/// Two shards.
+void write_shards(const Folder& folder) {
+  const auto tensor = [](const char* name) {
+    return weights::NamedTensor{name, Tensor::from_values({2}, std::vector<float>{1.0f, 2.0f})};
+  };
+  const weights::NamedTensor first[] = {tensor("a"), tensor("b")};
+  const weights::NamedTensor second[] = {tensor("c"), tensor("d")};
+  weights::write_safetensors(folder / "1.safetensors", first, {});
+  weights::write_safetensors(folder / "2.safetensors", second, {});
+}
+
+void run(const Input& input, Budget&) {
+  static const Folder folder;
+  static const bool written = (write_shards(folder), true);
+  expect(written, "two shards");
+  for (const auto& [shard, name] : weights::parse_shard_index(input.bytes, "fuzz")) {
+    expect(shard.find('/') == std::string::npos && !shard.starts_with('.'), "a shard in the index's own folder");
+  }
+  const std::string index = folder.write(weights::kShardIndexName, input.text());
+  const weights::RawFile raw = weights::read_sharded_safetensors(index);
+  expect(raw.tensors.size() <= 4, "each tensor once");
+}
+
+const Registration registration({.name = "shard_index_fuzz", .run = run, .mutate = mutate_json});
+
+}  // namespace
+}  // namespace gcvit::fuzz
