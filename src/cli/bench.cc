@@ -16,6 +16,7 @@
 #include "kernels/target.h"
 #include "model/initialise.h"
 #include "summary/summary_backend.h"
+#include "tensor/printable.h"
 #include "tensor/random.h"
 #include "weights/load.h"
 
@@ -148,7 +149,7 @@ int run(const Options& options) {
     return 0;
   }
   std::string text = fmt::format("{}, f32, gcvit {} on {}, SIMD target {}\nroof of {} threads: {:.0f} GFLOP/s\n\n",
-                                 name, GCVIT_VERSION, cpu_name(), kernels::target(), roof_threads, roof);
+                                 printable(name), GCVIT_VERSION, cpu_name(), kernels::target(), roof_threads, roof);
   text += "threads  batch  median ms     p90 ms   images/s  GFLOP/s  % of roof\n";
   for (const Row& row : rows) {
     text += fmt::format("{:>7}  {:>5}  {:>9.2f}  {:>9.2f}  {:>9.1f}  {:>7.1f}  {:>9.1f}\n", row.threads, row.batch,

@@ -11,6 +11,7 @@
 #include "cli/output.h"
 #include "cli/photo_arguments.h"
 #include "gcvit/classifier.h"
+#include "tensor/printable.h"
 
 namespace gcvit::cli {
 namespace {
@@ -47,10 +48,10 @@ Json to_json(const std::string& image, const PhotoResult& result, const Options&
 }
 
 std::string to_text(const std::string& image, const PhotoResult& result, const Options& options) {
-  std::string text =
-      fmt::format("{}: {}\n", image, verdict(result, options).value_or(result.predictions.front().label));
+  std::string text = fmt::format("{}: {}\n", printable(image),
+                                 printable(verdict(result, options).value_or(result.predictions.front().label)));
   for (const Prediction& prediction : result.predictions) {
-    text += fmt::format("  {:6.2f} %  {}\n", 100.0f * prediction.probability, prediction.label);
+    text += fmt::format("  {:6.2f} %  {}\n", 100.0f * prediction.probability, printable(prediction.label));
   }
   return text;
 }

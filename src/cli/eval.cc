@@ -10,6 +10,7 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "evaluate/evaluate.h"
+#include "tensor/printable.h"
 
 namespace gcvit::cli {
 namespace {
@@ -82,8 +83,8 @@ std::string commonest_confusions(const evaluate::Metrics& metrics, const Labels&
   return text;
 }
 
-std::string to_text(const evaluate::Evaluation& evaluation, const std::optional<double>& temperature,
-                    const Labels& labels) {
+std::string to_text(const evaluate::Evaluation& evaluation, const std::optional<double>& temperature, Labels labels) {
+  for (std::string& label : labels) label = printable(label);
   const evaluate::Metrics& metrics = evaluation.metrics;
   std::string text;
   const auto fraction = [&](std::string_view name, double value, std::int64_t correct) {

@@ -15,6 +15,7 @@
 #include "kernels/target.h"
 #include "summary/summary_backend.h"
 #include "summary/table.h"
+#include "tensor/printable.h"
 #include "weights/load.h"
 
 namespace gcvit::cli {
@@ -89,7 +90,7 @@ std::string to_text(const Model& model, const summary::SummaryBackend& summary) 
   const model::GCViTConfig& config = model.info.config;
   std::string text;
   const auto line = [&](std::string_view key, std::string_view value) {
-    text += fmt::format("{:<13}{}\n", key, value);
+    text += fmt::format("{:<13}{}\n", key, printable(value));
   };
   std::vector<std::string> windows;
   for (const ops::Window& window : config.windows) windows.push_back(fmt::format("{}x{}", window.height, window.width));

@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // gcvit: classify photos with GCViT. Exit code 0: done; 1: the run failed, or a part of it; 2: called wrongly.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <csignal>
 #include <exception>
+#include <initializer_list>
 #include <new>
+#include <sstream>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "cli/arguments.h"
@@ -24,6 +31,19 @@ int usage_error(std::string_view sentence, const std::string& command) {
   return kUsage;
 }
 
+/// Makes the process one that the rest can count on.
+void prepare_process() {
+  // A reader that has gone and a file that may not grow show as failed writes (EPIPE, EFBIG), so that what is half done
+  // is cleaned up and said. A terminal that stops what writes from the background (stty tostop) doesn't stop a run for
+  // a notice.
+  for (const int signal : {SIGPIPE, SIGXFSZ, SIGTTOU}) std::signal(signal, SIG_IGN);
+  // The number of a standard stream that the caller closed would go to the next file opened, and notices into it. It is
+  // taken by what can neither be read nor written, so a result for a closed stdout still fails.
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(stream, F_GETFD) < 0 && open("/dev/null", O_PATH) < 0) (void)open("/", O_PATH);
+  }
+}
+
 int run(int argc, char** argv) {
   CLI::App program("GCViT image classification", "gcvit");
   program.require_subcommand(1);
@@ -42,7 +62,10 @@ int run(int argc, char** argv) {
   try {
     program.parse(argc, argv);
   } catch (const CLI::Success& request) {  // --help, --version
-    return program.exit(request);
+    std::ostringstream text;
+    const int code = program.exit(request, text, text);
+    print(text.str());
+    return code;
   } catch (const CLI::ParseError& error) {
     if (chosen() != nullptr) return usage_error(error.what(), chosen()->app->get_name());
     const bool named = argc > 1 && argv[1][0] != '-';
@@ -60,8 +83,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   using namespace gcvit::cli;
-  // A reader that has gone shows as a failed write, so that what is half done can be cleaned up.
-  std::signal(SIGPIPE, SIG_IGN);
+  prepare_process();
   try {
     return run(argc, argv);
   } catch (const ReaderGone&) {

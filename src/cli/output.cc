@@ -4,14 +4,19 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <new>
 #include <system_error>
 
 #include "summary/table.h"
 #include "tensor/error.h"
+#include "tensor/printable.h"
+#include "tensor/tell.h"
 
 namespace gcvit::cli {
 
-void print(std::string_view text) {
+namespace {
+
+void write_out(std::string_view text) {
   errno = 0;
   const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
   if (written) return;
@@ -19,9 +24,21 @@ void print(std::string_view text) {
   fail("[output] standard output: can't be written: {}", std::generic_category().message(errno));
 }
 
-void print_json(const Json& json) { print(json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n"); }
+}  // namespace
 
-void notice(std::string_view sentence) { fmt::print(stderr, "gcvit: {}\n", sentence); }
+void print(std::string_view text) { write_out(printable_lines(text)); }
+
+void print_json(const Json& json) {
+  write_out(printable_json(json.dump(-1, ' ', false, Json::error_handler_t::replace)) + "\n");
+}
+
+void notice(std::string_view sentence) noexcept {
+  try {
+    tell(stderr, fmt::format("gcvit: {}\n", printable(sentence)));
+  } catch (const std::bad_alloc&) {
+    tell(stderr, "gcvit: [memory] not enough memory\n");
+  }
+}
 
 std::string with_commas(std::int64_t number) { return summary::with_commas(number); }
 
@@ -32,6 +49,9 @@ std::size_t columns_of(std::string_view text) {
 
 Progress::Progress(std::size_t total, Unit unit, std::size_t before)
     : total_(total), unit_(unit), before_(before), done_(before) {}
+
+Progress::Progress(std::FILE* terminal, std::size_t total, Unit unit)
+    : line_(terminal, true), total_(total), unit_(unit), before_(0), done_(0) {}
 
 void Progress::set(std::size_t done) {
   done_ = std::min(done, total_);

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -18,13 +19,14 @@ using Json = nlohmann::ordered_json;
 /// Whoever read our stdout has gone: there is nothing left to do, and nothing to complain about.
 struct ReaderGone {};
 
-/// Writes to stdout at once. Throws `ReaderGone` when nobody reads any more, `Error` when it can't be written.
+/// Writes lines to stdout at once, made printable. A name from a file that stands in them goes through `printable`
+/// before, which keeps it on its line. Throws `ReaderGone` when nobody reads any more, `Error` when it can't be written.
 void print(std::string_view text);
-/// The object on one line; bytes that aren't UTF-8 are replaced.
+/// The object on one line; bytes that aren't UTF-8 are replaced. Throws as `print` does.
 void print_json(const Json& json);
 
-/// "gcvit: sentence" on stderr.
-void notice(std::string_view sentence);
+/// "gcvit: sentence" on stderr, made printable. Nothing happens when it can't be written.
+void notice(std::string_view sentence) noexcept;
 
 /// "1,234" for counts, as tables have them.
 std::string with_commas(std::int64_t number);
@@ -37,6 +39,8 @@ class Progress {
   enum class Unit { kPhotos, kBytes };
   /// `before` of them were done before the start, and don't count for the speed.
   explicit Progress(std::size_t total, Unit unit = Unit::kPhotos, std::size_t before = 0);
+  /// For tests: on a stream that is taken for a terminal.
+  Progress(std::FILE* terminal, std::size_t total, Unit unit);
 
   /// One more is done.
   void step() { set(done_ + 1); }

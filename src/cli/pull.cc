@@ -10,6 +10,7 @@
 #include "cli/output.h"
 #include "hub/cache.h"
 #include "tensor/error.h"
+#include "tensor/printable.h"
 
 namespace gcvit::cli {
 namespace {
@@ -45,7 +46,7 @@ int list(const Options& options) {
     print_json(Json{{"licence", hub::kLicence}, {"files", std::move(files)}});
   } else {
     print(fmt::format("{}Licence of all: {}, not for commercial use. They are pulled to {}\n", text, hub::kLicence,
-                      hub::cache_folder()));
+                      printable(hub::cache_folder())));
   }
   return 0;
 }
@@ -81,7 +82,7 @@ int pull(const Options& options) {
                     {"licence", hub::kLicence},
                     {"downloaded", pulled.downloaded}});
   } else {
-    print(fmt::format("{}\n  {} bytes, SHA-256 {}{}\n", pulled.path,
+    print(fmt::format("{}\n  {} bytes, SHA-256 {}{}\n", printable(pulled.path),
                       with_commas(static_cast<std::int64_t>(pulled.size)), pulled.sha256,
                       pulled.downloaded ? "" : ", was there already"));
   }

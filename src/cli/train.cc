@@ -36,7 +36,7 @@ struct Options {
   train::Recipe flags;  ///< the fields whose flags were given; the others mean nothing
 };
 
-/// Set by the first SIGINT or SIGTERM; the second finds the default action and ends the program.
+/// Set by the first SIGINT, SIGTERM or SIGHUP.
 volatile std::sig_atomic_t stop_asked = 0;
 
 void ask_to_stop(int) { stop_asked = 1; }
@@ -44,10 +44,17 @@ void ask_to_stop(int) { stop_asked = 1; }
 void catch_signals() {
   struct sigaction action{};
   action.sa_handler = ask_to_stop;
-  action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
+  action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);  // a second one ends the program
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  // A terminal that hangs up sends SIGHUP and so does its shell: the second must not end the program while it writes the
+  // checkpoint. Under nohup the signal is ignored, and stays so.
+  struct sigaction before{};
+  sigaction(SIGHUP, nullptr, &before);
+  if (before.sa_handler == SIG_IGN) return;
+  action.sa_flags = SA_RESTART;
+  sigaction(SIGHUP, &action, nullptr);
 }
 
 /// Calls `visit(name, member)` for the recipe's fields whose flags were given.

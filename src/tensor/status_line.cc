@@ -8,6 +8,9 @@
 #include <cmath>
 #include <cstdint>
 
+#include "tensor/printable.h"
+#include "tensor/tell.h"
+
 namespace gcvit {
 namespace {
 
@@ -26,16 +29,14 @@ std::size_t StatusLine::columns() const {
 void StatusLine::draw(std::string_view text) {
   if (!terminal_) return;
   // A full line would take the cursor to the next one, where a carriage return no longer leads back.
-  fmt::print(stream_, "{}{}", kClear, text.substr(0, columns() - 1));
-  std::fflush(stream_);
+  tell(stream_, kClear + printable(text).substr(0, columns() - 1));
   drawn_ = true;
   next_ = Clock::now() + kRedraw;
 }
 
 void StatusLine::clear() {
   if (!drawn_) return;
-  std::fputs(kClear, stream_);
-  std::fflush(stream_);
+  tell(stream_, kClear);
   drawn_ = false;
   next_ = {};
 }

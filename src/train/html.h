@@ -7,7 +7,7 @@
 namespace gcvit::train {
 
 /// `text` for HTML and XML, between tags as inside quotes. Names of files and classes come from strangers: what has a
-/// meaning there is escaped; control characters and bytes that are no UTF-8 become U+FFFD.
+/// meaning there is escaped, and the text is made printable.
 std::string escaped(std::string_view text);
 
 /// "data:TYPE;base64,...": bytes inside a page.

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "tensor/tell.h"
+
 namespace gcvit::train {
 namespace {
 
@@ -41,7 +43,7 @@ void Progress::begin_epoch(std::int32_t epoch, std::int32_t epochs, std::int64_t
   start_ = clock_();
   if (!line_.terminal()) return;
   line_.clear();
-  fmt::print(stream_, "Epoch {}/{}\n", epoch, epochs);
+  tell(stream_, fmt::format("Epoch {}/{}\n", epoch, epochs));
 }
 
 void Progress::step(std::int64_t images, double loss, double accuracy) {
@@ -65,8 +67,7 @@ void Progress::end_epoch(const EpochRow& row) {
                                  duration_text(row.seconds), row.images_per_second, row.loss, row.accuracy);
   if (row.val_loss) text += fmt::format(" - val_loss: {:.4f}", *row.val_loss);
   if (row.val_accuracy) text += fmt::format(" - val_accuracy: {:.4f}", *row.val_accuracy);
-  fmt::print(stream_, "{}{}\n", line_.terminal() ? "" : fmt::format("Epoch {}/{} - ", epoch_, epochs_), text);
-  std::fflush(stream_);
+  tell(stream_, (line_.terminal() ? "" : fmt::format("Epoch {}/{} - ", epoch_, epochs_)) + text + "\n");
 }
 
 }  // namespace gcvit::train

@@ -10,6 +10,7 @@
 #include "evaluate/temperature.h"
 #include "summary/table.h"
 #include "tensor/error.h"
+#include "tensor/printable.h"
 #include "weights/load.h"
 
 namespace gcvit::train {
@@ -127,6 +128,14 @@ std::vector<Fact> commands_of(const RunState& state, const RunFolder& folder) {
 std::string shell_word(std::string_view text) {
   constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./+,=@%";
   if (!text.empty() && text.find_first_not_of(kPlain) == std::string_view::npos) return std::string(text);
+  if (printable(text) != text) {
+    std::string word = "$'";
+    for (const char letter : text) {
+      const bool plain = letter >= ' ' && letter <= '~' && letter != '\'' && letter != '\\';
+      word += plain ? std::string(1, letter) : fmt::format("\\x{:02x}", static_cast<unsigned char>(letter));
+    }
+    return word + "'";
+  }
   std::string word = "'";
   for (const char letter : text) word += letter == '\'' ? std::string("'\\''") : std::string(1, letter);
   return word + "'";

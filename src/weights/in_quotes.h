@@ -6,8 +6,8 @@
 
 namespace gcvit::weights {
 
-/// Text from a file as an error sentence may show it: in quotes, control characters as \xNN, the middle of a long one
-/// left out.
+/// Text from a file as an error sentence may show it: in quotes, made printable, the quotes and backslashes in it as
+/// "\x22" and "\x5c", the middle of a long one left out.
 std::string in_quotes(std::string_view text);
 
 /// An error's sentence without the "[area] " before it, for an error that names its own area and the file.

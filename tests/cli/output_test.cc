@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/output.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/tensor/captured_stream.h"
+
+namespace gcvit::cli {
+namespace {
+
+TEST(Bar, CountsBytesOfADownload) {
+  testing::CapturedStream stream;
+  {
+    Progress progress(stream.get(), 4'000'000, Progress::Unit::kBytes);
+    progress.set(1'000'000);
+  }
+  const std::string text = stream.text();
+  EXPECT_TRUE(text.starts_with("\r\033[K[#######.......................] 1.0/4.0 MB, ")) << text;
+  EXPECT_NE(text.find(" MB/s, 0:00 left"), std::string::npos) << text;
+  EXPECT_TRUE(text.ends_with("left\r\033[K")) << text;
+}
+
+TEST(Bar, CountsPhotos) {
+  testing::CapturedStream stream;
+  Progress progress(stream.get(), 3, Progress::Unit::kPhotos);
+  progress.step();
+  EXPECT_TRUE(stream.text().starts_with("\r\033[K[##########....................] 1/3 photos, ")) << stream.text();
+}
+
+}  // namespace
+}  // namespace gcvit::cli
