@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdexcept>
+#include <string>
 
 #include "gcvit/export.h"
 
@@ -12,7 +13,9 @@ namespace gcvit {
 /// `[safetensors] model.safetensors: tensor "norm.weight": ends at byte 912, file has 640`.
 class GCVIT_EXPORT Error : public std::runtime_error {
  public:
-  using std::runtime_error::runtime_error;
+  /// What files and their makers put into the sentence is made printable: control characters, marks that turn the
+  /// direction of writing and bytes that are no UTF-8 appear as "\x1b" or "\u202e".
+  explicit Error(const std::string& sentence);
 };
 
 }  // namespace gcvit

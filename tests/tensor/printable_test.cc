@@ -8,8 +8,12 @@
 #include <string>
 #include <string_view>
 
+#include "tests/testing/error_of.h"
+
 namespace gcvit {
 namespace {
+
+using testing::error_of;
 
 TEST(Printable, WhatCanBeSeenStaysAsItIs) {
   for (const std::string_view text : {"", "roses/12.jpg", "a \"quoted\\path\"", "tulipán", "花", "🌷", "é",
@@ -70,6 +74,12 @@ TEST(Printable, TwiceIsOnce) {
 TEST(Printable, JsonKeepsItsMeaning) {
   EXPECT_EQ(printable_json("{\"a\":\"é\u202e\x7f\u0085\"}"), "{\"a\":\"é\\u202e\\u007f\\u0085\"}");
   EXPECT_EQ(printable_json("\"\U000e0041\""), "\"\\udb40\\udc41\"");
+}
+
+TEST(Printable, ErrorsAre) {
+  EXPECT_EQ(error_of([] { fail("[tar] {}: no label", "a\x1b]0;b\a\n\u202e\xff"); }),
+            "[tar] a\\x1b]0;b\\x07\\x0a\\u202e\\xff: no label");
+  EXPECT_EQ(error_of([] { throw Error(error_of([] { fail("[a] \x1b"); })); }), "[a] \\x1b");
 }
 
 }  // namespace
