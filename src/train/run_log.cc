@@ -135,6 +135,14 @@ StepLog::StepLog(std::string path, std::int64_t step) : path_(std::move(path)) {
   file_.emplace(path_);
 }
 
+StepLog::~StepLog() {
+  try {
+    if (!rows_.empty()) file_->append(rows_);
+  } catch (const Error&) {
+    // Who wants to know calls `flush`.
+  }
+}
+
 void StepLog::add(std::int64_t step, double loss, double lr) { rows_ += fmt::format("{},{},{}\n", step, loss, lr); }
 
 void StepLog::flush() {

@@ -51,6 +51,10 @@ class StepLog {
   /// Goes on behind `step`: of a file that is there the rows up to it stay, those of steps to be taken again go. Throws
   /// `Error` when the file can't be written.
   StepLog(std::string path, std::int64_t step);
+  /// Writes what no `flush` has written, if it can.
+  ~StepLog();
+  StepLog(const StepLog&) = delete;
+  StepLog& operator=(const StepLog&) = delete;
 
   /// `loss`: mean over the step's photos. Stays in memory until `flush`.
   void add(std::int64_t step, double loss, double lr);

@@ -432,22 +432,26 @@ TEST(OnnxBackend, IsWholeOrNotThereOnAnyDeviceThatFails) {
   std::string pattern = (std::filesystem::temp_directory_path() / "gcvit_onnx_XXXXXX").string();
   const std::filesystem::path folder = mkdtemp(pattern.data());
   const std::string path = (folder / "m.onnx").string();
-  const auto write = [&](std::int32_t channels) {
+  const auto linear_of = [](std::int64_t channels) {
+    return ops::Linear{testing::random_parameter(ops::Role::kLinear, {channels, channels}, 1, 0.1f), {}};
+  };
+  const ops::Linear small = linear_of(8);
+  const ops::Linear large = linear_of(768);
+  const auto write = [&](const ops::Linear& linear) {
     OnnxBackend backend;
-    ops::Value x = backend.input("x", {3, 3, channels});
-    const ops::Linear linear{testing::random_parameter(ops::Role::kLinear, {channels, channels}, 1, 0.1f), {}};
+    ops::Value x = backend.input("x", {3, 3, static_cast<std::int32_t>(linear.weight.dims[0])});
     x = backend.linear(x, linear, {});
     backend.output("y", backend.global_average_pool(x));
     backend.write(path, {.name = "one product"});
   };
-  testing::expect_whole_or_not_at_all(path, [&] { write(8); });
+  testing::expect_whole_or_not_at_all(path, [&] { write(small); });
   // Several of protobuf's blocks: 2.25 MB.
   for (const std::int64_t capacity : {std::int64_t{0}, std::int64_t{1} << 20, (std::int64_t{1} << 21) + 12345}) {
     std::filesystem::remove(path);
     testing::Faults faults;
     faults.capacity = capacity;
     faults.error = ENOSPC;
-    EXPECT_EQ(error_of([&] { write(768); }), "[file] " + path + ": can't be written: No space left on device");
+    EXPECT_EQ(error_of([&] { write(large); }), "[file] " + path + ": can't be written: No space left on device");
     EXPECT_TRUE(std::filesystem::is_empty(folder));
   }
   std::filesystem::remove_all(folder);

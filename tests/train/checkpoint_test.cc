@@ -2,12 +2,13 @@
 #include "train/checkpoint.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
+#include <csignal>
 #include <filesystem>
 #include <limits>
 
 #include "tests/native/test_model.h"
-#include "tests/testing/faults.h"
 #include "tests/weights/test_files.h"
 #include "weights/load.h"
 #include "weights/safetensors.h"
@@ -176,8 +177,21 @@ TEST_F(Checkpoints, NothingThatIsNotFiniteIsSaved) {
   EXPECT_EQ(folder.files(), 1u);
 }
 
-TEST_F(Checkpoints, IsWholeOrNotThereOnAnyDeviceThatFails) {
-  testing::expect_whole_or_not_at_all(file, [&] { write(); });
+TEST_F(Checkpoints, AFullDiskLeavesTheOldOne) {
+  write();
+  const std::string before = read_text(file);
+  state.step = 18;
+  struct rlimit old{};
+  getrlimit(RLIMIT_FSIZE, &old);
+  std::signal(SIGXFSZ, SIG_IGN);
+  const struct rlimit small{before.size() / 2, old.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &small);
+  const std::string sentence = weights::error_of([&] { write(); });
+  setrlimit(RLIMIT_FSIZE, &old);
+  EXPECT_NE(sentence.find(file + ": can't be written: File too large"), std::string::npos) << sentence;
+  EXPECT_EQ(read_text(file), before);
+  EXPECT_EQ(folder.files(), 1u);
+  EXPECT_EQ(read_checkpoint(file).state.step, 17);
 }
 
 TEST_F(Checkpoints, ATensorOfAnotherShapeIsNamed) {
