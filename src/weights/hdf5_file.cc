@@ -24,7 +24,7 @@ constexpr std::string_view kSignature{"\x89HDF\r\n\x1a\n", 8};
 constexpr int kDeepestGroup = 32;
 constexpr int kDeepestTree = 16;
 constexpr std::size_t kLongestPath = 256;
-constexpr std::size_t kMostDatasets = 32768;
+constexpr std::size_t kMostHeapObjects = std::size_t{1} << 18;
 constexpr std::size_t kMostMessages = 4096;  // of an object
 
 struct Message {
@@ -302,7 +302,7 @@ class Reader {
       values = bytes_.subspan(static_cast<std::size_t>(layout.address), static_cast<std::size_t>(size));
     }
     spend(values_left_, size, where);
-    if (tensors_.size() >= kMostDatasets) fail("[hdf5] {}: more than {} datasets", where, kMostDatasets);
+    check_tensor_count(tensors_.size() + 1, file_);
     if (!paths_.insert(path).second) fail("[hdf5] {}: the name appears twice", where);
     tensors_.push_back({path, Tensor(*dtype, std::move(dims), owner_, values)});
   }
@@ -349,6 +349,9 @@ class Reader {
         const std::uint64_t length = cursor.u64();
         const std::string_view text = cursor.text(length);
         cursor.skip(std::min<std::uint64_t>((8 - length % 8) % 8, cursor.left()));
+        if (++heap_objects_ > kMostHeapObjects) {
+          fail("[hdf5] {}: global heap: expected at most {} objects, found more", where, kMostHeapObjects);
+        }
         heap->second.emplace(number, text);
       }
     }
@@ -365,6 +368,7 @@ class Reader {
   std::unordered_set<std::uint64_t> seen_;  ///< addresses of objects
   std::set<std::string> paths_;
   std::map<std::uint64_t, std::map<std::uint32_t, std::string_view>> heaps_;
+  std::size_t heap_objects_ = 0;  ///< in all of them
   std::vector<NamedTensor> tensors_;
 };
 

@@ -19,7 +19,8 @@ namespace gcvit::weights {
 namespace {
 
 constexpr std::size_t kLongestNumber = 6;
-constexpr std::size_t kLongestName = 256;  // bounds how deep layers lie within each other
+constexpr std::size_t kLongestName = 256;    // bounds how deep layers lie within each other
+constexpr std::size_t kMostLayers = 65536;  // more than any GCViT has; what is kept of them stays below 16 MB
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> parts;
@@ -287,12 +288,19 @@ Canonical keras_to_canonical(std::vector<NamedTensor> tensors) {
   std::erase_if(tensors, [](const NamedTensor& tensor) { return is_training_state(tensor.name); });
   Collector collector;
   Layer root;
+  std::size_t layers = 0;
   for (const NamedTensor& tensor : tensors) {
     if (!is_keras_name(tensor.name)) continue;
     const std::vector<std::string_view> parts = split(tensor.name, '/');
     if (const auto number = variable_number(parts)) {
       Layer* layer = &root;
-      for (const std::string_view part : std::span(parts).first(parts.size() - 2)) layer = &layer->children[part];
+      for (const std::string_view part : std::span(parts).first(parts.size() - 2)) {
+        const auto [child, is_new] = layer->children.try_emplace(part);
+        if (is_new && ++layers > kMostLayers) {
+          fail("[names] tensor {}: expected at most {} layers, found more", in_quotes(tensor.name), kMostLayers);
+        }
+        layer = &child->second;
+      }
       layer->variables.emplace(*number, &tensor);
     } else if (auto canonical = legacy_canonical_name(tensor.name)) {
       collector.take(std::move(*canonical), tensor);

@@ -13,7 +13,8 @@ namespace {
 using nlohmann::json;
 using Metadata = std::map<std::string, std::string>;
 
-constexpr std::size_t kLongestValue = 32 << 20;  // a million class names
+constexpr std::size_t kLongestNames = 32 << 20;  // of gcvit.classes: a million
+constexpr std::size_t kLongestValue = 1 << 16;   // of all else
 constexpr int kDeepestValue = 16;
 
 /// A JSON value with its way from the file down to it, for sentences.
@@ -75,13 +76,19 @@ struct Place {
 };
 
 /// A metadata value's JSON; the key is there.
-json parse_json(const Metadata& metadata, const char* key, const std::string& file) {
+json parse_json(const Metadata& metadata, const char* key, const std::string& file,
+                std::size_t most_values = SIZE_MAX) {
   const std::string& text = metadata.at(key);
-  if (text.size() > kLongestValue) {
-    fail("[model] {}: {}: expected at most {} bytes, found {}", file, key, kLongestValue, text.size());
+  const std::size_t longest = std::string_view(key) == "gcvit.classes" ? kLongestNames : kLongestValue;
+  if (text.size() > longest) {
+    fail("[model] {}: {}: expected at most {} bytes, found {}", file, key, longest, text.size());
   }
-  const auto limit_depth = [&](int depth, json::parse_event_t, json&) {
+  std::size_t values = 0;
+  const auto limit_depth = [&](int depth, json::parse_event_t event, json&) {
     if (depth > kDeepestValue) fail("[model] {}: {}: nested deeper than {}", file, key, kDeepestValue);
+    if (event == json::parse_event_t::value && ++values > most_values) {
+      fail("[model] {}: {}: expected {} values, as gcvit.config says, found more", file, key, most_values);
+    }
     return true;
   };
   try {
@@ -170,14 +177,16 @@ ModelInfo parse_model_info(const Metadata& metadata, const std::string& file) {
   check_format(metadata, file);
   if (!metadata.contains("gcvit.config")) fail("[model] {}: gcvit.config: expected an object, found none", file);
   /// Calls `use` with the value of a key that may be missing.
-  const auto with = [&](const char* key, const auto& use) {
+  const auto with = [&](const char* key, const auto& use, std::size_t most_values = SIZE_MAX) {
     if (!metadata.contains(key)) return;
-    const json value = parse_json(metadata, key, file);
+    const json value = parse_json(metadata, key, file, most_values);
     use(Place{value, file + ": " + key});
   };
   ModelInfo info;
   with("gcvit.config", [&](const Place& root) { info.config = parse_config(root); });
-  with("gcvit.classes", [&](const Place& root) { info.classes = parse_classes(root); });
+  with(
+      "gcvit.classes", [&](const Place& root) { info.classes = parse_classes(root); },
+      static_cast<std::size_t>(info.config.classes));
   if (!info.classes.empty() && info.classes.size() != static_cast<std::size_t>(info.config.classes)) {
     fail("[model] {}: gcvit.classes: expected {} names, as gcvit.config says, found {}", file, info.config.classes,
          info.classes.size());

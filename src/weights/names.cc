@@ -378,17 +378,18 @@ bool is_index_buffer(std::string_view name) {
 }
 
 void strip_wrapper_prefixes(std::vector<NamedTensor>& tensors) {
-  const auto strip = [&](std::string_view prefix) {
-    const bool all = !tensors.empty() && std::ranges::all_of(tensors, [&](const NamedTensor& tensor) {
-      return tensor.name.starts_with(prefix);
+  if (tensors.empty()) return;
+  std::size_t begin = 0;  // of what is left of every name; cut off once, at the end
+  const auto skip = [&](std::string_view prefix) {
+    const bool all = std::ranges::all_of(tensors, [&](const NamedTensor& tensor) {
+      return std::string_view(tensor.name).substr(begin).starts_with(prefix);
     });
-    if (all) {
-      for (NamedTensor& tensor : tensors) tensor.name.erase(0, prefix.size());
-    }
+    if (all) begin += prefix.size();
     return all;
   };
-  while (strip("module.") || strip("_orig_mod.") || strip("model.")) {
+  while (skip("module.") || skip("_orig_mod.") || skip("model.")) {
   }
+  for (NamedTensor& tensor : tensors) tensor.name.erase(0, begin);
 }
 
 Canonical to_canonical(Layout layout, std::vector<NamedTensor> tensors) {

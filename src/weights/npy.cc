@@ -226,6 +226,7 @@ RawFile parse_npz(const ZipArchive& archive, const std::shared_ptr<const void>& 
       {"<f4", DType::kF32}, {"<f2", DType::kF16}, {"<f8", DType::kF64}, {"<i8", DType::kI64},
       {"<i4", DType::kI32}, {"|u1", DType::kU8},  {"|b1", DType::kU8}};
   RawFile raw{.format = "npz", .tensors = {}, .metadata = {}};
+  check_tensor_count(archive.entries().size(), file);
   for (const ZipArchive::Entry& entry : archive.entries()) {
     const std::string place = fmt::format("{}: {}", file, in_quotes(entry.name));
     if (!entry.name.ends_with(kNpyEnding)) fail("[npz] {}: expected arrays NAME.npy, found another entry", place);

@@ -82,12 +82,10 @@ bool builds_data(std::string_view module, std::string_view name) {
 
 }  // namespace
 
-std::string PickleValue::name() const {
-  const auto& global = std::get<Global>(content_);
-  std::string name(global.module, global.module_size);
-  name += '.';
-  name.append(global.name, global.name_size);
-  return name;
+std::string PickleValue::full_name() const {
+  std::string full(module());
+  full += '.';
+  return full += name();
 }
 
 std::string PickleValue::description() const {
@@ -100,9 +98,9 @@ std::string PickleValue::description() const {
     case Kind::kTuple: return "a tuple";
     case Kind::kList: return "a list";
     case Kind::kDict: return "a dict";
-    case Kind::kGlobal: return in_quotes(name());
-    case Kind::kCall: return "the result of " + in_quotes(items().front()->name());
-    case Kind::kObject: return "an object of " + in_quotes(items().front()->name());
+    case Kind::kGlobal: return in_quotes(full_name());
+    case Kind::kCall: return "the result of " + in_quotes(items().front()->full_name());
+    case Kind::kObject: return "an object of " + in_quotes(items().front()->full_name());
     case Kind::kPersistent: return "a storage";
   }
   return "";
@@ -112,13 +110,15 @@ std::string PickleValue::description() const {
 /// an instruction makes at most one value of bounded size.
 class Unpickler {
  public:
-  Unpickler(std::string_view text, std::size_t begin, const std::string& file)
-      : text_(text), place_(begin), file_(file) {}
+  Unpickler(std::string_view text, std::size_t begin, const std::string& file, std::size_t instructions)
+      : text_(text), place_(begin), file_(file), most_instructions_(instructions) {}
 
   Pickle run() {
-    for (std::size_t count = 0;; ++count) {
+    for (;; ++pickle_.instructions) {
       instruction_ = place_;
-      if (count == kMaximalPickleInstructions) broken("more than {} instructions", kMaximalPickleInstructions);
+      if (pickle_.instructions == most_instructions_) {
+        broken("more than {} instructions in the file's pickles", kMaximalPickleInstructions);
+      }
       const char code = take(1).front();
       if (code == '.') break;
       execute(code);
@@ -353,29 +353,60 @@ class Unpickler {
     push_global(module->text(), name->text());
   }
 
-  void reduce() {
-    const PickleValue* arguments = pop();
-    const PickleValue* callable = pop();
-    for (;;) {
-      if (!callable->is(Kind::kGlobal)) broken("expected a call of a global, found one of {}", callable->description());
-      if (!arguments->is(Kind::kTuple)) broken("expected a tuple of arguments, found {}", arguments->description());
-      const auto& global = std::get<PickleValue::Global>(callable->content_);
-      const std::string_view module(global.module, global.module_size);
-      const std::string_view name(global.name, global.name_size);
-      if (!builds_data(module, name)) {
-        broken("expected plain data, found a call of {}, which would run code in Python", in_quotes(callable->name()));
-      }
-      if (module == "collections" && (name == "OrderedDict" || name == "defaultdict")) {
-        push(Kind::kDict, Items{});
-        return;
-      }
-      // A tensor with attributes: _rebuild_from_type_v2(function, type, arguments, attributes) calls in turn. Tuples
-      // are older than what they are in, so this ends.
-      if (name != "_rebuild_from_type_v2" || arguments->items().size() < 3) break;
-      callable = arguments->items()[0];
-      arguments = arguments->items()[2];
+  /// What is called, with which arguments.
+  struct Call {
+    const PickleValue* callable;
+    const PickleValue* arguments;
+  };
+
+  void check_call(const Call& call) const {
+    const PickleValue& callable = *call.callable;
+    if (!callable.is(Kind::kGlobal)) broken("expected a call of a global, found one of {}", callable.description());
+    if (!call.arguments->is(Kind::kTuple)) {
+      broken("expected a tuple of arguments, found {}", call.arguments->description());
     }
-    push(Kind::kCall, Items{callable, arguments});
+    if (!builds_data(callable.module(), callable.name())) {
+      broken("expected plain data, found a call of {}, which would run code in Python",
+             in_quotes(callable.full_name()));
+    }
+  }
+
+  /// A tensor with attributes, _rebuild_from_type_v2(function, type, arguments, attributes), calls the function in turn.
+  /// Tuples are older than what they are in, so this ends; what a tuple leads to is kept, so no chain of them is followed
+  /// twice.
+  Call innermost(Call call) {
+    for (;;) {
+      check_call(call);
+      const Items& arguments = call.arguments->items();
+      if (call.callable->name() != "_rebuild_from_type_v2" || arguments.size() < 3) break;
+      if (const auto known = innermost_.find(call.arguments); known != innermost_.end()) {
+        call = known->second;
+        break;
+      }
+      passed_.push_back(call.arguments);
+      call = {arguments[0], arguments[2]};
+    }
+    for (const PickleValue* passed : passed_) innermost_.emplace(passed, call);
+    passed_.clear();
+    return call;
+  }
+
+  void reduce() {
+    const PickleValue* const arguments = pop();
+    const Call call = innermost({pop(), arguments});
+    const std::string_view module = call.callable->module();
+    const std::string_view name = call.callable->name();
+    if (module == "collections" && (name == "OrderedDict" || name == "defaultdict")) {
+      push(Kind::kDict, Items{});
+      return;
+    }
+    const Items& given = call.arguments->items();
+    const bool parameter = name == "_rebuild_parameter" || name == "_rebuild_parameter_with_state";
+    if (parameter && !given.empty() && given[0]->is(Kind::kCall)) {  // the tensor in it, whose call is known already
+      push(Kind::kCall, Items(given[0]->items()));
+    } else {
+      push(Kind::kCall, Items{call.callable, call.arguments});
+    }
   }
 
   void push_object(const PickleValue* type) {
@@ -387,14 +418,17 @@ class Unpickler {
   std::size_t place_;
   std::size_t instruction_ = 0;
   const std::string& file_;
+  std::size_t most_instructions_;
   Pickle pickle_;
   std::vector<PickleValue*> stack_;
   std::vector<std::size_t> marks_;
   std::unordered_map<std::uint32_t, PickleValue*> memo_;
+  std::unordered_map<const PickleValue*, Call> innermost_;  ///< by the arguments of _rebuild_from_type_v2
+  std::vector<const PickleValue*> passed_;
 };
 
-Pickle read_pickle(std::string_view text, std::size_t begin, const std::string& file) {
-  return Unpickler(text, begin, file).run();
+Pickle read_pickle(std::string_view text, std::size_t begin, const std::string& file, std::size_t instructions) {
+  return Unpickler(text, begin, file, instructions).run();
 }
 
 }  // namespace gcvit::weights

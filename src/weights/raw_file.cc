@@ -55,6 +55,10 @@ RawFile parse_archive(std::span<const std::byte> bytes, const std::shared_ptr<co
 
 }  // namespace
 
+void check_tensor_count(std::size_t count, const std::string& file) {
+  if (count > kMostTensors) fail("[weights] {}: expected at most {} tensors, found more", file, kMostTensors);
+}
+
 RawFile read_raw_file(const std::string& path) {
   if (path.ends_with(".json")) return read_sharded_safetensors(path);
   const std::filesystem::path index = std::filesystem::path(path) / kShardIndexName;

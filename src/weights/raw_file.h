@@ -3,6 +3,7 @@
 // configurations and models come later (names.h, infer_config.h, load.h).
 #pragma once
 
+#include <cstddef>
 #include <map>
 #include <string>
 #include <vector>
@@ -22,6 +23,11 @@ struct RawFile {
   std::map<std::string, std::string> metadata;
   std::vector<std::string> notes = {};  ///< what a person should know about how the file was read
 };
+
+/// So many tensors a file may have, more than any GCViT: what is kept of each beside its values stays below 32 MB.
+inline constexpr std::size_t kMostTensors = 65536;
+/// Throws `Error` when there are more.
+void check_tensor_count(std::size_t count, const std::string& file);
 
 /// Reads a weight file of any format that has a reader, told apart by its first bytes; a .json file, or a folder that
 /// holds one of the usual name, is the index of a sharded .safetensors. Tensors view the mapped file

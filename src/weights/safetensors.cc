@@ -23,6 +23,7 @@ static_assert(std::endian::native == std::endian::little, "tensors are viewed as
 
 constexpr std::uint64_t kLengthBytes = 8;
 constexpr std::size_t kMaximalAxes = 32;
+constexpr std::size_t kMostMetadata = 65536;
 constexpr std::string_view kMetadataKey = "__metadata__";
 
 struct NamedDType {
@@ -67,7 +68,10 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
       place_ = Place::kTop;
     } else if (place_ == Place::kTop) {
       place_ = key_ == kMetadataKey ? Place::kMetadata : Place::kTensor;
-      if (place_ == Place::kTensor) entries.emplace_back().name = key_;
+      if (place_ == Place::kTensor) {
+        entries.emplace_back().name = key_;
+        check_tensor_count(entries.size(), file_);
+      }
     } else {
       unexpected("an object");
     }
@@ -111,7 +115,10 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
 
   bool string(std::string& text) override {
     if (place_ == Place::kMetadata) {
-      metadata.emplace(key_, text);
+      if (metadata.size() == kMostMetadata) {
+        fail("[safetensors] {}: metadata: expected at most {} keys, found more", file_, kMostMetadata);
+      }
+      metadata.emplace(key_, std::move(text));
     } else if (place_ == Place::kTensor && key_ == "dtype") {
       const auto* const found = std::ranges::find(kDTypes, text, &NamedDType::name);
       if (found == kDTypes.end()) {
@@ -306,7 +313,7 @@ void write_safetensors(const std::string& path, std::span<const NamedTensor> ten
   }
   text.append((8 - text.size() % 8) % 8, ' ');  // so that the tensors are aligned
   if (text.size() > kMaximalSafetensorsHeader) {
-    fail("[safetensors] {}: the header needs {} bytes, the format allows {}", path, text.size(),
+    fail("[safetensors] {}: the header needs {} bytes, at most {} are read", path, text.size(),
          kMaximalSafetensorsHeader);
   }
 

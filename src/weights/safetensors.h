@@ -14,8 +14,9 @@
 
 namespace gcvit::weights {
 
-/// The longest header that is read; the format's own limit.
-inline constexpr std::uint64_t kMaximalSafetensorsHeader = 100'000'000;
+/// The longest header that is read or written: a million class names take half of it. The format's own limit is
+/// 100,000,000.
+inline constexpr std::uint64_t kMaximalSafetensorsHeader = std::uint64_t{64} << 20;
 
 /// Maps and checks a file. Throws `Error` naming file, tensor and offset when anything is not as the format says:
 /// header length, JSON, doubled names, dtype (F32 F16 BF16 F64 I64 I32 U8 are read), shape arithmetic, offsets that

@@ -50,6 +50,7 @@ class IndexReader : public nlohmann::json_sax<nlohmann::json> {
   bool string(std::string& text) override {
     if (in_map()) {
       check_shard(text);
+      check_tensor_count(assignments.size() + 1, file_);
       assignments.emplace_back(text, key_);
     }
     return value("a text");

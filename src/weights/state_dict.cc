@@ -2,6 +2,7 @@
 #include "weights/state_dict.h"
 
 #include <algorithm>
+#include <array>
 #include <unordered_set>
 
 #include "tensor/error.h"
@@ -35,7 +36,10 @@ constexpr StorageType kStorageTypes[] = {
     {"QUInt2x4Storage", 1, std::nullopt},
 };
 
-constexpr std::string_view kRebuild = "torch._utils._rebuild_";
+constexpr std::string_view kTorchUtils = "torch._utils";
+constexpr std::string_view kRebuild = "_rebuild_";
+/// Tensors of one file may share what lies in it. So much of them is read beyond what the file has once and twice.
+constexpr std::uint64_t kSharedBytes = std::uint64_t{16} << 20;
 /// Wrappers that training scripts put around a state dict, in the order in which they are looked for.
 constexpr std::string_view kWrappers[] = {"state_dict", "model", "model_state_dict", "state_dict_ema", "model_ema"};
 constexpr int kDeepestWrapper = 3;
@@ -44,36 +48,45 @@ constexpr std::size_t kKeysShown = 6;
 
 const Items& arguments_of(const PickleValue& call) { return call.items()[1]->items(); }
 
-/// The call that rebuilds a tensor, out of a parameter's; nullptr when the value is no tensor at all.
+/// The call that rebuilds a tensor; nullptr when the value is no tensor at all.
 const PickleValue* tensor_call(const PickleValue* value) {
-  while (value->is(Kind::kCall)) {
-    const std::string name = value->items()[0]->name();
-    if (!name.starts_with(kRebuild)) return nullptr;
-    const bool parameter =
-        name == "torch._utils._rebuild_parameter" || name == "torch._utils._rebuild_parameter_with_state";
-    if (!parameter) return value;
-    if (arguments_of(*value).empty()) return nullptr;
-    value = arguments_of(*value)[0];  // older than the call: this ends
-  }
-  return nullptr;
+  if (!value->is(Kind::kCall)) return nullptr;
+  const PickleValue& function = *value->items()[0];
+  // A parameter is the call of the tensor in it (pickle.h); one that still stands here has none.
+  const bool tensor = function.module() == kTorchUtils && function.name().starts_with(kRebuild) &&
+                      function.name() != "_rebuild_parameter" && function.name() != "_rebuild_parameter_with_state";
+  return tensor ? value : nullptr;
 }
 
-/// The last value under a key, which is the one Python keeps; nullptr when there is none.
-const PickleValue* find(const PickleValue& dict, std::string_view key) {
-  const Items& items = dict.items();
-  for (std::size_t i = items.size(); i >= 2; i -= 2) {
-    if (items[i - 2]->is(Kind::kText) && items[i - 2]->text() == key) return items[i - 1];
-  }
-  return nullptr;
-}
+/// What choosing wants to know of a dict.
+struct Contents {
+  std::array<const PickleValue*, std::size(kWrappers)> wrapped{};  ///< what stands under each of kWrappers
+  bool tensors = false;                                            ///< it holds some
+};
 
-bool holds_tensors(const PickleValue& dict) {
-  const Items& items = dict.items();
-  for (std::size_t i = 0; i < items.size(); i += 2) {
-    if (items[i]->is(Kind::kText) && tensor_call(items[i + 1]) != nullptr) return true;
+/// The contents of dicts, each looked through once however often the file mentions it.
+class Dicts {
+ public:
+  const Contents& of(const PickleValue& dict) {
+    const auto [known, is_new] = known_.try_emplace(&dict);
+    Contents& contents = known->second;
+    if (!is_new) return contents;
+    const Items& items = dict.items();
+    for (std::size_t i = 0; i < items.size(); i += 2) {
+      if (!items[i]->is(Kind::kText)) continue;
+      contents.tensors = contents.tensors || tensor_call(items[i + 1]) != nullptr;
+      // The last value under a key is the one that Python keeps.
+      const auto* const wrapper = std::ranges::find(kWrappers, items[i]->text());
+      if (wrapper != std::end(kWrappers)) {
+        contents.wrapped[static_cast<std::size_t>(wrapper - kWrappers)] = items[i + 1];
+      }
+    }
+    return contents;
   }
-  return false;
-}
+
+ private:
+  std::unordered_map<const PickleValue*, Contents> known_;
+};
 
 /// A dict of tensors and the keys that lead to it.
 struct Choice {
@@ -82,14 +95,16 @@ struct Choice {
   std::vector<std::string> others;  ///< what else holds tensors
 };
 
-std::optional<Choice> choose(const PickleValue& dict, int depth) {
+std::optional<Choice> choose(Dicts& dicts, const PickleValue& dict, int depth) {
   std::optional<Choice> choice;
   std::vector<std::string> others;
+  const Contents& contents = dicts.of(dict);
   if (depth < kDeepestWrapper) {
-    for (const std::string_view wrapper : kWrappers) {
-      const PickleValue* const inner = find(dict, wrapper);
+    for (std::size_t w = 0; w < std::size(kWrappers); ++w) {
+      const std::string_view wrapper = kWrappers[w];
+      const PickleValue* const inner = contents.wrapped[w];
       if (inner == nullptr || !inner->is(Kind::kDict)) continue;
-      std::optional<Choice> found = choose(*inner, depth + 1);
+      std::optional<Choice> found = choose(dicts, *inner, depth + 1);
       if (!found) continue;
       if (choice) {
         others.push_back(in_quotes(wrapper));
@@ -103,16 +118,16 @@ std::optional<Choice> choose(const PickleValue& dict, int depth) {
     choice->others.insert(choice->others.end(), others.begin(), others.end());
     return choice;
   }
-  if (holds_tensors(dict)) return Choice{&dict, "", {}};
+  if (contents.tensors) return Choice{&dict, "", {}};
   return std::nullopt;
 }
 
 /// The only dict of tensors directly in `dict`.
-std::optional<Choice> choose_only(const PickleValue& dict) {
+std::optional<Choice> choose_only(Dicts& dicts, const PickleValue& dict) {
   std::optional<Choice> choice;
   const Items& items = dict.items();
   for (std::size_t i = 0; i < items.size(); i += 2) {
-    if (!items[i]->is(Kind::kText) || !items[i + 1]->is(Kind::kDict) || !holds_tensors(*items[i + 1])) continue;
+    if (!items[i]->is(Kind::kText) || !items[i + 1]->is(Kind::kDict) || !dicts.of(*items[i + 1]).tensors) continue;
     if (choice) return std::nullopt;
     choice = Choice{items[i + 1], in_quotes(items[i]->text()), {}};
   }
@@ -125,8 +140,9 @@ Choice choose_dict(const PickleValue& root, const std::string& file) {
          file, root.description());
   }
   if (!root.is(Kind::kDict)) fail("[torch] {}: expected a dict of tensors, found {}", file, root.description());
-  if (std::optional<Choice> choice = choose(root, 0)) return *std::move(choice);
-  if (std::optional<Choice> choice = choose_only(root)) return *std::move(choice);
+  Dicts dicts;
+  if (std::optional<Choice> choice = choose(dicts, root, 0)) return *std::move(choice);
+  if (std::optional<Choice> choice = choose_only(dicts, root)) return *std::move(choice);
   std::string keys;
   const Items& items = root.items();
   for (std::size_t i = 0; i < std::min(items.size(), 2 * kKeysShown); i += 2) {
@@ -140,13 +156,13 @@ Choice choose_dict(const PickleValue& root, const std::string& file) {
 }
 
 /// The dtype of the elements by torch's own name, as _rebuild_tensor_v3 has it.
-std::optional<DType> dtype_of(std::string_view name) {
+std::optional<DType> dtype_of(const PickleValue& global) {
   static constexpr std::pair<std::string_view, DType> kNames[] = {
-      {"torch.float32", DType::kF32}, {"torch.float16", DType::kF16}, {"torch.bfloat16", DType::kBF16},
-      {"torch.float64", DType::kF64}, {"torch.int64", DType::kI64},   {"torch.int32", DType::kI32},
-      {"torch.uint8", DType::kU8},    {"torch.bool", DType::kU8}};
+      {"float32", DType::kF32}, {"float16", DType::kF16}, {"bfloat16", DType::kBF16}, {"float64", DType::kF64},
+      {"int64", DType::kI64},   {"int32", DType::kI32},   {"uint8", DType::kU8},      {"bool", DType::kU8}};
+  if (global.module() != "torch") return std::nullopt;
   for (const auto& [known, dtype] : kNames) {
-    if (known == name) return dtype;
+    if (known == global.name()) return dtype;
   }
   return std::nullopt;
 }
@@ -155,30 +171,30 @@ class TensorReader {
  public:
   TensorReader(const Storages& storages, const std::shared_ptr<const void>& owner, const std::string& file)
       : storages_(storages), owner_(owner), file_(file) {
-    // All copies together are no larger than all storages, so that no file makes more of its bytes than they are.
-    for (const auto& [key, bytes] : storages) copies_left_ += bytes.size();
+    for (const auto& [key, bytes] : storages) bytes_left_ += 2 * std::uint64_t{bytes.size()};
   }
 
   Tensor read(std::string_view name, const PickleValue& call) {
     name_ = name;
-    const std::string function = call.items()[0]->name().substr(kRebuild.size());
+    const std::string_view function = call.items()[0]->name().substr(kRebuild.size());
     const Items& arguments = arguments_of(call);
     const bool version3 = function == "tensor_v3";
     if (!version3 && function != "tensor_v2" && function != "tensor") {
-      broken("expected a dense tensor, found {}", in_quotes(call.items()[0]->name()));
+      broken("expected a dense tensor, found {}", in_quotes(call.items()[0]->full_name()));
     }
     if (arguments.size() < (version3 ? 7u : 4u)) broken("expected storage, offset, size and stride, found fewer");
     if (!arguments[0]->is(Kind::kPersistent)) broken("expected a storage, found {}", arguments[0]->description());
     const std::optional<StorageId> id = read_storage_id(*arguments[0], file_);
     if (!id) broken("expected a storage, found another persistent id");
     std::optional<DType> dtype = id->type.dtype;
-    std::string type = "torch." + std::string(id->type.name);
     if (version3) {
       if (!arguments[6]->is(Kind::kGlobal)) broken("expected a dtype, found {}", arguments[6]->description());
-      type = arguments[6]->name();
-      dtype = dtype_of(type);
+      dtype = dtype_of(*arguments[6]);
     }
-    if (!dtype) broken("expected float32, float16, bfloat16, float64, int64, int32, uint8 or bool, found {}", type);
+    if (!dtype) {
+      broken("expected float32, float16, bfloat16, float64, int64, int32, uint8 or bool, found {}",
+             version3 ? arguments[6]->full_name() : "torch." + std::string(id->type.name));
+    }
     if (!arguments[1]->is(Kind::kInteger)) broken("expected an offset, found {}", arguments[1]->description());
     return view(*dtype, storage(*id), arguments[1]->integer(), numbers(*arguments[2], "size"),
                 numbers(*arguments[3], "stride"));
@@ -190,14 +206,20 @@ class TensorReader {
     fail("[torch] {}: tensor {}: {}", file_, in_quotes(name_), fmt::format(what, std::forward<Args>(args)...));
   }
 
-  std::span<const std::byte> storage(const StorageId& id) const {
-    const auto found = storages_.find(id.key);
-    if (found == storages_.end()) broken("its storage {} is not in the file", in_quotes(id.key));
-    if (static_cast<std::uint64_t>(id.elements) > found->second.size() / id.type.element_size) {
-      broken("its storage {} should have {} elements of {} bytes, has {} bytes", in_quotes(id.key), id.elements,
-             id.type.element_size, found->second.size());
+  std::span<const std::byte> storage(const StorageId& id) {
+    // A key may have megabytes and all tensors may name it: each text is looked up once.
+    const auto [known, is_new] = by_key_.try_emplace(id.key);
+    if (is_new) {
+      const auto found = storages_.find(id.key->text());
+      if (found == storages_.end()) broken("its storage {} is not in the file", in_quotes(id.key->text()));
+      known->second = found->second;
     }
-    return found->second.first(static_cast<std::size_t>(id.elements) * id.type.element_size);
+    const std::span<const std::byte> bytes = known->second;
+    if (static_cast<std::uint64_t>(id.elements) > bytes.size() / id.type.element_size) {
+      broken("its storage {} should have {} elements of {} bytes, has {} bytes", in_quotes(id.key->text()), id.elements,
+             id.type.element_size, bytes.size());
+    }
+    return bytes.first(static_cast<std::size_t>(id.elements) * id.type.element_size);
   }
 
   Dims numbers(const PickleValue& tuple, std::string_view what) const {
@@ -230,12 +252,12 @@ class TensorReader {
       if (dims[axis] != 1 && strides[axis] * element_size != bytes) contiguous = false;
       bytes *= dims[axis];
     }
-    if (contiguous) return Tensor(dtype, std::move(dims), owner_, rest.first(static_cast<std::size_t>(bytes)));
-    if (static_cast<std::uint64_t>(bytes) > copies_left_) {
-      broken("size {}, stride {}: copied out of their storages, the tensors would be larger than the file",
+    if (static_cast<std::uint64_t>(bytes) > bytes_left_) {
+      broken("size {}, stride {}: the tensors share their storages so often that they are over twice the file",
              to_string(dims), to_string(strides));
     }
-    copies_left_ -= static_cast<std::uint64_t>(bytes);
+    bytes_left_ -= static_cast<std::uint64_t>(bytes);
+    if (contiguous) return Tensor(dtype, std::move(dims), owner_, rest.first(static_cast<std::size_t>(bytes)));
     return copy_strided(dtype, std::move(dims), strides, rest);
   }
 
@@ -243,7 +265,10 @@ class TensorReader {
   const std::shared_ptr<const void>& owner_;
   const std::string& file_;
   std::string_view name_;
-  std::uint64_t copies_left_ = 0;
+  std::unordered_map<const PickleValue*, std::span<const std::byte>> by_key_;
+  /// Of all tensors together, so that no file makes much more of its bytes than they are: each may be read in its own
+  /// storage, and what others share with it as much again.
+  std::uint64_t bytes_left_ = kSharedBytes;
 };
 
 }  // namespace
@@ -259,18 +284,18 @@ std::optional<StorageId> read_storage_id(const PickleValue& persistent, const st
       id.items()[4]->integer() < 0) {
     fail("[torch] {}: expected a storage's type, key, location and size as persistent id, found something else", file);
   }
-  const std::string type = id.items()[1]->name();
-  const std::string_view name = std::string_view(type).substr(type.rfind('.') + 1);
+  const PickleValue& type = *id.items()[1];
+  const std::string_view name = type.name().substr(type.name().rfind('.') + 1);
   const auto* const known = std::ranges::find(kStorageTypes, name, &StorageType::name);
-  if (!type.starts_with("torch.") || known == std::end(kStorageTypes)) {
+  if ((type.module() != "torch" && !type.module().starts_with("torch.")) || known == std::end(kStorageTypes)) {
     fail("[torch] {}: storage {}: expected a type as torch.FloatStorage, found {}", file,
-         in_quotes(id.items()[2]->text()), in_quotes(type));
+         in_quotes(id.items()[2]->text()), in_quotes(type.full_name()));
   }
   if (id.items().size() > 5 && !is(5, Kind::kOther)) {
     fail("[torch] {}: storage {}: expected a storage of its own, found a view of another's (written before torch 0.4)",
          file, in_quotes(id.items()[2]->text()));
   }
-  return StorageId{*known, id.items()[2]->text(), id.items()[4]->integer()};
+  return StorageId{*known, id.items()[2], id.items()[4]->integer()};
 }
 
 RawFile read_state_dict(const PickleValue& root, const Storages& storages, const std::shared_ptr<const void>& owner,
@@ -292,6 +317,7 @@ RawFile read_state_dict(const PickleValue& root, const Storages& storages, const
     if (call == nullptr) continue;
     const std::string_view name = items[i]->text();
     if (!names.insert(name).second) fail("[torch] {}: the name {} appears twice", file, in_quotes(name));
+    check_tensor_count(names.size(), file);
     raw.tensors.push_back({std::string(name), reader.read(name, *call)});
   }
   return raw;

@@ -27,7 +27,7 @@ struct StorageType {
 /// A persistent id ("storage", type, key, location, elements[, view]).
 struct StorageId {
   StorageType type;
-  std::string_view key;
+  const PickleValue* key;  ///< a text
   std::int64_t elements = 0;
 };
 

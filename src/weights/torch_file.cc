@@ -132,26 +132,34 @@ RawFile parse_torch_stream(std::span<const std::byte> bytes, const std::shared_p
   const std::string_view text = text_of(bytes);
   if (!is_torch_stream(text)) fail("[torch] {}: expected torch.save's magic number, found something else", file);
   const bool as_text = text.starts_with(kMagicText);
-  const Pickle version = read_pickle(text, as_text ? kMagicText.size() : text.find(kMagic) + kMagic.size(), file);
+  std::size_t instructions = kMaximalPickleInstructions;  // of all pickles together
+  const auto read_next = [&](std::size_t begin) {
+    Pickle pickle = read_pickle(text, begin, file, instructions);
+    instructions -= pickle.instructions;
+    return pickle;
+  };
+  const Pickle version = read_next(as_text ? kMagicText.size() : text.find(kMagic) + kMagic.size());
   if (!version.root->is(Kind::kInteger) || version.root->integer() != kStreamVersion) {
     fail("[torch] {}: expected version {} of the format, found {}", file, kStreamVersion,
          version.root->is(Kind::kInteger) ? std::to_string(version.root->integer()) : version.root->description());
   }
-  const Pickle system = read_pickle(text, version.end, file);
+  const Pickle system = read_next(version.end);
   check_system(*system.root, file);
-  const Pickle object = read_pickle(text, system.end, file);
+  const Pickle object = read_next(system.end);
   std::unordered_map<std::string_view, std::size_t> element_sizes;
+  std::unordered_map<const PickleValue*, std::size_t> by_key;  // each text is looked up once, whoever names it
   for (const PickleValue& value : object.values) {
     if (!value.is(Kind::kPersistent)) continue;
     const std::optional<StorageId> id = read_storage_id(value, file);
     if (!id) continue;
-    const auto [known, is_new] = element_sizes.emplace(id->key, id->type.element_size);
-    if (!is_new && known->second != id->type.element_size) {
-      fail("[torch] {}: storage {}: elements of {} bytes and of {}", file, in_quotes(id->key), known->second,
+    const auto [known, is_new] = by_key.try_emplace(id->key, 0);
+    if (is_new) known->second = element_sizes.emplace(id->key->text(), id->type.element_size).first->second;
+    if (known->second != id->type.element_size) {
+      fail("[torch] {}: storage {}: elements of {} bytes and of {}", file, in_quotes(id->key->text()), known->second,
            id->type.element_size);
     }
   }
-  const Pickle keys = read_pickle(text, object.end, file);
+  const Pickle keys = read_next(object.end);
   RawFile raw =
       read_state_dict(*object.root, read_storages(bytes, keys.end, *keys.root, element_sizes, file), owner, file);
   raw.notes.insert(raw.notes.begin(), "PyTorch's container from before 1.6");

@@ -27,7 +27,8 @@ bool is_torch_stream(std::string_view bytes);
 /// under the first of `state_dict`, `model`, `model_state_dict`, `state_dict_ema`, `model_ema` that holds tensors, at most three deep
 /// (raw weights before averaged ones, as the validation scripts of timm and NVlabs choose unless told otherwise), then
 /// the object itself, then the only dict of tensors in it. `RawFile::notes` tells which it was and what else was there.
-/// Tensors view the file where they are contiguous; others are copied. Bool tensors are u8.
+/// Tensors view the file where they are contiguous; others are copied. Bool tensors are u8. All of them together have at
+/// most twice the bytes of all storages, and 16 MB: storages may be shared, but not without end.
 ///
 /// Throws `Error` naming tensor or entry when anything is broken, when a tensor leaves its storage or has another dtype
 /// than f32, f16, bf16, f64, i64, i32, u8 or bool, for big-endian files, pickled models instead of state dicts, and what

@@ -145,5 +145,16 @@ TEST(KerasNames, KernelsAreTurned) {
   EXPECT_TRUE(std::ranges::equal(turned.tensor.values(), std::vector<float>{0, 2, 1, 3}));
 }
 
+TEST(KerasNames, ManyDeepNamesAreRefused) {
+  std::vector<NamedTensor> tensors;
+  std::string deep;
+  for (int i = 0; i < 100; ++i) deep += "a/";
+  for (int i = 0; i < 700; ++i)
+    tensors.push_back({std::to_string(i) + "/" + deep + "vars/0", Tensor(DType::kF32, {1})});
+  EXPECT_TRUE(error_of([&] { keras_to_canonical(tensors); }).ends_with("expected at most 65536 layers, found more"));
+  tensors.resize(600);
+  EXPECT_EQ(keras_to_canonical(tensors).unexpected.size(), 600u);
+}
+
 }  // namespace
 }  // namespace gcvit::weights

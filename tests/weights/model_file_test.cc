@@ -148,7 +148,11 @@ TEST(ModelFile, NamesTheKeyThatIsWrong) {
   EXPECT_EQ(refusal("gcvit.source", R"({"layout":1})"), "[model] m: gcvit.source: layout: expected a text, found 1");
   EXPECT_EQ(refusal("gcvit.calibration", R"({"temperature":0})"),
             "[model] m: gcvit.calibration: temperature: expected a number over 0, found 0");
-  EXPECT_EQ(refusal("gcvit.preprocess", std::string(100'000, '[')),
+  EXPECT_EQ(refusal("gcvit.classes", R"(["a","b","c"])"),
+            "[model] m: gcvit.classes: expected 2 values, as gcvit.config says, found more");
+  EXPECT_EQ(refusal("gcvit.preprocess", std::string(70'000, ' ')),
+            "[model] m: gcvit.preprocess: expected at most 65536 bytes, found 70000");
+  EXPECT_EQ(refusal("gcvit.preprocess", std::string(50'000, '[')),
             "[model] m: gcvit.preprocess: nested deeper than 16");
 }
 

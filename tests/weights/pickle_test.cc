@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <functional>
+#include <string>
+
 #include "tests/weights/test_files.h"
 
 namespace gcvit::weights {
@@ -53,7 +57,7 @@ TEST(Pickle, ClassesBecomeOpaqueAndNoFunctionIsCalled) {
       "cmy.package\nOptions\n)\x81}U\x01"
       "aK\x01sb.");
   ASSERT_TRUE(object.root->is(Kind::kObject));
-  EXPECT_EQ(object.root->items()[0]->name(), "my.package.Options");
+  EXPECT_EQ(object.root->items()[0]->full_name(), "my.package.Options");
   EXPECT_TRUE(read("ccollections\nOrderedDict\n)R.").root->is(Kind::kDict));
   EXPECT_TRUE(read("cnumpy._core.multiarray\nscalar\n)R.").root->is(Kind::kCall));
   EXPECT_TRUE(read("cos\nsystem\n.").root->is(Kind::kGlobal));
@@ -95,7 +99,7 @@ TEST(Pickle, ClaimedSizesAllocateNothing) {
 
 TEST(Pickle, BombsEndAtTheLimitOfInstructions) {
   EXPECT_EQ(refusal(std::string(kMaximalPickleInstructions + 1, 'N')),
-            "[pickle] x: byte 524288: more than 524288 instructions");
+            "[pickle] x: byte 524288: more than 524288 instructions in the file's pickles");
   // Lists of themselves twice, again and again: 2^n elements for whoever walks them, n values here.
   std::string doubling = "]";
   for (int i = 0; i < 100; ++i)
@@ -109,6 +113,57 @@ TEST(Pickle, BombsEndAtTheLimitOfInstructions) {
       "]q\x01h\x01"
       "a.");
   EXPECT_EQ(circle.root->items()[0], circle.root);
+}
+
+double seconds_of(const std::function<void()>& run) {
+  const auto begin = std::chrono::steady_clock::now();
+  run();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+// Followed from each of their links to the end, these chains take minutes.
+constexpr int kChain = 40'000;
+constexpr double kSeconds = 10.0;
+
+TEST(Pickle, AParameterIsTheCallOfItsTensorHoweverOftenItIsWrapped) {
+  // 1: a tensor's call; 2: _rebuild_parameter.
+  std::string text =
+      "ctorch._utils\n_rebuild_tensor_v2\n)Rq\x01"
+      "0ctorch._utils\n_rebuild_parameter\nq\x02"
+      "0h\x01";
+  for (int i = 0; i < kChain; ++i)
+    text +=
+        "\x85q\x03"
+        "0h\x02h\x03R";
+  Pickle pickle;
+  text += ".";  // which the values view
+  EXPECT_LT(seconds_of([&] { pickle = read(text); }), kSeconds);
+  ASSERT_TRUE(pickle.root->is(Kind::kCall));
+  EXPECT_EQ(pickle.root->items()[0]->name(), "_rebuild_tensor_v2");
+  EXPECT_TRUE(pickle.root->items()[1]->items().empty());
+  // Around something that is no call it stays what it is.
+  EXPECT_EQ(read("ctorch._utils\n_rebuild_parameter\nN\x85R.").root->items()[0]->name(), "_rebuild_parameter");
+}
+
+TEST(Pickle, CallsThatPassOnAreFollowedOnce) {
+  // 1: _rebuild_from_type_v2; 2: its arguments so far, (function, type, arguments).
+  std::string text =
+      "ctorch._tensor\n_rebuild_from_type_v2\nq\x01"
+      "0(ctorch\nSize\nN)tq\x02"
+      "0]";
+  for (int i = 0; i < kChain; ++i) {
+    text +=
+        "h\x01Nh\x02\x87q\x02"  // (_rebuild_from_type_v2, None, what was there)
+        "0h\x01h\x02R0";
+  }
+  Pickle pickle;
+  text += "h\x01h\x02R.";
+  EXPECT_LT(seconds_of([&] { pickle = read(text); }), kSeconds);
+  ASSERT_TRUE(pickle.root->is(Kind::kCall));
+  EXPECT_EQ(pickle.root->items()[0]->name(), "Size");
+  // A call that isn't data is refused at any depth.
+  EXPECT_NE(refusal("ctorch._tensor\n_rebuild_from_type_v2\n(cos\nsystem\nN)tR.").find("\"os.system\""),
+            std::string::npos);
 }
 
 TEST(Pickle, BeginsAndEndsWhereTheTextSays) {

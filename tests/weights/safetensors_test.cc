@@ -220,5 +220,24 @@ TEST(Safetensors, IsWholeOrNotThereOnAnyDeviceThatFails) {
   testing::expect_whole_or_not_at_all(path, [&] { write_safetensors(path, raw.tensors, {{"format", "pt"}}); });
 }
 
+TEST(Safetensors, TakesNoMoreTensorsAndMetadataThanAModelHas) {
+  const auto parse = [](const std::string& header) {
+    const Bytes bytes(safetensors_text(header, 0));
+    return parse_safetensors(bytes.span, bytes.owner, "m");
+  };
+  const auto list = [](std::size_t count, const std::string& value) {
+    std::string text = "{";
+    for (std::size_t i = 0; i < count; ++i) text += (i == 0 ? "\"" : ",\"") + std::to_string(i) + "\":" + value;
+    return text + "}";
+  };
+  const std::string nothing = R"({"dtype":"U8","shape":[0],"data_offsets":[0,0]})";
+  EXPECT_EQ(parse(list(kMostTensors, nothing)).tensors.size(), kMostTensors);
+  EXPECT_EQ(error_of([&] { parse(list(kMostTensors + 1, nothing)); }),
+            "[weights] m: expected at most 65536 tensors, found more");
+  EXPECT_EQ(parse("{\"__metadata__\":" + list(65536, "\"\"") + "}").metadata.size(), 65536u);
+  EXPECT_EQ(error_of([&] { parse("{\"__metadata__\":" + list(65537, "\"\"") + "}"); }),
+            "[safetensors] m: metadata: expected at most 65536 keys, found more");
+}
+
 }  // namespace
 }  // namespace gcvit::weights

@@ -4,6 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstring>
+#include <functional>
 #include <numeric>
 
 #include "tensor/random.h"
@@ -224,6 +228,99 @@ TEST(TorchFile, DamageIsAnsweredBySentences) {
     }
     EXPECT_GT(refused, 1000) << name;
   }
+}
+
+// Files made by hand, in the older container: pickles and then the storages.
+
+std::string text_value(std::string_view text) {
+  std::string value = "X0000";
+  const auto size = static_cast<std::uint32_t>(text.size());
+  std::memcpy(value.data() + 1, &size, 4);
+  return value.append(text);
+}
+
+std::string integer_value(std::int32_t number) {
+  std::string value = "J0000";
+  std::memcpy(value.data() + 1, &number, 4);
+  return value;
+}
+
+/// A half-precision tensor of `size` elements, all of storage `key`.
+std::string half_tensor(std::string_view key, std::int32_t size, std::string_view function = "_rebuild_tensor_v2") {
+  const std::string dims = "(" + integer_value(size) + "t";
+  return "ctorch._utils\n" + std::string(function) + "\n((" + text_value("storage") + "ctorch\nHalfStorage\n" +
+         text_value(key) + text_value("cpu") + integer_value(size) + "tQ" + integer_value(0) + dims + "(" +
+         integer_value(1) + "t\x89}tR";
+}
+
+std::string stream(std::string_view object, const std::vector<std::pair<std::string, std::int64_t>>& storages) {
+  using namespace std::string_literals;
+  std::string text = "\x80\x02\x8a\nl\xfc\x9c\x46\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02}.\x80\x02"s;
+  text.append(object).append(".\x80\x02(");
+  for (const auto& [key, size] : storages) text += text_value(key);
+  text += "l.";
+  for (const auto& [key, size] : storages) {
+    std::string head(8, '\0');
+    std::memcpy(head.data(), &size, 8);
+    text += head + std::string(static_cast<std::size_t>(2 * size), '\0');
+  }
+  return text;
+}
+
+TEST(TorchFile, TensorsThatShareAStorageCountEachTime) {
+  constexpr std::int32_t kSize = 1 << 20;  // 2 MiB
+  const auto sharing = [&](int tensors) {
+    std::string object = half_tensor("0", kSize) + "q\x01" + "0}(";
+    for (int i = 0; i < tensors; ++i) object += text_value("w" + std::to_string(i)) + "h\x01";
+    return stream(object + "u", {{"0", kSize}});
+  };
+  // Twice the storage and 16 MiB.
+  EXPECT_EQ(parse(sharing(10)).tensors.size(), 10u);
+  EXPECT_EQ(error_of([&] { parse(sharing(11)); }),
+            "[torch] x.pth: tensor \"w10\": size [1048576], stride [1]: the tensors share their storages so often that "
+            "they are over twice the file");
+}
+
+TEST(TorchFile, HonestFilesShareStorages) {
+  // Tied tensors, and a dict beside the chosen one that holds the same tensors many times.
+  constexpr std::int32_t kSize = 4 << 20;  // 8 MiB
+  std::string object = half_tensor("0", kSize) + "q\x01" + "0}(" + text_value("state_dict") + "}(" + text_value("a") +
+                       "h\x01" + text_value("tied") + "h\x01u" + text_value("model") + "}(";
+  for (int i = 0; i < 100; ++i) object += text_value("b" + std::to_string(i)) + "h\x01";
+  const RawFile raw = parse(stream(object + "uu", {{"0", kSize}}));
+  ASSERT_EQ(raw.tensors.size(), 2u);
+  EXPECT_EQ(raw.tensors[0].tensor.bytes().data(), raw.tensors[1].tensor.bytes().data());
+  EXPECT_EQ(raw.notes[1], "weights from \"state_dict\" of the saved dict; \"model\" is left alone");
+}
+
+TEST(TorchFile, TakesTimeForItsBytesAlone) {
+  const auto seconds_of = [](const std::function<void()>& run) {
+    const auto begin = std::chrono::steady_clock::now();
+    run();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  };
+  const std::string megabytes(4 << 20, 'k');
+  const auto numbered = [](int i) { return text_value(std::to_string(i)); };
+  constexpr double kSeconds = 20.0;
+  // A callable with a long name, made once and stored under many names.
+  std::string called = half_tensor("0", 1, "_rebuild_" + megabytes) + "q\x01" + "0}(";
+  for (int i = 0; i < 100'000; ++i) called += numbered(i) + "h\x01";
+  EXPECT_LT(seconds_of([&] { error_of([&] { parse(stream(called + "u", {{"0", 1}})); }); }), kSeconds);
+  // A storage with a long key that many tensors name.
+  const std::string tensor = half_tensor(megabytes, 1);
+  const std::size_t key = tensor.find(text_value(megabytes));
+  const std::string rest = tensor.substr(key + megabytes.size() + 5);
+  std::string keyed = text_value(megabytes) + "q\x01" + "0}(";
+  for (int i = 0; i < 20'000; ++i) keyed += numbered(i) + tensor.substr(0, key) + "h\x01" + rest;
+  EXPECT_LT(seconds_of([&] { EXPECT_EQ(parse(stream(keyed + "u", {{megabytes, 1}})).tensors.size(), 20'000u); }),
+            kSeconds);
+  // A dict that holds itself wherever it might be chosen from.
+  std::string circle = "}q\x01(";
+  for (const char* wrapper : {"state_dict", "model", "model_state_dict", "state_dict_ema", "model_ema"}) {
+    circle += text_value(wrapper) + "h\x01";
+  }
+  for (int i = 0; i < 200'000; ++i) circle += numbered(i) + "N";
+  EXPECT_LT(seconds_of([&] { error_of([&] { parse(stream(circle + "u", {})); }); }), kSeconds);
 }
 
 }  // namespace
