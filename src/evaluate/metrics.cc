@@ -14,10 +14,7 @@ void check_labelled(std::int32_t classes, std::int32_t label, std::size_t logits
 }
 
 Metrics::Metrics(std::int32_t classes, double temperature)
-    : classes_(classes),
-      temperature_(temperature),
-      per_class_(static_cast<std::size_t>(classes)),
-      confusion_(static_cast<std::size_t>(classes) * static_cast<std::size_t>(classes)) {}
+    : classes_(classes), temperature_(temperature), per_class_(static_cast<std::size_t>(classes)) {}
 
 void Metrics::add(std::int32_t label, std::span<const float> logits) {
   check_labelled(classes_, label, logits.size());
@@ -40,7 +37,7 @@ void Metrics::add(std::int32_t label, std::span<const float> logits) {
   loss_sum_ += std::log(sum) - (static_cast<double>(logits[truth]) - largest) / temperature_;
   ++per_class_[truth].count;
   per_class_[truth].correct += before == 0;
-  ++confusion_[truth * static_cast<std::size_t>(classes_) + best];
+  ++confusions_[{label, static_cast<std::int32_t>(best)}];
   // Bin b holds (b / 15, (b + 1) / 15].
   const int bin = std::clamp(static_cast<int>(std::ceil(confidence * kCalibrationBins)) - 1, 0, kCalibrationBins - 1);
   Bin& found = bins_[static_cast<std::size_t>(bin)];
@@ -56,17 +53,14 @@ double Metrics::calibration_error() const {
 }
 
 std::int64_t Metrics::confusion(std::int32_t row, std::int32_t column) const {
-  return confusion_.at(static_cast<std::size_t>(row) * static_cast<std::size_t>(classes_) +
-                       static_cast<std::size_t>(column));
+  const auto found = confusions_.find({row, column});
+  return found == confusions_.end() ? 0 : found->second;
 }
 
 std::vector<Confusion> commonest_confusions(const Metrics& metrics, std::size_t count) {
   std::vector<Confusion> all;
-  for (std::int32_t row = 0; row < metrics.classes(); ++row) {
-    for (std::int32_t column = 0; column < metrics.classes(); ++column) {
-      const std::int64_t found = row == column ? 0 : metrics.confusion(row, column);
-      if (found > 0) all.push_back({found, row, column});
-    }
+  for (const auto& [cell, found] : metrics.confusions()) {
+    if (cell.first != cell.second) all.push_back({found, cell.first, cell.second});
   }
   std::stable_sort(all.begin(), all.end(), [](const Confusion& a, const Confusion& b) { return a.count > b.count; });
   if (all.size() > count) all.resize(count);

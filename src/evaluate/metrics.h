@@ -4,7 +4,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace gcvit::evaluate {
@@ -47,6 +49,8 @@ class Metrics {
   const std::vector<ClassCount>& per_class() const { return per_class_; }
   /// Photos of true class `row` taken for class `column`.
   std::int64_t confusion(std::int32_t row, std::int32_t column) const;
+  /// The cells of the confusion matrix that have photos, by (row, column): of a million classes few do.
+  const std::map<std::pair<std::int32_t, std::int32_t>, std::int64_t>& confusions() const { return confusions_; }
 
  private:
   struct Bin {
@@ -66,7 +70,7 @@ class Metrics {
   std::int64_t top5_ = 0;
   double loss_sum_ = 0.0;
   std::vector<ClassCount> per_class_;
-  std::vector<std::int64_t> confusion_;
+  std::map<std::pair<std::int32_t, std::int32_t>, std::int64_t> confusions_;
   std::array<Bin, kCalibrationBins> bins_{};
 };
 

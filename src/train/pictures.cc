@@ -18,6 +18,7 @@ constexpr Colour kBad = {179, 55, 43};
 
 constexpr std::size_t kMostNamed = 20;
 constexpr std::size_t kNameLetters = 14;
+constexpr std::int32_t kLargestMap = 2048;  ///< pixels of a side
 constexpr std::int32_t kLine = 10;  ///< from one line of small letters to the next
 
 /// From paper to `colour`, share 0 to 1.
@@ -71,6 +72,16 @@ image::Image named_matrix(const evaluate::Metrics& metrics, std::span<const std:
 image::Image confusion_picture(const evaluate::Metrics& metrics, std::span<const std::string> classes) {
   if (classes.size() <= kMostNamed) return named_matrix(metrics, classes);
   const auto count = static_cast<std::int32_t>(classes.size());
+  if (count > kLargestMap) {  // several classes a pixel: those that were met are drawn
+    Canvas canvas(kLargestMap, kLargestMap, blend(kInk, 0.04));
+    const auto place = [&](std::int32_t index) {
+      return static_cast<std::int32_t>(std::int64_t{index} * kLargestMap / count);
+    };
+    for (const auto& [at, found] : metrics.confusions()) {
+      canvas.fill(place(at.second), place(at.first), 1, 1, cell_colour(metrics, at.first, at.second));
+    }
+    return canvas.picture();
+  }
   const std::int32_t cell = std::max(1, 600 / count);
   Canvas canvas(count * cell, count * cell, kPaper);
   for (std::int32_t row = 0; row < count; ++row) {

@@ -235,10 +235,11 @@ class Page {
         "<th title=\"of its photos, how many were recognised\">recall</th>"
         "<th title=\"of what was taken for it, how much was right\">precision</th></tr></thead>\n<tbody>\n";
     const auto count = static_cast<std::int32_t>(names_.size());
+    std::vector<std::int64_t> taken_for(names_.size());
+    for (const auto& [cell, found] : metrics.confusions()) taken_for[static_cast<std::size_t>(cell.second)] += found;
     for (std::int32_t label = 0; label < count; ++label) {
       const evaluate::ClassCount& own = metrics.per_class()[static_cast<std::size_t>(label)];
-      std::int64_t taken = 0;
-      for (std::int32_t row = 0; row < count; ++row) taken += metrics.confusion(row, label);
+      const std::int64_t taken = taken_for[static_cast<std::size_t>(label)];
       text_ +=
           fmt::format("<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td></tr>\n", name(label), own.count,
                       with_bar(own.correct, own.count), with_bar(metrics.confusion(label, label), taken));

@@ -117,5 +117,20 @@ TEST(Metrics, RefusesWhatDoesNotFit) {
   EXPECT_NE(weights::error_of([&] { metrics.add(0, Logits{1, 2, 3}); }).find("3 logits"), std::string::npos);
 }
 
+TEST(Metrics, AMillionClassesHaveNoMatrixOfTheirSquare) {
+  Metrics metrics(1'000'000);
+  Logits logits(1'000'000);
+  logits[999'999] = 1;
+  metrics.add(999'999, logits);
+  metrics.add(3, logits);
+  EXPECT_EQ(metrics.confusion(999'999, 999'999), 1);
+  EXPECT_EQ(metrics.confusion(3, 3), 0);
+  EXPECT_EQ(metrics.confusions().size(), 2u);
+  const std::vector<Confusion> all = commonest_confusions(metrics, 5);
+  ASSERT_EQ(all.size(), 1u);
+  EXPECT_EQ(all[0].row, 3);
+  EXPECT_EQ(all[0].column, 999'999);
+}
+
 }  // namespace
 }  // namespace gcvit::evaluate
