@@ -86,6 +86,10 @@ struct ClassifierOptions {
   bool apply_exif = true;
   /// Photos that go through the model together. Results don't depend on it.
   int batch = 8;
+  /// Bytes of memory that the model and the maps between its layers may take: what would need more is refused by an
+  /// `Error` before anything is allocated. 0 means three quarters of what this machine, or this process's control group
+  /// or resource limits, allow.
+  std::uint64_t max_memory = 0;
 };
 
 /// A model, ready to classify. All failures are thrown as `Error`. One call at a time.

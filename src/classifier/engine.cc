@@ -1,15 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "classifier/engine.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
 #include "tensor/error.h"
+#include "tensor/memory.h"
 
 namespace gcvit::classifier {
 
-Engine::Engine(std::shared_ptr<const model::GCViT> model, int threads)
-    : model_(std::move(model)), pool_(threads), backend_(pool_) {}
+Engine::Engine(std::shared_ptr<const model::GCViT> model, int threads, std::uint64_t max_memory)
+    : model_(std::move(model)), pool_(threads), max_memory_(max_memory), backend_(pool_) {}
+
+void Engine::check_memory(std::size_t images, double beside) {
+  if (!need_) need_.emplace(*model_);
+  const double needed = need_->of_run(static_cast<double>(images), pool_.size()) + sizeof(float) * beside;
+  gcvit::check_memory(needed, max_memory_,
+                      fmt::format("{} image{} of {}x{} at a time", images, images == 1 ? "" : "s",
+                                  config().image_height, config().image_width));
+  checked_ = std::max(checked_, images);
+}
 
 std::span<const float> Engine::run(std::span<const float> inputs) {
   const auto size = static_cast<std::size_t>(input_size());
@@ -17,6 +28,7 @@ std::span<const float> Engine::run(std::span<const float> inputs) {
     fail("[classifier] input: expected images of {}x{}x3 = {} floats, found {} floats", config().image_height,
          config().image_width, size, inputs.size());
   }
+  if (inputs.size() / size > checked_) check_memory(inputs.size() / size);
   logits_ = {};  // its buffer is free again before the run
   backend_.start(static_cast<std::int32_t>(inputs.size() / size));
   const ops::Value image = backend_.input({config().image_height, config().image_width, 3}, inputs);

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 
+#include "classifier/memory_need.h"
 #include "model/gcvit.h"
 #include "native/native_backend.h"
 #include "tensor/thread_pool.h"
@@ -15,8 +19,9 @@ namespace gcvit::classifier {
 /// A model with values, on this CPU: tensors in, logits out. One run at a time.
 class Engine {
  public:
-  /// `threads` 0 means every processor this process may use.
-  Engine(std::shared_ptr<const model::GCViT> model, int threads);
+  /// `threads` 0 means every processor this process may use; `max_memory` in bytes, 0 for the share of this machine's
+  /// memory that `default_memory_limit` says.
+  Engine(std::shared_ptr<const model::GCViT> model, int threads, std::uint64_t max_memory = 0);
 
   const model::GCViT& model() const { return *model_; }
   const model::GCViTConfig& config() const { return model_->config(); }
@@ -24,8 +29,12 @@ class Engine {
   /// Floats of one input image: height x width x 3.
   std::int64_t input_size() const { return std::int64_t{config().image_height} * config().image_width * 3; }
 
+  /// Throws `Error` when a run over `images` images, with `beside` floats of its caller's, would take more than the
+  /// engine may. Allocates nothing of that size.
+  void check_memory(std::size_t images, double beside = 0.0);
+
   /// Runs whole images (NHWC, normalised), at least one; returns their logits, [images, classes], which stay until the
-  /// next run. Throws `Error` when `inputs` isn't whole images or a logit is not finite.
+  /// next run. Throws `Error` when `inputs` isn't whole images, as `check_memory` does, or when a logit is not finite.
   std::span<const float> run(std::span<const float> inputs);
 
   /// Called during a run for each value that the model names, with all images' floats (NHWC).
@@ -35,6 +44,9 @@ class Engine {
  private:
   std::shared_ptr<const model::GCViT> model_;
   ThreadPool pool_;
+  std::uint64_t max_memory_;
+  std::optional<MemoryNeed> need_;
+  std::size_t checked_ = 0;  ///< images that a run may have
   native::NativeBackend backend_;
   ops::Value logits_;
 };

@@ -39,6 +39,7 @@ weights::LoadOptions load_options_of(const ClassifierOptions& options) {
   }
   result.window_mode = options.window_mode == "exact" ? model::WindowMode::kExact : model::WindowMode::kFixed;
   result.keras_example_bias = options.keras_example_bias;
+  result.max_memory = options.max_memory;
   return result;
 }
 
@@ -61,7 +62,7 @@ Session::Session(const std::string& model_file, const ClassifierOptions& options
       report(std::move(loaded.report)),
       labels(class_labels(info)),
       preparation{preprocessing_of(info, options.preprocess, model_file), {.apply_exif = options.apply_exif}},
-      engine(std::move(loaded.model), options.threads),
+      engine(std::move(loaded.model), options.threads, options.max_memory),
       batch(options.batch) {}
 
 void prepare_photos(
@@ -91,12 +92,16 @@ void run_photos(Session& session, std::size_t count, const std::function<image::
   const std::size_t size = session.preparation.tensor_size();
   const auto classes = static_cast<std::size_t>(session.engine.config().classes);
   std::vector<image::PreprocessScratch> scratch(static_cast<std::size_t>(threads));
+  const std::size_t batch = std::min(static_cast<std::size_t>(session.batch), count);
+  if (count > 0) {
+    const std::size_t waiting = std::min(count, queue_capacity(session.batch, threads));
+    session.engine.check_memory(batch, static_cast<double>(waiting) * static_cast<double>(size));
+  }
   image::PhotoQueue queue(count, size, queue_capacity(session.batch, threads), threads,
                           [&](std::size_t index, std::span<float> tensor, int thread) {
                             image::preprocess(decode(index), session.preparation.preprocess, tensor,
                                               scratch[static_cast<std::size_t>(thread)]);
                           });
-  const std::size_t batch = std::min(static_cast<std::size_t>(session.batch), count);
   std::vector<float> tensors(batch * size);
   std::vector<std::pair<std::size_t, std::string>> waiting;  // photos of this batch, broken ones between them
   std::size_t whole = 0;

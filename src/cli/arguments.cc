@@ -33,6 +33,16 @@ void ModelArguments::add_model(CLI::App& app) {
                  "Model or weight file: ours, Keras', PyTorch's, timm's or JAX', or a pulled one's name; without it "
                  "the bundled flower model");
   add_keras_example_bias(app);
+  add_max_memory(app);
+}
+
+void ModelArguments::add_max_memory(CLI::App& app) {
+  app.add_option(
+         "--max-memory", options.max_memory,
+         "Memory that the model and its maps may take, as 2G or 500M; without it three quarters of the machine's "
+         "or the container's")
+      ->transform(CLI::AsSizeValue(false))
+      ->type_name("SIZE");
 }
 
 void ModelArguments::add_keras_example_bias(CLI::App& app) {

@@ -29,6 +29,8 @@ struct ModelArguments {
   void add_model(CLI::App& app);
   /// --keras-example-bias; add_model has it.
   void add_keras_example_bias(CLI::App& app);
+  /// --max-memory; add_model has it.
+  void add_max_memory(CLI::App& app);
   /// --num-classes and --seed
   void add_new_head(CLI::App& app);
   /// -t, --threads

@@ -16,6 +16,7 @@
 #include "kernels/target.h"
 #include "model/initialise.h"
 #include "summary/summary_backend.h"
+#include "tensor/memory.h"
 #include "tensor/printable.h"
 #include "tensor/random.h"
 #include "weights/load.h"
@@ -62,6 +63,8 @@ std::shared_ptr<const model::GCViT> load(const Options& options, const std::stri
   model::GCViTConfig config = model::variant_config(name);
   if (wanted.image_size) config = model::with_image_size(config, *wanted.image_size, wanted.window_mode);
   auto model = std::make_shared<model::GCViT>(config);
+  check_memory(sizeof(float) * static_cast<double>(model->parameter_count()), wanted.max_memory,
+               fmt::format("{}: the model's parameters", name));
   model::initialise(*model, kSeed);
   return model;
 }
@@ -79,6 +82,7 @@ double quantile(const std::vector<double>& sorted, double share) {
 }
 
 Row measure(classifier::Engine& engine, int batch, double seconds) {
+  engine.check_memory(static_cast<std::size_t>(batch), static_cast<double>(batch * engine.input_size()));
   std::vector<float> input(static_cast<std::size_t>(batch * engine.input_size()));
   Random random(kSeed);
   for (float& value : input) value = random.normal();
@@ -109,7 +113,7 @@ int run(const Options& options) {
   double roof = 0;  // of the largest number of threads
   int roof_threads = 0;
   for (const int threads : options.threads) {
-    classifier::Engine engine(model, threads);
+    classifier::Engine engine(model, threads, options.arguments.options.max_memory);
     std::vector<Row> measured;
     double own_roof = 0;
     for (const int batch : options.batches) {

@@ -76,6 +76,7 @@ Command add_convert(CLI::App& program) {
       ->check(CLI::IsMember({"f32", "f16", "bf16"}));
   options->arguments.add_image_size(*app);
   options->arguments.add_new_head(*app);
+  options->arguments.add_max_memory(*app);
   options->arguments.add_keras_example_bias(*app);
   options->arguments.add_threads(*app);
   return {app, [options] { return run(*options); }};

@@ -10,6 +10,7 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "evaluate/evaluate.h"
+#include "tensor/memory.h"
 #include "tensor/printable.h"
 
 namespace gcvit::cli {
@@ -18,6 +19,8 @@ namespace {
 /// A confusion matrix with more columns than this is no use on a terminal: the commonest confusions are named instead.
 constexpr std::size_t kWidestMatrix = 20;
 constexpr std::size_t kShownConfusions = 20;
+
+constexpr double kJsonCell = 32.0;  ///< bytes of a number of the matrix, as a value and as text
 
 struct Options {
   ModelArguments arguments;
@@ -118,6 +121,11 @@ std::string to_text(const evaluate::Evaluation& evaluation, const std::optional<
 
 int run(const Options& options) {
   classifier::Session session(options.arguments.model_file(), options.arguments.classifier_options());
+  if (options.json) {  // has the whole confusion matrix
+    const auto classes = static_cast<double>(session.labels.size());
+    check_memory(kJsonCell * classes * classes, options.arguments.options.max_memory,
+                 fmt::format("the confusion matrix of {} classes in JSON", session.labels.size()));
+  }
   data::PhotoSet photos = evaluate::read_labelled_photos(session, options.data);
   if (!options.list.empty()) data::restrict_to_list(photos, options.list);
   for (const std::string& sentence : photos.notices) notice("[data] " + sentence);

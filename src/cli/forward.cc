@@ -41,6 +41,9 @@ int run(const Options& options) {
   classifier::Engine& engine = session.engine;
   const Tensor input = read_input(options.input, engine.config());
 
+  engine.check_memory(std::min(static_cast<std::size_t>(session.batch), static_cast<std::size_t>(input.dims()[0])),
+                      static_cast<double>(input.size()));
+
   // Outputs are larger than inputs: they go to temporaries batch by batch, and from there into the archive.
   std::map<std::string, std::unique_ptr<weights::NpyWriter>, std::less<>> writers;
   for (const char* name : kOutputs) writers[name] = nullptr;

@@ -36,7 +36,8 @@ struct Model {
 };
 
 Model open(const Options& options) {
-  const weights::LoadOptions wanted = options.arguments.load_options();
+  weights::LoadOptions wanted = options.arguments.load_options();
+  wanted.shapes_only = true;
   if (!options.variant.empty()) {
     model::GCViTConfig config = model::variant_config(options.variant);
     if (options.arguments.num_classes != 0) config.classes = options.arguments.num_classes;

@@ -107,6 +107,7 @@ train::RunOptions run_options(const Options& options) {
   result.data = options.data;
   result.weights = start_of(options);
   result.threads = options.arguments.options.threads;
+  result.max_memory = result.start.max_memory = options.arguments.options.max_memory;
   result.checkpoint_minutes = options.checkpoint_minutes;
   result.stop = [] { return stop_asked != 0; };
   result.notice = [](std::string_view sentence) { notice(sentence); };
@@ -262,6 +263,7 @@ Command add_train(CLI::App& program) {
       ->check(CLI::IsMember({"tutorial", "finetune", "scratch"}));
   add_recipe_flags(*app, options->flags);
   options->arguments.add_threads(*app);
+  options->arguments.add_max_memory(*app);
   return {app, [options] { return run(*options); }};
 }
 

@@ -8,10 +8,49 @@ namespace gcvit::summary {
 using ops::Shape;
 using ops::Value;
 
+namespace {
+
+/// Deep models at enormous sizes of images have more multiply-adds than 63 bits count.
+std::int64_t saturated_sum(std::int64_t a, std::int64_t b) {
+  std::int64_t sum = 0;
+  return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
+}
+
+}  // namespace
+
 Value SummaryBackend::make_value(const Shape& shape) {
   // A layer's output is the last value made in it.
   if (Layer* layer = open_layer()) layer->output = shape;
-  return {*this, 0, shape};
+  const std::int64_t floats = shape.size();
+  value_floats_ = saturated_sum(value_floats_, floats);
+  // The smallest free buffer that is large enough, else a new one.
+  auto chosen = buffers_.end();
+  for (auto buffer = buffers_.begin(); buffer != buffers_.end(); ++buffer) {
+    if (buffer->handles != 0 || buffer->floats < floats) continue;
+    if (chosen == buffers_.end() || buffer->floats < chosen->floats) chosen = buffer;
+  }
+  if (chosen == buffers_.end()) {
+    chosen = buffers_.insert(buffers_.end(), Buffer{floats, 0});
+    buffer_floats_ = saturated_sum(buffer_floats_, floats);
+  }
+  chosen->handles = 1;
+  return {*this, static_cast<std::int32_t>(chosen - buffers_.begin()), shape};
+}
+
+template <typename Compute>
+Value SummaryBackend::compute_half(const Value& x, const Compute& compute) {
+  const std::int64_t before = value_floats_;
+  Value y = compute();
+  halves_.push_back({x.shape(), value_floats_ - before - y.shape().size()});
+  return y;
+}
+
+Value SummaryBackend::attention_half(const Value& x, const ops::AttentionHalf& half) {
+  return compute_half(x, [&] { return Backend::attention_half(x, half); });
+}
+
+Value SummaryBackend::mlp_half(const Value& x, const ops::MlpHalf& half) {
+  return compute_half(x, [&] { return Backend::mlp_half(x, half); });
 }
 
 void SummaryBackend::count(const ops::Parameter& parameter) {
@@ -22,8 +61,8 @@ void SummaryBackend::count(const ops::Parameter& parameter) {
 }
 
 void SummaryBackend::count_macs(std::int64_t macs) {
-  macs_ += macs;
-  if (Layer* layer = open_layer()) layer->macs += macs;
+  macs_ = saturated_sum(macs_, macs);
+  if (Layer* layer = open_layer()) layer->macs = saturated_sum(layer->macs, macs);
 }
 
 Value SummaryBackend::convolution3x3_stride2(const Value& x, const ops::Conv3x3& convolution) {

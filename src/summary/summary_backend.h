@@ -35,6 +35,18 @@ class SummaryBackend final : public ops::Backend {
   std::int64_t parameters() const { return parameters_; }
   std::int64_t macs() const { return macs_; }
 
+  /// Floats of the buffers that one image's values take when every operation keeps its result, and buffers are handed
+  /// out again once the last handle on a value has gone (native::ValueStore).
+  std::int64_t buffer_floats() const { return buffer_floats_; }
+  /// Floats of all values of one image, as if each were kept.
+  std::int64_t value_floats() const { return value_floats_; }
+  /// A half of a block: its map, and the floats of what lies between its input and its output.
+  struct Half {
+    ops::Shape map;
+    std::int64_t inner_floats = 0;
+  };
+  const std::vector<Half>& halves() const { return halves_; }
+
   ops::Value convolution3x3_stride2(const ops::Value& x, const ops::Conv3x3& convolution) override;
   ops::Value depthwise_convolution3x3(const ops::Value& x, const ops::Conv3x3& convolution,
                                       ops::Activation activation) override;
@@ -49,13 +61,23 @@ class SummaryBackend final : public ops::Backend {
   ops::Value crop(const ops::Value& x, std::int32_t height, std::int32_t width) override;
   ops::Value resize_bicubic(const ops::Value& x, std::int32_t height, std::int32_t width) override;
 
+  ops::Value attention_half(const ops::Value& x, const ops::AttentionHalf& half) override;
+  ops::Value mlp_half(const ops::Value& x, const ops::MlpHalf& half) override;
+
   void enter_scope(std::string_view name, std::string_view type) override;
   void leave_scope() override;
   void tap(std::string_view name, const ops::Value& value) override;
-  void retain(std::int32_t) override {}
-  void release(std::int32_t) noexcept override {}
+  void retain(std::int32_t id) override { ++buffers_[static_cast<std::size_t>(id)].handles; }
+  void release(std::int32_t id) noexcept override { --buffers_[static_cast<std::size_t>(id)].handles; }
 
  private:
+  struct Buffer {
+    std::int64_t floats = 0;
+    std::int32_t handles = 0;
+  };
+  template <typename Compute>
+  ops::Value compute_half(const ops::Value& x, const Compute& compute);
+
   ops::Value make_value(const ops::Shape& shape);
   void count(const ops::Parameter& parameter);
   void count_macs(std::int64_t macs);
@@ -66,6 +88,10 @@ class SummaryBackend final : public ops::Backend {
   std::unordered_set<std::int32_t> counted_;
   std::int64_t parameters_ = 0;
   std::int64_t macs_ = 0;
+  std::vector<Buffer> buffers_;
+  std::vector<Half> halves_;
+  std::int64_t buffer_floats_ = 0;
+  std::int64_t value_floats_ = 0;
 };
 
 }  // namespace gcvit::summary

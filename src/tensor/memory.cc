@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "tensor/error.h"
+
 namespace gcvit {
 namespace {
 
@@ -47,6 +49,21 @@ std::uint64_t resource_memory_limit() {
 
 std::uint64_t available_memory() {
   return std::min({physical_memory(), cgroup_memory_limit(), resource_memory_limit()});
+}
+
+std::uint64_t default_memory_limit() { return available_memory() / 4 * 3; }
+
+std::string memory_text(std::uint64_t bytes) {
+  const double mebibytes = static_cast<double>(bytes) / (1 << 20);
+  return mebibytes < 1024.0 ? fmt::format("{:.0f} MiB", mebibytes) : fmt::format("{:.1f} GiB", mebibytes / 1024.0);
+}
+
+void check_memory(double needed, std::uint64_t allowed, std::string_view what) {
+  const std::uint64_t limit = allowed == 0 ? default_memory_limit() : allowed;
+  if (needed <= static_cast<double>(limit)) return;
+  constexpr double kLargest = 1e18;
+  fail("[memory] {}: about {} are needed, {} allowed; a larger --max-memory allows more", what,
+       memory_text(static_cast<std::uint64_t>(std::min(needed, kLargest))), memory_text(limit));
 }
 
 }  // namespace gcvit

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <string_view>
 
 #include "tensor/cgroup.h"
 
@@ -17,5 +19,15 @@ std::uint64_t cgroup_memory_limit(const CgroupFiles& files = {});
 /// The lower of the soft limits RLIMIT_AS and RLIMIT_DATA (`ulimit -v`, `ulimit -d`), in bytes; the largest number when
 /// neither is set. Allocates nothing.
 std::uint64_t resource_memory_limit();
+
+/// What a program takes at most unless it is told otherwise: three quarters of `available_memory()`.
+std::uint64_t default_memory_limit();
+
+/// "17.3 GiB", "640 MiB".
+std::string memory_text(std::uint64_t bytes);
+
+/// Throws `Error` when `needed` bytes are more than `allowed`, 0 for `default_memory_limit()`. `what` is what needs them,
+/// the sentence's beginning: "m.safetensors: its 11,995,428 parameters".
+void check_memory(double needed, std::uint64_t allowed, std::string_view what);
 
 }  // namespace gcvit

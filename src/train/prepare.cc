@@ -13,6 +13,7 @@
 #include "classifier/preprocessing.h"
 #include "model/initialise.h"
 #include "tensor/error.h"
+#include "tensor/memory.h"
 #include "weights/convert.h"
 #include "weights/load.h"
 
@@ -74,6 +75,7 @@ weights::LoadedModel load_start(const Start& start, const Recipe& recipe, std::i
     options.window_mode = start.window_mode;
     options.classes = classes;
     options.seed = recipe.seed;
+    options.max_memory = start.max_memory;
     weights::LoadedModel loaded = weights::load_model(start.weights, options);
     weights::record_origin(loaded.info, start.weights);
     return loaded;
@@ -85,6 +87,8 @@ weights::LoadedModel load_start(const Start& start, const Recipe& recipe, std::i
     loaded.info.config = model::with_image_size(loaded.info.config, *start.image_size, start.window_mode);
   }
   loaded.model = std::make_unique<model::GCViT>(loaded.info.config);
+  check_memory(sizeof(float) * static_cast<double>(loaded.model->parameter_count()), start.max_memory,
+               fmt::format("{}: the model's parameters", start.variant));
   model::initialise(*loaded.model, recipe.seed);
   loaded.report.new_head = true;
   return loaded;

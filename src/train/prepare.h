@@ -2,6 +2,7 @@
 // What stands before the first step: the photos, which of them validate, and a model whose head fits their classes.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -25,6 +26,7 @@ struct Start {
   std::string variant;  ///< name; empty for a file's
   std::optional<model::ImageSize> image_size;
   model::WindowMode window_mode = model::WindowMode::kExact;
+  std::uint64_t max_memory = 0;  ///< bytes, of the model's parameters; 0 for `default_memory_limit()`
 };
 
 struct Prepared {

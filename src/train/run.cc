@@ -9,12 +9,15 @@
 #include <set>
 #include <utility>
 
+#include "classifier/memory_need.h"
 #include "gcvit/version.h"
 #include "model/parameters.h"
 #include "tensor/atomic_file.h"
 #include "tensor/error.h"
+#include "tensor/memory.h"
 #include "train/event_file.h"
 #include "train/feature_source.h"
+#include "train/gradient_sum.h"
 #include "train/pictures.h"
 #include "train/progress.h"
 #include "train/results.h"
@@ -42,6 +45,20 @@ std::vector<SplitPhoto> photos_of(const data::PhotoSet& set, const std::vector<s
   photos.reserve(samples.size());
   for (const std::size_t sample : samples) photos.push_back({sample, set.samples[sample].name});
   return photos;
+}
+
+/// Throws `Error` when training, or the features of a linear probe, would take more memory than the run may.
+void check_memory_of(const Prepared& prepared, const Recipe& recipe, const RunOptions& options) {
+  const model::GCViTConfig& config = prepared.model->config();
+  const classifier::MemoryNeed need(*prepared.model);
+  const int threads = options.threads == 0 ? available_processors() : options.threads;
+  const auto batch = static_cast<double>(recipe.batch_size);
+  const auto slice = static_cast<double>(slice_images({config.image_height, config.image_width, 3}));
+  const double needed = recipe.linear_probe ? need.of_run(std::max(batch, slice), threads)
+                                            : need.of_training(batch, slice, recipe.grad_checkpointing, threads);
+  check_memory(
+      needed, options.max_memory,
+      fmt::format("batches of {} images of {}x{}", recipe.batch_size, config.image_height, config.image_width));
 }
 
 /// Thrown out of long work between steps when the run is to stop.
@@ -368,6 +385,7 @@ void Run::skip(const data::SkippedSample& skipped) {
 
 Outcome start_run(const RunFolder& folder, const RunOptions& options) {
   Prepared prepared = prepare(options.data, options.start, options.recipe, options.notice);
+  check_memory_of(prepared, options.recipe, options);
   RunState state;
   state.recipe = options.recipe;
   state.weights = options.weights;
@@ -379,6 +397,7 @@ Outcome start_run(const RunFolder& folder, const RunOptions& options) {
 
 Outcome resume_run(const RunFolder& folder, const RunOptions& options, const Checkpoint& checkpoint) {
   Prepared prepared = prepare(options.data, checkpoint, options.notice);
+  check_memory_of(prepared, checkpoint.state.recipe, options);
   return Run(folder, options, std::move(prepared), checkpoint.state).go(&checkpoint);
 }
 

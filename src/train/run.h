@@ -3,6 +3,7 @@
 // folder: config.json, log.csv, steps.csv, best.safetensors, last.safetensors, checkpoint/.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -18,6 +19,7 @@ struct RunOptions {
   std::string weights;  ///< how the command line named the start, for config.json and a later resume
   Recipe recipe;        ///< of a new run
   int threads = 0;      ///< 0: every processor this process may use
+  std::uint64_t max_memory = 0;  ///< bytes that training may take; 0 for `default_memory_limit()`
   double checkpoint_minutes = 5.0;
   std::function<bool()> stop = [] { return false; };  ///< true: finish the step, write the checkpoint and return
   Notice notice = [](std::string_view) {};

@@ -7,6 +7,7 @@
 
 #include "model/initialise.h"
 #include "tensor/error.h"
+#include "tensor/memory.h"
 #include "weights/change_image_size.h"
 #include "weights/in_quotes.h"
 #include "weights/keras_example_bias.h"
@@ -211,10 +212,15 @@ LoadedModel load_model(RawFile raw, const std::string& file, const LoadOptions& 
     fail_incomplete(fatal, file);
   }
 
+  if (!options.shapes_only) {
+    check_memory(sizeof(float) * static_cast<double>(loaded.model->parameter_count()), options.max_memory,
+                 fmt::format("{}: the model's parameters", file));
+  }
   for (const auto& [parameter, tensor] : found) fill(*parameter, *tensor, file);
   report.dtype = narrow_dtype_of(found);
   // As the weights were tuned, and then to the windows they get.
   if (options.keras_example_bias) rewrite_bias_tables(loaded, file);
+  if (options.shapes_only) return loaded;
   resize_bias_tables(*loaded.model, stored);
   if (report.new_head) {
     for (model::Parameter* parameter : loaded.model->parameters()) {

@@ -29,6 +29,11 @@ struct LoadOptions {
   /// For weights that were tuned with the Keras example, which takes the bias of all heads from the flattened table:
   /// rewrites the tables so that the model computes the same. For inference; ModelInfo::origin records it.
   bool keras_example_bias = false;
+  /// Bytes that the parameters may take as f32, 0 for `default_memory_limit()`. A new head and tables at another size
+  /// of images are in no file, so they are held against this before they are made.
+  std::uint64_t max_memory = 0;
+  /// For who asks for shapes alone: a new head and tables at another size of images get no values.
+  bool shapes_only = false;
 };
 
 struct Mismatch {
@@ -38,7 +43,7 @@ struct Mismatch {
 };
 
 struct LoadReport {
-  std::vector<std::string> missing;     ///< canonical names the file lacks
+  std::vector<std::string> missing;  ///< canonical names the file lacks
   std::vector<std::string> unexpected;  ///< names in the file that no parameter has; they are left alone
   std::vector<Mismatch> mismatched;
   bool new_head = false;  ///< the head was initialised, not loaded; it stands under missing or mismatched

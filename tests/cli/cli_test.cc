@@ -453,5 +453,20 @@ TEST_F(Cli, ExportWritesAnOnnxFileOrNone) {
   EXPECT_EQ(files_left(), before + 3);
 }
 
+TEST_F(Cli, MaxMemoryIsHeldAgainstWhatARunNeeds) {
+  write_text(folder / "a.png", testing::blob_png(1));
+  expect_failure("classify a.png -m m.safetensors --max-memory 20M",
+                 "20 MiB allowed; a larger --max-memory allows more");
+  expect_failure("classify a.png -m m.safetensors --image-size 16384 --window-mode fixed --max-memory 2G",
+                 "2.0 GiB allowed");
+  expect_failure("bench --variant xxtiny --batch 1024 --max-memory 1G", "1024 images of 224x224 at a time");
+  expect_failure("convert m.safetensors x.safetensors --num-classes 1000000 --max-memory 10M",
+                 "the model's parameters");
+  EXPECT_EQ(gcvit("classify a.png -m m.safetensors --max-memory 1G").code, 0);
+  // Shapes alone need no memory.
+  EXPECT_EQ(gcvit("info -m m.safetensors --image-size 16384 --window-mode fixed --max-memory 20M").code, 0);
+  expect_usage_error("classify a.png --max-memory much", "--max-memory");
+}
+
 }  // namespace
 }  // namespace gcvit

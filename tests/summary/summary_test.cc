@@ -184,5 +184,35 @@ TEST(Table, ShowsEveryLayerBothMapsOfALevelAndTheTotal) {
   }
 }
 
+TEST(Summary, CountsTheBuffersThatLiveTogether) {
+  SummaryBackend backend;
+  ops::LayerNorm norm{ops::Parameter(ops::Role::kNormScale, {4}), ops::Parameter(ops::Role::kNormShift, {4})};
+  norm.weight.id = 0;
+  norm.bias.id = 1;
+  ops::Value x = backend.input({2, 2, 4});  // 16 floats
+  ops::Value y = backend.layer_norm(x, norm);
+  EXPECT_EQ(backend.buffer_floats(), 32);
+  x = {};
+  ops::Value z = backend.global_average_pool(y);  // takes x's buffer
+  EXPECT_EQ(backend.buffer_floats(), 32);
+  ops::Value w = backend.layer_norm(y, norm);
+  EXPECT_EQ(backend.buffer_floats(), 48);
+  EXPECT_EQ(backend.value_floats(), 16 + 16 + 4 + 16);
+}
+
+TEST(Summary, MultiplyAddsStopAtTheLargestNumber) {
+  model::GCViTConfig config;
+  config.dim = 4096;
+  config.depths = {1000, 1000, 1000, 1000};
+  config.heads = {1, 1, 1, 1};
+  config.image_height = config.image_width = model::kLargestImage;
+  for (int level = 0; level < model::kLevels; ++level)
+    config.windows[static_cast<std::size_t>(level)] = config.map(level);
+  const model::GCViT model(config);
+  SummaryBackend backend;
+  run(backend, model);
+  EXPECT_EQ(backend.macs(), INT64_MAX);
+}
+
 }  // namespace
 }  // namespace gcvit::summary

@@ -10,6 +10,8 @@
 #include <fstream>
 #include <string>
 
+#include "tensor/error.h"
+
 namespace gcvit {
 namespace {
 
@@ -80,6 +82,25 @@ TEST(Memory, IsWhatEveryLimitAllows) {
   EXPECT_LE(available, cgroup_memory_limit());
   EXPECT_LE(available, resource_memory_limit());
   EXPECT_LT(available, std::uint64_t{1} << 60);  // the machine's memory, whatever the others say
+}
+
+TEST(Memory, ATooLargeNeedIsASentence) {
+  EXPECT_EQ(memory_text(std::uint64_t{500} << 20), "500 MiB");
+  EXPECT_EQ(memory_text(std::uint64_t{5} << 29), "2.5 GiB");
+  EXPECT_EQ(default_memory_limit(), available_memory() / 4 * 3);
+  check_memory(1024.0, 1024, "enough");
+  check_memory(1.0, 0, "what the machine has");
+  const auto sentence = [](double needed, std::uint64_t allowed) {
+    try {
+      check_memory(needed, allowed, "m: its tables");
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_EQ(sentence(3.0 * (1 << 30), 1 << 29),
+            "[memory] m: its tables: about 3.0 GiB are needed, 512 MiB allowed; a larger --max-memory allows more");
+  EXPECT_TRUE(sentence(1e30, 0).starts_with("[memory] m: its tables: about ")) << sentence(1e30, 0);
 }
 
 }  // namespace

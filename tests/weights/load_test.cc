@@ -373,5 +373,23 @@ TEST_F(Load, TwoNamesOfOneTensorAreRefused) {
   EXPECT_NE(sentence.find("two tensors are \"norm.weight\""), std::string::npos) << sentence;
 }
 
+TEST_F(Load, WhatNoFileHoldsIsHeldAgainstTheMemoryAllowed) {
+  LoadOptions options{.classes = 1'000'000, .max_memory = 16 << 20};
+  EXPECT_EQ(
+      refusal(raw(Layout::kNvlabs), options),
+      "[memory] m: the model's parameters: about 248 MiB are needed, 16 MiB allowed; a larger --max-memory allows "
+      "more");
+  // Shapes cost nothing.
+  options.shapes_only = true;
+  const LoadedModel shapes = load_model(raw(Layout::kNvlabs), "m", options);
+  EXPECT_TRUE(shapes.report.new_head);
+  EXPECT_TRUE(std::as_const(*shapes.model).parameters().back()->tensor.empty());
+  options = {.image_size = model::ImageSize{8192, 8192}, .max_memory = 16 << 20};
+  EXPECT_TRUE(refusal(raw(Layout::kNvlabs), options).starts_with("[memory] m: the model's parameters: about "));
+  options.max_memory = std::uint64_t{1} << 30;
+  options.image_size = model::ImageSize{64, 64};
+  expect_same_values(*load_model(raw(Layout::kNvlabs), "m", options).model);
+}
+
 }  // namespace
 }  // namespace gcvit::weights
