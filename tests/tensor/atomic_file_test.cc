@@ -256,7 +256,9 @@ TEST_F(AtomicFileTest, ANameMayBeAsLongAsTheFileSystemAllows) {
       file.write("text");
       for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
         const std::string found = entry.path().filename().string();
-        if (found.ends_with(".part")) EXPECT_TRUE(is_temporary_of(found, name + ending)) << found;
+        if (found.ends_with(".part")) {
+          EXPECT_TRUE(is_temporary_of(found, name + ending)) << found;
+        }
       }
       file.commit();
     }
