@@ -76,7 +76,7 @@ TEST_F(ForeignText, ReportsAboutAModel) {
   EXPECT_NE(text.out.find("classes      7: " + kShown + ", x\\x1b]0;title\\x07, \\u2066y"), std::string::npos);
   expect_shown("info -m " + quoted(kForeignFile), 1, kShownFile);
   expect_shown("bench --batch 1 -t 1 --seconds 0 -m " + quoted(kForeignFile + ".safetensors"), 0);
-  expect_shown("convert m.safetensors --layout timm " + quoted(kForeignFile + ".pth"), 0, kShownFile);
+  expect_shown("convert m.safetensors " + quoted(kForeignFile + ".safetensors"), 0, kShownFile);
 
   photo_named("set/" + kForeign + "/0.png");
   photo_named("set/green/0.png");
