@@ -305,7 +305,7 @@ TEST_F(AtomicFileTest, OfSeveralWritersOneIsLast) {
   std::vector<std::thread> writers;
   for (const char letter : {'a', 'b', 'c', 'd'}) {
     writers.emplace_back([&, letter] {
-      for (int round = 0; round < 20; ++round) write(path_, std::string(5000, letter));
+      for (int round = 0; round < 50; ++round) write(path_, std::string(5000, letter));
     });
   }
   for (std::thread& writer : writers) writer.join();
