@@ -10,49 +10,47 @@
 
 #include "model/config.h"
 #include "tensor/error.h"
+#include "tensor/json.h"
 
 namespace gcvit::classifier {
 namespace {
 
-using nlohmann::json;
-
-/// The member `name` of the file's gcvit.preprocess as a T; nothing when it isn't there.
-template <typename T>
-std::optional<T> member(const json& root, const char* name, std::string_view expected, std::string_view file) {
-  const auto found = root.find(name);
-  if (found == root.end()) return std::nullopt;
-  try {
-    return found->get<T>();
-  } catch (const json::exception&) {
-    fail("[model] {}: gcvit.preprocess: {}: expected {}, found {}", file, name, expected, found->type_name());
-  }
+std::array<float, 3> three_numbers(const JsonPlace& place) {
+  place.expect_array(3);
+  const std::vector<float> numbers = place.numbers_f32();
+  return {numbers[0], numbers[1], numbers[2]};
 }
 
 image::PreprocessConfig from_metadata(const weights::ModelInfo& info, std::string_view file) {
-  // The reader of the file has made sure that this is an object.
-  const json root = json::parse(info.preprocess_json);
-  const auto name = member<std::string>(root, "preset", "a text", file);
-  if (!name) fail("[model] {}: gcvit.preprocess: expected a preset, found none", file);
-  const std::optional<image::Preset> preset = image::preset_named(*name);
-  if (!preset) fail("[model] {}: gcvit.preprocess: unknown preset \"{}\"", file, *name);
-  const model::GCViTConfig& config = info.config;
-  image::PreprocessConfig result =
-      image::make_preprocess_config(*preset, model::variant_name(config), config.image_height, config.image_width);
-  using Size = std::array<std::int64_t, 2>;
-  if (const auto size = member<Size>(root, "image_size", "[height, width]", file);
-      size && *size != Size{config.image_height, config.image_width}) {
-    fail("[model] {}: gcvit.preprocess: image_size: expected {}x{} as in gcvit.config, found {}x{}", file,
-         config.image_height, config.image_width, (*size)[0], (*size)[1]);
-  }
-  using Channels = std::array<float, 3>;
-  result.crop_pct = member<double>(root, "crop_pct", "a number", file).value_or(result.crop_pct);
-  result.squash = member<bool>(root, "squash", "true or false", file).value_or(result.squash);
-  result.mean = member<Channels>(root, "mean", "three numbers", file).value_or(result.mean);
-  result.std = member<Channels>(root, "std", "three numbers", file).value_or(result.std);
+  image::PreprocessConfig result;
+  const std::string place = fmt::format("{}: gcvit.preprocess", file);
+  read_json(info.preprocess_json, "model", place, [&](const JsonPlace& root) {
+    if (!root.has("preset")) fail("[model] {}: expected a preset, found none", place);
+    const std::string name = root.key("preset").text();
+    const std::optional<image::Preset> preset = image::preset_named(name);
+    if (!preset) fail("[model] {}: unknown preset \"{}\"", place, name);
+    const model::GCViTConfig& config = info.config;
+    result =
+        image::make_preprocess_config(*preset, model::variant_name(config), config.image_height, config.image_width);
+    if (root.has("image_size")) {
+      const JsonPlace size = root.key("image_size");
+      size.expect_array(2);
+      const auto height = size.element(0).integer<std::int64_t>();
+      const auto width = size.element(1).integer<std::int64_t>();
+      if (height != config.image_height || width != config.image_width) {
+        fail("[model] {}: expected {}x{} as in gcvit.config, found {}x{}", size.path(), config.image_height,
+             config.image_width, height, width);
+      }
+    }
+    if (root.has("crop_pct")) result.crop_pct = root.key("crop_pct").number();
+    if (root.has("squash")) result.squash = root.key("squash").boolean();
+    if (root.has("mean")) result.mean = three_numbers(root.key("mean"));
+    if (root.has("std")) result.std = three_numbers(root.key("std"));
+  });
   try {
     image::check(result);
   } catch (const Error& error) {
-    fail("[model] {}: gcvit.preprocess: {}", file, error.what());
+    fail("[model] {}: {}", place, error.what());
   }
   return result;
 }
@@ -88,8 +86,8 @@ std::string to_json(const image::PreprocessConfig& config) {
     value["crop_pct"] = config.crop_pct;
     value["squash"] = config.squash;
   }
-  value["mean"] = json::parse(fmt::format("[{}]", fmt::join(config.mean, ", ")));
-  value["std"] = json::parse(fmt::format("[{}]", fmt::join(config.std, ", ")));
+  value["mean"] = nlohmann::json::parse(fmt::format("[{}]", fmt::join(config.mean, ", ")));
+  value["std"] = nlohmann::json::parse(fmt::format("[{}]", fmt::join(config.std, ", ")));
   return value.dump();
 }
 

@@ -19,6 +19,7 @@
 #include "data/sources.h"
 #include "data/tar.h"
 #include "tensor/error.h"
+#include "tensor/json.h"
 
 namespace gcvit::data {
 namespace {
@@ -80,14 +81,15 @@ std::string trimmed(std::string_view text) {
   return std::string(text.substr(first, text.find_last_not_of(kBlank) - first + 1));
 }
 
-/// The label that a JSON member gives; nothing if it has none.
-std::optional<std::string> label_in_json(std::string_view text) {
-  const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+/// The label that a JSON member gives; nothing if it has none. `place` names the member in errors.
+std::optional<std::string> label_in_json(std::string_view text, const std::string& place) {
+  const nlohmann::json json = parse_json(text, "tar", place);
   if (!json.is_object()) return std::nullopt;
   for (const char* const key : {"label", "cls", "class"}) {
     const auto found = json.find(key);
     if (found == json.end()) continue;
     if (found->is_string()) return found->get<std::string>();
+    if (found->is_number_unsigned()) return std::to_string(found->get<std::uint64_t>());
     if (found->is_number_integer()) return std::to_string(found->get<std::int64_t>());
   }
   return std::nullopt;
@@ -136,7 +138,7 @@ void read_tar_members(std::uint64_t size, const TarBytes& bytes, const std::stri
     if (ending == ".cls") {
       group.label = trimmed(text);
     } else if (!group.label) {
-      group.label = label_in_json(text);
+      group.label = label_in_json(text, fmt::format("{}: \"{}\"", file, member.path));
     }
   });
   for (const std::string& key : keys) {

@@ -10,11 +10,13 @@
 #include <cerrno>
 #include <chrono>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <thread>
 
 #include "hub/record.h"
 #include "tensor/atomic_file.h"
 #include "tensor/error.h"
+#include "tensor/json.h"
 #include "tensor/write_all.h"
 
 namespace gcvit::hub {
@@ -73,7 +75,14 @@ bool PartFile::open_and_lock(const std::function<void()>& on_wait) {
 
 /// A text that says nothing useful only means that the part can't be gone on with.
 void PartFile::read_origin() {
-  const auto json = nlohmann::json::parse(read_small_file(origin_path_).value_or(""), nullptr, false);
+  const std::optional<std::string> origin = read_small_file(origin_path_);
+  if (!origin) return;
+  nlohmann::json json;
+  try {
+    json = parse_json(*origin, "pull", origin_path_);
+  } catch (const Error&) {
+    return;
+  }
   const auto text = [&](const char* key) {
     return json.is_object() && json.contains(key) && json[key].is_string() ? json[key].get<std::string>() : "";
   };

@@ -10,6 +10,7 @@
 #include "hub/catalogue.h"
 #include "tensor/atomic_file.h"
 #include "tensor/error.h"
+#include "tensor/json.h"
 
 namespace gcvit::hub {
 namespace {
@@ -25,10 +26,15 @@ bool is_sha256(const std::string& text) {
 std::string record_path(const std::string& file) { return file + ".json"; }
 
 Record parse_record(const std::string& text, const std::string& place) {
-  const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
   const auto bad = [&](const char* what) {
     fail("[pull] {}: expected the record of a download, found {}; remove it to download anew", place, what);
   };
+  nlohmann::json json;
+  try {
+    json = parse_json(text, "pull", place);
+  } catch (const Error&) {
+    bad("something else");
+  }
   if (!json.is_object()) bad("something else");
   const auto string = [&](const char* key) {
     const auto found = json.find(key);

@@ -13,6 +13,7 @@
 
 #include "kernels/optimiser.h"
 #include "tensor/error.h"
+#include "tensor/json.h"
 #include "tensor/sha256.h"
 #include "weights/safetensors.h"
 
@@ -24,6 +25,8 @@ using weights::NamedTensor;
 
 constexpr const char* kKey = "gcvit.train";
 constexpr int kFormat = 1;
+/// Rows of as many epochs as the header of a .safetensors file can hold.
+constexpr JsonLimits kLimits = {.bytes = weights::kMaximalSafetensorsHeader, .values = std::size_t{1} << 23};
 
 std::string slot_name(const std::string& slot, const std::string& parameter) {
   return "optimiser." + slot + ":" + parameter;
@@ -41,16 +44,16 @@ json to_json(const EpochRow& row) {
   return value;
 }
 
-EpochRow row_from_json(const json& value) {
+EpochRow row_from_json(const JsonPlace& value) {
   EpochRow row;
-  value.at("epoch").get_to(row.epoch);
-  value.at("loss").get_to(row.loss);
-  value.at("accuracy").get_to(row.accuracy);
-  value.at("lr").get_to(row.lr);
-  value.at("seconds").get_to(row.seconds);
-  value.at("images_per_second").get_to(row.images_per_second);
-  if (value.contains("val_loss")) row.val_loss = value.at("val_loss").get<double>();
-  if (value.contains("val_accuracy")) row.val_accuracy = value.at("val_accuracy").get<double>();
+  value.key("epoch").get_to(row.epoch);
+  value.key("loss").get_to(row.loss);
+  value.key("accuracy").get_to(row.accuracy);
+  value.key("lr").get_to(row.lr);
+  value.key("seconds").get_to(row.seconds);
+  value.key("images_per_second").get_to(row.images_per_second);
+  if (value.has("val_loss")) row.val_loss = value.key("val_loss").number();
+  if (value.has("val_accuracy")) row.val_accuracy = value.key("val_accuracy").number();
   return row;
 }
 
@@ -69,29 +72,30 @@ json to_json(const RunState& state) {
   return value;
 }
 
-RunState state_from_json(const json& value, const std::string& file) {
-  const int format = value.at("format").get<int>();
+RunState state_from_json(const JsonPlace& value, const std::string& file) {
+  const int format = value.key("format").integer<int>();
   if (format != kFormat) {
     fail("[checkpoint] {}: its format is {}: this program reads format {}; a newer one may read it", file, format,
          kFormat);
   }
   RunState state;
-  state.recipe = recipe_from_json(value.at("recipe"), file);
-  value.at("weights").get_to(state.weights);
-  value.at("data").get_to(state.data);
-  value.at("step").get_to(state.step);
-  value.at("epoch").get_to(state.epoch);
-  value.at("position").get_to(state.position);
-  value.at("loss_sum").get_to(state.loss_sum);
-  value.at("correct").get_to(state.correct);
-  value.at("seen").get_to(state.seen);
-  value.at("seconds").get_to(state.seconds);
-  value.at("skipped").get_to(state.skipped);
-  for (const json& row : value.at("rows")) state.rows.push_back(row_from_json(row));
-  if (value.contains("best")) {
-    const json& best = value.at("best");
+  state.recipe = recipe_from_json(value.key("recipe").value(), file);
+  value.key("weights").get_to(state.weights);
+  value.key("data").get_to(state.data);
+  value.key("step").get_to(state.step);
+  value.key("epoch").get_to(state.epoch);
+  value.key("position").get_to(state.position);
+  value.key("loss_sum").get_to(state.loss_sum);
+  value.key("correct").get_to(state.correct);
+  value.key("seen").get_to(state.seen);
+  value.key("seconds").get_to(state.seconds);
+  value.key("skipped").get_to(state.skipped);
+  const JsonPlace rows = value.key("rows");
+  for (std::size_t i = 0; i < rows.size(); ++i) state.rows.push_back(row_from_json(rows.element(i)));
+  if (value.has("best")) {
+    const JsonPlace best = value.key("best");
     state.best =
-        Best{best.at("epoch").get<std::int32_t>(), best.at("accuracy").get<double>(), best.at("loss").get<double>()};
+        Best{best.key("epoch").integer<std::int32_t>(), best.key("accuracy").number(), best.key("loss").number()};
   }
   return state;
 }
@@ -220,11 +224,9 @@ Checkpoint parse_checkpoint(weights::RawFile raw, const std::string& path) {
   for (const ops::Parameter* parameter : described.parameters()) {
     (void)find(by_name, parameter->name, parameter->dims, path);
   }
-  try {
-    checkpoint.state = state_from_json(json::parse(metadata.at(kKey)), path);
-  } catch (const json::exception& error) {
-    fail("[checkpoint] {}: {}: {}", path, kKey, error.what());
-  }
+  read_json(
+      metadata.at(kKey), "checkpoint", fmt::format("{}: {}", path, kKey),
+      [&](const JsonPlace& root) { checkpoint.state = state_from_json(root, path); }, kLimits);
   for (const NamedTensor& entry : checkpoint.raw.tensors) {
     if (entry.name == "split.train") checkpoint.state.train = list_of(entry.tensor, path);
     if (entry.name == "split.validation") checkpoint.state.validation = list_of(entry.tensor, path);

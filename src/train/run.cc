@@ -14,6 +14,7 @@
 #include "model/parameters.h"
 #include "tensor/atomic_file.h"
 #include "tensor/error.h"
+#include "tensor/json.h"
 #include "tensor/memory.h"
 #include "train/event_file.h"
 #include "train/feature_source.h"
@@ -362,8 +363,8 @@ void Run::write_config() const {
       {"data", state_.data},
       {"weights", state_.weights},
       {"recipe", to_json(recipe())},
-      {"model", nlohmann::ordered_json::parse(weights::serialise_config(prepared_.info.config))},
-      {"preprocess", nlohmann::ordered_json::parse(prepared_.info.preprocess_json)},
+      {"model", parse_ordered_json(weights::serialise_config(prepared_.info.config), "train", "gcvit.config")},
+      {"preprocess", parse_ordered_json(prepared_.info.preprocess_json, "train", "gcvit.preprocess")},
       {"classes", prepared_.info.classes},
       {"train_photos", state_.train.size()},
       {"validation_photos", state_.validation.size()},

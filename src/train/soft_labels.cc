@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "train/soft_labels.h"
 
-#include <cmath>
 #include <fstream>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <unordered_map>
 
 #include "tensor/error.h"
+#include "tensor/json.h"
 #include "train/loss.h"
+#include "weights/in_quotes.h"
 
 namespace gcvit::train {
 namespace {
@@ -18,16 +18,14 @@ constexpr const char* kForm = R"({"image": "roses/12.jpg", "logits": [0.1, 7.2]}
 
 /// The logits of one line and the photo that they are of.
 std::pair<std::string, std::vector<float>> parse_line(const std::string& line, const std::string& place) {
+  std::pair<std::string, std::vector<float>> photo;
   try {
-    const nlohmann::json json = nlohmann::json::parse(line);
-    std::vector<float> logits = json.at("logits").get<std::vector<float>>();
-    for (const float logit : logits) {
-      if (!std::isfinite(logit)) fail("[train] {}: expected finite logits, found {}", place, logit);
-    }
-    return {json.at("image").get<std::string>(), std::move(logits)};
-  } catch (const nlohmann::json::exception&) {
-    fail("[train] {}: expected a line as {}", place, kForm);
+    read_json(line, "train", "line",
+              [&](const JsonPlace& root) { photo = {root.key("image").text(), root.key("logits").numbers_f32()}; });
+  } catch (const Error& error) {
+    fail("[train] {}: expected a line as {}, found another: {}", place, kForm, weights::without_area(error.what()));
   }
+  return photo;
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "tensor/bicubic.h"
 #include "tensor/error.h"
+#include "tensor/json.h"
 #include "weights/in_quotes.h"
 
 namespace gcvit::weights {
@@ -51,7 +52,7 @@ void change_image_size(ModelInfo& info, model::ImageSize size, model::WindowMode
                     windows_text(info.config), info.config.native_image->height, info.config.native_image->width));
   }
   if (info.preprocess_json.empty()) return;
-  nlohmann::ordered_json preprocess = nlohmann::ordered_json::parse(info.preprocess_json);
+  nlohmann::ordered_json preprocess = parse_ordered_json(info.preprocess_json, "model", file + ": gcvit.preprocess");
   if (!preprocess.contains("image_size")) return;
   preprocess["image_size"] = {size.height, size.width};
   info.preprocess_json = preprocess.dump();

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tensor/error.h"
+#include "tensor/json.h"
 #include "weights/in_quotes.h"
 
 namespace gcvit::weights {
@@ -13,127 +14,60 @@ namespace {
 using nlohmann::json;
 using Metadata = std::map<std::string, std::string>;
 
-constexpr std::size_t kLongestNames = 32 << 20;  // of gcvit.classes: a million
-constexpr std::size_t kLongestValue = 1 << 16;   // of all else
-constexpr int kDeepestValue = 16;
+constexpr std::string_view kArea = "model";
+constexpr std::size_t kLongestNames = std::size_t{32} << 20;  // of gcvit.classes: a million
+constexpr std::size_t kLongestValue = std::size_t{1} << 16;   // of all else
 
-/// A JSON value with its way from the file down to it, for sentences.
-struct Place {
-  const json& value;
-  std::string path;  ///< "m.safetensors: gcvit.config: heads"
-
-  /// "expected X, found Y"
-  [[noreturn]] void expected(std::string_view what) const {
-    const bool shown = value.is_primitive() && !value.is_string();
-    fail("[model] {}: expected {}, found {}", path, what,
-         value.is_string()  ? in_quotes(value.get_ref<const std::string&>())
-         : shown            ? value.dump()
-         : value.is_array() ? fmt::format("an array of {}", value.size())
-                            : "an object");
+std::int32_t integer(const JsonPlace& place) {
+  if (place.value().is_number_integer() && place.value() >= 0 && place.value() <= INT32_MAX) {
+    return place.integer<std::int32_t>();
   }
+  place.expected("a positive integer");
+}
 
-  Place key(const char* name) const {
-    if (!value.is_object()) expected("an object");
-    const auto found = value.find(name);
-    if (found == value.end()) fail("[model] {}: expected a key \"{}\", found none", path, name);
-    return {*found, path + ": " + name};
-  }
-
-  bool has(const char* name) const { return value.is_object() && value.contains(name); }
-
-  Place element(std::size_t index) const { return {value.at(index), fmt::format("{}[{}]", path, index)}; }
-
-  void expect_array(std::size_t size) const {
-    if (!value.is_array() || value.size() != size) expected(fmt::format("an array of {}", size));
-  }
-
-  std::int32_t integer() const {
-    if (!value.is_number_integer() || value < 0 || value > INT32_MAX) expected("a positive integer");
-    return value.get<std::int32_t>();
-  }
-
-  double number() const {
-    if (!value.is_number()) expected("a number");
-    return value.get<double>();
-  }
-
-  bool boolean() const {
-    if (!value.is_boolean()) expected("true or false");
-    return value.get<bool>();
-  }
-
-  std::string text() const {
-    if (!value.is_string()) expected("a text");
-    return value.get<std::string>();
-  }
-
-  /// [height, width], or one number for both.
-  ops::Window size() const {
-    if (value.is_number()) return {integer(), integer()};
-    expect_array(2);
-    return {element(0).integer(), element(1).integer()};
-  }
-};
-
-/// A metadata value's JSON; the key is there.
-json parse_json(const Metadata& metadata, const char* key, const std::string& file,
-                std::size_t most_values = SIZE_MAX) {
-  const std::string& text = metadata.at(key);
-  const std::size_t longest = std::string_view(key) == "gcvit.classes" ? kLongestNames : kLongestValue;
-  if (text.size() > longest) {
-    fail("[model] {}: {}: expected at most {} bytes, found {}", file, key, longest, text.size());
-  }
-  std::size_t values = 0;
-  const auto limit_depth = [&](int depth, json::parse_event_t event, json&) {
-    if (depth > kDeepestValue) fail("[model] {}: {}: nested deeper than {}", file, key, kDeepestValue);
-    if (event == json::parse_event_t::value && ++values > most_values) {
-      fail("[model] {}: {}: expected {} values, as gcvit.config says, found more", file, key, most_values);
-    }
-    return true;
-  };
-  try {
-    return json::parse(text, limit_depth);
-  } catch (const json::parse_error& error) {
-    fail("[model] {}: {}: not JSON at byte {}", file, key, error.byte);
-  }
+/// [height, width], or one number for both.
+ops::Window size_of(const JsonPlace& place) {
+  if (place.value().is_number()) return {integer(place), integer(place)};
+  place.expect_array(2);
+  return {integer(place.element(0)), integer(place.element(1))};
 }
 
 void check_format(const Metadata& metadata, const std::string& file) {
   if (!metadata.contains("gcvit.format")) {
     fail("[model] {}: gcvit.format: expected {}, found none", file, kModelFormat);
   }
-  const json value = parse_json(metadata, "gcvit.format", file);
-  const Place format{value, file + ": gcvit.format"};
-  const std::string text = value.is_string() ? value.get<std::string>() : std::to_string(format.integer());
-  if (text != std::to_string(kModelFormat)) {
-    fail("[model] {}: the file's format is {}: this program reads format {}; a newer one may read it", file,
-         in_quotes(text), kModelFormat);
-  }
+  read_json(metadata.at("gcvit.format"), kArea, file + ": gcvit.format", [&](const JsonPlace& format) {
+    const std::string text = format.value().is_string() ? format.text() : std::to_string(integer(format));
+    if (text != std::to_string(kModelFormat)) {
+      fail("[model] {}: the file's format is {}: this program reads format {}; a newer one may read it", file,
+           in_quotes(text), kModelFormat);
+    }
+  });
 }
 
-model::GCViTConfig parse_config(const Place& root) {
+model::GCViTConfig parse_config(const JsonPlace& root) {
   model::GCViTConfig config;
-  config.dim = root.key("dim").integer();
+  config.dim = integer(root.key("dim"));
   const auto levels = static_cast<std::size_t>(model::kLevels);
   root.key("depths").expect_array(levels);
   root.key("heads").expect_array(levels);
   root.key("windows").expect_array(levels);
   for (std::size_t l = 0; l < levels; ++l) {
-    config.depths[l] = root.key("depths").element(l).integer();
-    config.heads[l] = root.key("heads").element(l).integer();
-    config.windows[l] = root.key("windows").element(l).size();
+    config.depths[l] = integer(root.key("depths").element(l));
+    config.heads[l] = integer(root.key("heads").element(l));
+    config.windows[l] = size_of(root.key("windows").element(l));
   }
   config.mlp_ratio = root.key("mlp_ratio").number();
   config.layer_scale = root.key("layer_scale").boolean();
-  config.classes = root.key("classes").integer();
-  const ops::Window image = root.key("image_size").size();
+  config.classes = integer(root.key("classes"));
+  const ops::Window image = size_of(root.key("image_size"));
   config.image_height = image.height;
   config.image_width = image.width;
   if (root.has("native_image_size")) {
-    const ops::Window native = root.key("native_image_size").size();
+    const ops::Window native = size_of(root.key("native_image_size"));
     config.native_image = model::ImageSize{native.height, native.width};
   }
-  if (root.has("squeeze_divisor")) config.squeeze_divisor = root.key("squeeze_divisor").integer();
+  if (root.has("squeeze_divisor")) config.squeeze_divisor = integer(root.key("squeeze_divisor"));
   if (root.has("pool_padding")) {
     const std::string padding = root.key("pool_padding").text();
     if (padding != "neg_inf" && padding != "zero") root.key("pool_padding").expected("\"neg_inf\" or \"zero\"");
@@ -149,22 +83,14 @@ model::GCViTConfig parse_config(const Place& root) {
   try {
     model::validate(config);
   } catch (const Error& error) {
-    fail("[model] {}: {}", root.path, without_area(error.what()));
+    fail("[model] {}: {}", root.path(), without_area(error.what()));
   }
   return config;
 }
 
-std::vector<std::string> parse_classes(const Place& root) {
-  if (!root.value.is_array()) root.expected("an array of names");
-  std::vector<std::string> classes;
-  classes.reserve(root.value.size());
-  for (std::size_t i = 0; i < root.value.size(); ++i) classes.push_back(root.element(i).text());
-  return classes;
-}
-
 /// A text that may be missing or null.
-std::string optional_text(const Place& root, const char* key) {
-  return root.has(key) && !root.key(key).value.is_null() ? root.key(key).text() : "";
+std::string optional_text(const JsonPlace& root, const char* key) {
+  return root.has(key) && !root.key(key).value().is_null() ? root.key(key).text() : "";
 }
 
 }  // namespace
@@ -177,33 +103,32 @@ ModelInfo parse_model_info(const Metadata& metadata, const std::string& file) {
   check_format(metadata, file);
   if (!metadata.contains("gcvit.config")) fail("[model] {}: gcvit.config: expected an object, found none", file);
   /// Calls `use` with the value of a key that may be missing.
-  const auto with = [&](const char* key, const auto& use, std::size_t most_values = SIZE_MAX) {
+  const auto with = [&](const char* key, const auto& use, const JsonLimits& limits = {.bytes = kLongestValue}) {
     if (!metadata.contains(key)) return;
-    const json value = parse_json(metadata, key, file, most_values);
-    use(Place{value, file + ": " + key});
+    read_json(metadata.at(key), kArea, file + ": " + key, use, limits);
   };
   ModelInfo info;
-  with("gcvit.config", [&](const Place& root) { info.config = parse_config(root); });
+  with("gcvit.config", [&](const JsonPlace& root) { info.config = parse_config(root); });
   with(
-      "gcvit.classes", [&](const Place& root) { info.classes = parse_classes(root); },
-      static_cast<std::size_t>(info.config.classes));
+      "gcvit.classes", [&](const JsonPlace& root) { info.classes = root.texts(); },
+      {.bytes = kLongestNames, .values = static_cast<std::size_t>(info.config.classes)});
   if (!info.classes.empty() && info.classes.size() != static_cast<std::size_t>(info.config.classes)) {
     fail("[model] {}: gcvit.classes: expected {} names, as gcvit.config says, found {}", file, info.config.classes,
          info.classes.size());
   }
-  with("gcvit.preprocess", [&](const Place& root) {
-    if (!root.value.is_object()) root.expected("an object");
+  with("gcvit.preprocess", [&](const JsonPlace& root) {
+    root.expect_object();
     info.preprocess_json = metadata.at("gcvit.preprocess");
   });
-  with("gcvit.source", [&](const Place& root) {
-    if (!root.value.is_object()) root.expected("an object");
+  with("gcvit.source", [&](const JsonPlace& root) {
+    root.expect_object();
     info.origin =
         ModelOrigin{.format = optional_text(root, "format"),
                     .layout = optional_text(root, "layout"),
                     .sha256 = optional_text(root, "sha256"),
                     .keras_example_bias = root.has("keras_example_bias") && root.key("keras_example_bias").boolean()};
   });
-  with("gcvit.calibration", [&](const Place& root) {
+  with("gcvit.calibration", [&](const JsonPlace& root) {
     const double temperature = root.key("temperature").number();
     if (!(temperature > 0.0 && std::isfinite(temperature))) root.key("temperature").expected("a number over 0");
     info.temperature = temperature;

@@ -13,6 +13,7 @@
 
 #include "tensor/atomic_file.h"
 #include "tensor/error.h"
+#include "tensor/json_events.h"
 #include "weights/mapped_file.h"
 #include "weights/in_quotes.h"
 
@@ -56,9 +57,10 @@ struct Entry {
 
 /// Takes the header's JSON event by event, so that only its own structure is ever stored and a name that comes twice is
 /// seen (a JSON object would silently keep the last).
-class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
+class HeaderReader : public JsonEvents {
  public:
-  explicit HeaderReader(const std::string& file) : file_(file) {}
+  explicit HeaderReader(const std::string& file)
+      : JsonEvents("safetensors", file + ": header", kLengthBytes), file_(file) {}
 
   std::vector<Entry> entries;
   std::map<std::string, std::string> metadata;
@@ -167,12 +169,6 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
   bool number_float(double, const std::string&) override { unexpected("a number that is no 64-bit integer"); }
   bool null() override { unexpected("null"); }
   bool boolean(bool) override { unexpected("true or false"); }
-  bool binary(nlohmann::json::binary_t&) override { unexpected("bytes"); }
-
-  bool parse_error(std::size_t position, const std::string&, const nlohmann::json::exception&) override {
-    fail("[safetensors] {}: header: not JSON in UTF-8 at byte {}", file_,
-         kLengthBytes + std::max<std::size_t>(position, 1) - 1);
-  }
 
  private:
   enum class Place : std::uint8_t { kOutside, kTop, kMetadata, kTensor, kNumbers };
@@ -262,7 +258,7 @@ RawFile parse_safetensors(std::span<const std::byte> bytes, std::shared_ptr<cons
   if (!header.starts_with('{')) fail("[safetensors] {}: header: expected {{ at byte {}", file, kLengthBytes);
 
   HeaderReader reader(file);
-  nlohmann::json::sax_parse(header, &reader);
+  read_json_events(header, reader);
   std::ranges::sort(reader.entries, {}, [](const Entry& entry) {
     return std::tuple(entry.begin, entry.end, std::string_view(entry.name));
   });

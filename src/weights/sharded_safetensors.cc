@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "tensor/error.h"
+#include "tensor/json_events.h"
 #include "weights/in_quotes.h"
 #include "weights/mapped_file.h"
 #include "weights/safetensors.h"
@@ -20,9 +21,9 @@ constexpr std::string_view kEnding = ".safetensors";
 constexpr std::size_t kNamesShown = 3;
 
 /// Keeps the weight map's texts and lets everything else pass, event by event.
-class IndexReader : public nlohmann::json_sax<nlohmann::json> {
+class IndexReader : public JsonEvents {
  public:
-  explicit IndexReader(const std::string& file) : file_(file) {}
+  explicit IndexReader(const std::string& file) : JsonEvents("safetensors", file), file_(file) {}
 
   Assignments assignments;
   bool has_map = false;
@@ -73,11 +74,6 @@ class IndexReader : public nlohmann::json_sax<nlohmann::json> {
   bool number_float(double, const std::string&) override { return other("a number"); }
   bool null() override { return other("null"); }
   bool boolean(bool) override { return other("true or false"); }
-  bool binary(nlohmann::json::binary_t&) override { return other("bytes"); }
-
-  bool parse_error(std::size_t position, const std::string&, const nlohmann::json::exception&) override {
-    fail("[safetensors] {}: not JSON in UTF-8 at byte {}", file_, std::max<std::size_t>(position, 1) - 1);
-  }
 
  private:
   bool in_map() const { return map_open_ && depth_ == 2; }
@@ -147,7 +143,7 @@ Assignments parse_shard_index(std::span<const std::byte> bytes, const std::strin
          bytes.size());
   }
   IndexReader reader(file);
-  nlohmann::json::sax_parse(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()), &reader);
+  read_json_events({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, reader);
   if (!reader.has_map) fail("[safetensors] {}: expected a \"weight_map\", found none", file);
   Assignments assignments = std::move(reader.assignments);
   std::ranges::sort(assignments, {}, [](const auto& assignment) { return std::string_view(assignment.second); });

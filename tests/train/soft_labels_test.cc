@@ -74,7 +74,9 @@ TEST_F(SoftLabelsTest, ErrorsNameTheLine) {
     EXPECT_EQ(refusal(line).find("[train] " + file + ": line 1: expected a line as {\"image\""), 0u) << line;
   }
   EXPECT_EQ(refusal("{\"image\": \"a/1.jpg\", \"logits\": [1e60, 0, 0]}"),
-            "[train] " + file + ": line 1: expected finite logits, found inf");
+            "[train] " + file +
+                ": line 1: expected a line as {\"image\": \"roses/12.jpg\", \"logits\": [0.1, 7.2]}, found "
+                "another: line: logits[0]: expected a number that a float holds, found 1e+60");
 }
 
 TEST_F(SoftLabelsTest, SomeMustBeOfThePhotos) {

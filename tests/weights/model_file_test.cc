@@ -110,7 +110,7 @@ TEST(ModelFile, RefusesNewerFormats) {
   EXPECT_EQ(parse_model_info(metadata_with("gcvit.format", "\"1\""), "m").config.dim, 8);
   EXPECT_EQ(refusal("gcvit.format", "2"),
             "[model] m: the file's format is \"2\": this program reads format 1; a newer one may read it");
-  EXPECT_EQ(refusal("gcvit.format", "x"), "[model] m: gcvit.format: not JSON at byte 1");
+  EXPECT_EQ(refusal("gcvit.format", "x"), "[model] m: gcvit.format: not JSON in UTF-8 at byte 0");
   EXPECT_EQ(refusal("gcvit.format", "[]"), "[model] m: gcvit.format: expected a positive integer, found an array of 0");
 }
 
@@ -140,7 +140,7 @@ TEST(ModelFile, NamesTheKeyThatIsWrong) {
             config + "head_activation: expected a text, found an object");
   EXPECT_EQ(refusal("gcvit.config", "{}"), config + "expected a key \"dim\", found none");
   EXPECT_EQ(refusal("gcvit.config", "[]"), config + "expected an object, found an array of 0");
-  EXPECT_EQ(refusal("gcvit.config", "{\"dim\":8"), "[model] m: gcvit.config: not JSON at byte 9");
+  EXPECT_EQ(refusal("gcvit.config", "{\"dim\":8"), "[model] m: gcvit.config: not JSON in UTF-8 at byte 8");
   EXPECT_EQ(refusal("gcvit.classes", R"(["a"])"),
             "[model] m: gcvit.classes: expected 2 names, as gcvit.config says, found 1");
   EXPECT_EQ(refusal("gcvit.classes", R"(["a",1])"), "[model] m: gcvit.classes[1]: expected a text, found 1");
@@ -149,11 +149,11 @@ TEST(ModelFile, NamesTheKeyThatIsWrong) {
   EXPECT_EQ(refusal("gcvit.calibration", R"({"temperature":0})"),
             "[model] m: gcvit.calibration: temperature: expected a number over 0, found 0");
   EXPECT_EQ(refusal("gcvit.classes", R"(["a","b","c"])"),
-            "[model] m: gcvit.classes: expected 2 values, as gcvit.config says, found more");
+            "[model] m: gcvit.classes: expected at most 2 values, found more");
   EXPECT_EQ(refusal("gcvit.preprocess", std::string(70'000, ' ')),
             "[model] m: gcvit.preprocess: expected at most 65536 bytes, found 70000");
   EXPECT_EQ(refusal("gcvit.preprocess", std::string(50'000, '[')),
-            "[model] m: gcvit.preprocess: nested deeper than 16");
+            "[model] m: gcvit.preprocess: nested deeper than 64");
 }
 
 }  // namespace
