@@ -20,11 +20,11 @@ NativeBackend::NativeBackend(ThreadPool& pool) : state_(std::make_unique<State>(
   static_cast<void>(kernels::target());  // GCVIT_TARGET takes effect, or is refused, before any kernel runs
 }
 
-NativeBackend::~NativeBackend() { state_->tape.start(false, {}); }  // while the values it holds can still be released
+NativeBackend::~NativeBackend() { state_->start_tape(false, {}); }  // while the values it holds can still be released
 
 void NativeBackend::start(std::int32_t batch) {
   if (batch < 1) fail("[native] batch: expected at least 1 image, found {}", batch);
-  state_->tape.start(false, {});
+  state_->start_tape(false, {});
   state_->batch = batch;
   if (batch > state_->largest_batch) {
     // None of the smaller batches' buffers fits any more.

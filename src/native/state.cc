@@ -69,9 +69,7 @@ PackedParameters::Entry& PackedParameters::entry(std::deque<Entry>& entries, con
   if (id >= entries.size()) entries.resize(id + 1);
   Entry& entry = entries[id];
   stale = entry.version != parameter.version;
-  // Without values this throws, now and whenever it is asked again: only what can be packed counts as packed.
-  if (stale) static_cast<void>(values_of(parameter));
-  entry.version = parameter.version;
+  if (stale) entry.version.reset();  // who packs it says so behind that: packing may throw
   return entry;
 }
 
@@ -99,9 +97,11 @@ const kernels::PackedWeights& PackedParameters::linear(const ops::Linear& linear
   bool stale = false;
   Entry& packed = entry(linear.weight, stale);
   bool bias_stale = false;
-  if (linear.bias) entry(*linear.bias, bias_stale);
+  Entry* const bias = linear.bias ? &entry(*linear.bias, bias_stale) : nullptr;
   if (stale || bias_stale) {
     pack(values_of(linear.weight), linear.bias, linear.weight.dims[0], 1, linear.weight.dims[1], packed.weights);
+    packed.version = linear.weight.version;
+    if (bias != nullptr) bias->version = linear.bias->version;
   }
   return packed.weights;
 }
@@ -110,7 +110,7 @@ const kernels::PackedWeights& PackedParameters::convolution(const ops::Conv3x3& 
   bool stale = false;
   Entry& packed = entry(convolution.weight, stale);
   bool bias_stale = false;
-  if (convolution.bias) entry(*convolution.bias, bias_stale);
+  Entry* const bias = convolution.bias ? &entry(*convolution.bias, bias_stale) : nullptr;
   if (stale || bias_stale) {
     const float* weights = values_of(convolution.weight);
     const std::int64_t out = convolution.weight.dims[0];
@@ -126,6 +126,8 @@ const kernels::PackedWeights& PackedParameters::convolution(const ops::Conv3x3& 
       }
     });
     pack(by_pixel.data(), convolution.bias, out, 3, 3 * in, packed.weights);
+    packed.version = convolution.weight.version;
+    if (bias != nullptr) bias->version = convolution.bias->version;
   }
   return packed.weights;
 }
@@ -138,6 +140,7 @@ const kernels::PackedWeights& PackedParameters::linear_transposed(const ops::Lin
     kernels::make_room(nullptr, static_cast<std::int32_t>(linear.weight.dims[1]), 1,
                        static_cast<std::int32_t>(linear.weight.dims[0]), packed.weights, precision_);
     pack_transposed({&weights, 1}, packed.weights);
+    packed.version = linear.weight.version;
   }
   return packed.weights;
 }
@@ -156,6 +159,7 @@ const float* PackedParameters::convolution_pixels(const ops::Conv3x3& convolutio
         for (std::int64_t i = 0; i < in; ++i) to[i] = weights[(o * in + i) * 9 + pixel];
       }
     });
+    packed.version = convolution.weight.version;
   }
   return packed.unpacked.data();
 }
@@ -177,6 +181,7 @@ const kernels::PackedWeights& PackedParameters::convolution_transposed(const ops
     }
     kernels::make_room(nullptr, in, static_cast<std::int32_t>(taps.size()), out, packed.weights, precision_);
     pack_transposed(taps, packed.weights);
+    packed.version = convolution.weight.version;
   }
   return packed.weights;
 }
@@ -197,6 +202,7 @@ const float* PackedParameters::depthwise(const ops::Parameter& weight) {
     for (std::int64_t c = 0; c < channels; ++c) {
       for (std::int64_t tap = 0; tap < 9; ++tap) packed.unpacked.data()[tap * channels + c] = values[c * 9 + tap];
     }
+    packed.version = weight.version;
   }
   return packed.unpacked.data();
 }
@@ -211,6 +217,7 @@ const float* PackedParameters::depthwise_turned(const ops::Parameter& weight) {
     for (std::int64_t c = 0; c < channels; ++c) {
       for (std::int64_t tap = 0; tap < 9; ++tap) packed.unpacked.data()[tap * channels + c] = values[c * 9 + 8 - tap];
     }
+    packed.version = weight.version;
   }
   return packed.unpacked.data();
 }
@@ -221,6 +228,7 @@ const kernels::PackedBias& PackedParameters::bias_table(const ops::Parameter& ta
   if (stale) {
     packed.bias =
         kernels::pack_bias(values_of(table), window.height, window.width, static_cast<std::int32_t>(table.dims[1]));
+    packed.version = table.version;
   }
   return packed.bias;
 }

@@ -36,6 +36,10 @@ class ValueStore {
   float* data(std::int32_t id) { return slots_[static_cast<std::size_t>(id)].buffer.data(); }
   /// The node of a training run that the value is; -1 for none.
   std::int32_t& node(std::int32_t id) { return slots_[static_cast<std::size_t>(id)].node; }
+  /// No value is a node of a run any more.
+  void forget_nodes() {
+    for (Slot& slot : slots_) slot.node = -1;
+  }
 
  private:
   struct Slot {
@@ -108,7 +112,7 @@ class PackedParameters {
     kernels::PackedBias bias;
     kernels::AlignedBuffer unpacked;  ///< another order of the weights, without panels
   };
-  /// The entry of a parameter, and whether it must be packed (anew); marks it as packed at the present version.
+  /// The entry of a parameter, and whether it must be packed (anew): then whoever packs it sets its version behind that.
   Entry& entry(const ops::Parameter& parameter, bool& stale) { return entry(entries_, parameter, stale); }
   static Entry& entry(std::deque<Entry>& entries, const ops::Parameter& parameter, bool& stale);
   void pack(const float* weights, const std::optional<ops::Parameter>& bias, std::int64_t columns, std::int32_t taps,
@@ -157,6 +161,9 @@ struct NativeBackend::State {
   }
 
   // Training; training.cc.
+
+  /// Forgets the last run, whose values then are none of the next, and begins to record the next one or not.
+  void start_tape(bool recording, Training training);
 
   /// Whether something that is trained or watched lies behind `value`.
   bool needs_gradient(const ops::Value& value);

@@ -16,7 +16,12 @@ using ops::Value;
 
 void NativeBackend::start_training(std::int32_t batch, Training training) {
   start(batch);
-  state_->tape.start(true, std::move(training));
+  state_->start_tape(true, std::move(training));
+}
+
+void NativeBackend::State::start_tape(bool recording, Training training) {
+  tape.start(recording, std::move(training));
+  values.forget_nodes();
 }
 
 void NativeBackend::watch(const Value& value) {
@@ -41,6 +46,16 @@ void NativeBackend::backward(const Value& value, std::span<const float> gradient
     fail("[native] backward: expected a gradient of {} images of {} = {} floats, found {}", state_->batch,
          to_string(value.shape()), state_->batch * value.shape().size(), gradient.size());
   }
+  // Whatever is thrown below leaves half a backward: then the run is over and nothing of it can be asked for.
+  struct EndOfRun {
+    State& state;
+    bool whole = false;
+    ~EndOfRun() {
+      state.tape.gradients = nullptr;
+      state.tape.end();
+      if (!whole) state.start_tape(false, {});
+    }
+  } end{*state_};
   state_->tape.stop_recording();
   state_->tape.gradients = &gradients;
   const std::vector<bool>& trainable = state_->tape.training().trainable;
@@ -55,8 +70,7 @@ void NativeBackend::backward(const Value& value, std::span<const float> gradient
   std::copy(gradient.begin(), gradient.end(), state_->values.data(start.id()));
   state_->add_gradient(node, start);
   state_->run_backward(*this, 0);
-  state_->tape.gradients = nullptr;
-  state_->tape.end();
+  end.whole = true;
 }
 
 void NativeBackend::State::run_backward(NativeBackend& backend, std::size_t begin) {
