@@ -19,13 +19,11 @@ void use_targets(std::int64_t targets) {
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
 }
 
-/// All that are compiled in and that this CPU can run, best first, whichever is in use.
-std::vector<std::int64_t> runnable_targets() {
-  const std::int64_t in_use = hwy::SupportedTargets();
-  use_targets(0);
-  std::vector<std::int64_t> targets = hwy::SupportedAndGeneratedTargets();
-  use_targets(in_use);
-  return targets;
+/// All that are compiled in and that this CPU can run, best first, whichever is in use. Highway is asked once, before
+/// anyone can have limited it, as it knows no question that changes nothing.
+const std::vector<std::int64_t>& runnable_targets() {
+  static const std::vector<std::int64_t> kTargets = hwy::SupportedAndGeneratedTargets();
+  return kTargets;
 }
 
 /// Sets the target that GCVIT_TARGET names, once a process.

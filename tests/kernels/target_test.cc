@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <thread>
 
 #include "kernels/gemm.h"
 #include "kernels/roof.h"
@@ -63,6 +65,22 @@ TEST(Target, ForcingOneLastsUntilTheNext) {
   }
   force_target(before);
   EXPECT_EQ(target(), before);
+}
+
+TEST(Target, AskingForTheRunnableOnesNeverSwitches) {
+  const std::string before = target();
+  force_target(available_targets().back());
+  const std::string forced = target();
+  std::atomic<bool> stop = false;
+  std::atomic<int> switched = 0;
+  std::thread watcher([&] {
+    while (!stop) switched += target() != forced;
+  });
+  for (int i = 0; i < 20'000; ++i) static_cast<void>(available_targets());
+  stop = true;
+  watcher.join();
+  EXPECT_EQ(switched, 0);
+  force_target(before);
 }
 
 TEST(Roof, IsAPlausibleNumber) {
