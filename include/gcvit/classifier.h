@@ -24,7 +24,7 @@ namespace gcvit {
 /// photo.
 class GCVIT_EXPORT Photo {
  public:
-  /// A JPEG, PNG or WebP file; it is opened when its turn comes.
+  /// A JPEG, PNG or WebP file; it is opened when its turn comes. A pipe, socket or device is refused.
   static Photo file(std::string path);
   /// The bytes of such a file; `name` stands for it in errors and results.
   static Photo encoded(std::span<const std::byte> bytes, std::string name = "photo");
@@ -61,7 +61,8 @@ struct Prediction {
 /// What came of one photo of many.
 struct PhotoResult {
   std::size_t photo = 0;  ///< its place among those given, from 0
-  std::vector<Prediction> predictions;  ///< most probable first; empty when the photo could not be read
+  /// Most probable first; empty when the photo could not be read or has a logit that isn't finite.
+  std::vector<Prediction> predictions;
   std::string error;  ///< why not; else empty
 };
 
@@ -106,7 +107,9 @@ class GCVIT_EXPORT Classifier {
 
   /// The `k` most probable classes of a photo, most probable first; all classes when there are fewer than `k`.
   std::vector<Prediction> classify(const Photo& photo, int k = 5);
-  /// The same for many photos: results in their order. A photo that can't be read has an `error` and spoils no other.
+  /// The same for many photos: results in their order. A photo that can't be read, or whose logits aren't
+  /// finite (weights that overflow float32), has an `error` and spoils no other. File descriptors or threads that have run
+  /// out are no photo's error: they are thrown.
   std::vector<PhotoResult> classify(std::span<const Photo> photos, int k = 5);
   /// The same, one result at a time in their order, as soon as it is there: memory doesn't grow with their number. An
   /// exception that `take` throws ends the run and comes out here.
@@ -114,7 +117,8 @@ class GCVIT_EXPORT Classifier {
 
   /// The tensor the model sees: image_height x image_width x 3 normalised floats (NHWC).
   std::vector<float> preprocess(const Photo& photo);
-  /// Logits, [n, classes], of n tensors as `preprocess` makes them, one behind the other.
+  /// Logits, [n, classes], of n tensors as `preprocess` makes them, one behind the other. Throws when one of an image
+  /// isn't finite, and names the image.
   std::vector<float> logits(std::span<const float> tensors);
 
   std::int32_t image_height() const;

@@ -78,6 +78,11 @@ std::vector<float> Classifier::logits(std::span<const float> tensors) {
     const std::span<const float> part = engine.run(tensors.subspan(first, std::min(step, tensors.size() - first)));
     all.insert(all.end(), part.begin(), part.end());
   }
+  const auto width = static_cast<std::size_t>(classes());
+  for (std::size_t image = 0; image * width < all.size(); ++image) {
+    const std::string wrong = classifier::not_finite(std::span(all).subspan(image * width, width));
+    if (!wrong.empty()) fail("[classifier] image {} of {}: {}", image, all.size() / width, wrong);
+  }
   return all;
 }
 

@@ -33,15 +33,14 @@ std::span<const float> Engine::run(std::span<const float> inputs) {
   backend_.start(static_cast<std::int32_t>(inputs.size() / size));
   const ops::Value image = backend_.input({config().image_height, config().image_width, 3}, inputs);
   logits_ = model_->forward(backend_, image);
-  const std::span<const float> logits = backend_.read(logits_);
-  for (std::size_t i = 0; i < logits.size(); ++i) {
-    if (!std::isfinite(logits[i])) {
-      fail(
-          "[classifier] image {} of the batch: logit {} is {}: the input is not finite or the weights overflow float32",
-          i / static_cast<std::size_t>(config().classes), i % static_cast<std::size_t>(config().classes), logits[i]);
-    }
-  }
-  return logits;
+  return backend_.read(logits_);
+}
+
+std::string not_finite(std::span<const float> logits) {
+  const auto found = std::ranges::find_if_not(logits, [](float logit) { return std::isfinite(logit); });
+  if (found == logits.end()) return "";
+  return fmt::format("logit {} is {}: the input is not finite or the weights overflow float32", found - logits.begin(),
+                     *found);
 }
 
 void Engine::set_listener(Listener listener) {

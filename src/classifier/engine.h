@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "classifier/memory_need.h"
@@ -15,6 +16,9 @@
 #include "tensor/thread_pool.h"
 
 namespace gcvit::classifier {
+
+/// What is wrong with an image's logits when one is not finite, for a sentence; empty when all are.
+std::string not_finite(std::span<const float> logits);
 
 /// A model with values, on this CPU: tensors in, logits out. One run at a time.
 class Engine {
@@ -34,7 +38,8 @@ class Engine {
   void check_memory(std::size_t images, double beside = 0.0);
 
   /// Runs whole images (NHWC, normalised), at least one; returns their logits, [images, classes], which stay until the
-  /// next run. Throws `Error` when `inputs` isn't whole images, as `check_memory` does, or when a logit is not finite.
+  /// next run. Throws `Error` when `inputs` isn't whole images, or as `check_memory` does. An image's logits may not be
+  /// finite (`not_finite`), which is no matter of the others.
   std::span<const float> run(std::span<const float> inputs);
 
   /// Called during a run for each value that the model names, with all images' floats (NHWC).

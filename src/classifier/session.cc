@@ -83,10 +83,11 @@ void prepare_photos(
 void run_photos(Session& session, std::span<const Photo> photos, const std::function<void(const PhotoLogits&)>& take) {
   run_photos(
       session, photos.size(), [&](std::size_t photo) { return decode(photos[photo], session.preparation.decode); },
-      take);
+      [&](std::size_t photo) { return photos[photo].name(); }, take);
 }
 
 void run_photos(Session& session, std::size_t count, const std::function<image::Image(std::size_t photo)>& decode,
+                const std::function<std::string(std::size_t photo)>& name,
                 const std::function<void(const PhotoLogits&)>& take) {
   const int threads = session.engine.pool().size();
   const std::size_t size = session.preparation.tensor_size();
@@ -113,8 +114,13 @@ void run_photos(Session& session, std::size_t count, const std::function<image::
         take({index, {}, error});
         continue;
       }
-      take({index, logits.first(classes), {}});
+      const std::span<const float> own = logits.first(classes);
       logits = logits.subspan(classes);
+      if (const std::string wrong = not_finite(own); wrong.empty()) {
+        take({index, own, {}});
+      } else {
+        take({index, {}, fmt::format("[classifier] {}: {}", name(index), wrong), true});
+      }
     }
     waiting.clear();
     whole = 0;

@@ -52,14 +52,17 @@ struct PhotoLogits {
   std::size_t photo = 0;  ///< its place among those given
   std::span<const float> logits;
   std::string_view error;
+  bool overflowed = false;  ///< it could be read, but its logits aren't finite
 };
 
 /// Takes photos through decoding, preprocessing and the model: `take` gets one result each, in order, on the calling
-/// thread. Decoding goes on beside computing, a bounded number of photos ahead. Results depend on neither threads nor
+/// thread. A photo that can't be read or whose logits aren't finite spoils no other. Decoding goes on beside computing, a bounded number of photos ahead. Results depend on neither threads nor
 /// batch. An exception of `take` ends it and comes out.
 void run_photos(Session& session, std::span<const Photo> photos, const std::function<void(const PhotoLogits&)>& take);
-/// The same of photos 0..count-1, wherever they lie: `decode` gives the picture of one, on any thread, or throws.
+/// The same of photos 0..count-1, wherever they lie: `decode` gives the picture of one, on any thread, or throws; `name`
+/// names one in errors.
 void run_photos(Session& session, std::size_t count, const std::function<image::Image(std::size_t photo)>& decode,
+                const std::function<std::string(std::size_t photo)>& name,
                 const std::function<void(const PhotoLogits&)>& take);
 
 /// Takes photos through decoding and preprocessing alone; `tensor` is empty where there is an `error`.

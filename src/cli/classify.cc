@@ -88,7 +88,7 @@ int run(const Options& options) {
   progress.clear();
   if (options.json) print_json(Json{{"model", file}, {"results", std::move(results)}, {"errors", std::move(errors)}});
   if (broken > 0 && photos.size() > 1) {
-    notice(fmt::format("[classify] {} of {} photos could not be read", broken, photos.size()));
+    notice(fmt::format("[classify] {} of {} photos could not be classified", broken, photos.size()));
   }
   return broken > 0 ? 1 : 0;
 }

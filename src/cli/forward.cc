@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // gcvit forward: tensors through a model, with what comes out of each level.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "classifier/session.h"
 #include "cli/arguments.h"
@@ -59,21 +63,29 @@ int run(const Options& options) {
   });
   const auto images = static_cast<std::size_t>(input.dims()[0]);
   const auto size = static_cast<std::size_t>(engine.input_size());
+  const auto classes = static_cast<std::size_t>(engine.config().classes);
+  std::vector<std::string> broken;
   Progress progress(images);
   for (std::size_t first = 0; first < images;) {
     const std::size_t count = std::min(static_cast<std::size_t>(session.batch), images - first);
-    engine.run(input.values().subspan(first * size, count * size));
+    const std::span<const float> logits = engine.run(input.values().subspan(first * size, count * size));
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::string wrong = classifier::not_finite(logits.subspan(i * classes, classes));
+      if (!wrong.empty()) broken.push_back(fmt::format("[forward] {}: image {}: {}", options.input, first + i, wrong));
+      progress.step();
+    }
     first += count;
-    for (std::size_t i = 0; i < count; ++i) progress.step();
   }
   progress.clear();
+  if (broken.size() == images) throw Error(broken.front() + (images > 1 ? "; the others' likewise" : ""));
 
   std::vector<weights::NamedTensor> outputs;
   for (const char* name : kOutputs) {
     outputs.push_back({name, writers[name]->read_back()});
   }
   weights::write_npz(options.output, outputs);
-  return 0;
+  for (const std::string& sentence : broken) notice(sentence);
+  return broken.empty() ? 0 : 1;
 }
 
 }  // namespace

@@ -20,7 +20,8 @@ Evaluation evaluate(classifier::Session& session, const data::PhotoSet& photos,
   const auto decode = [&](std::size_t photo) {
     return data::decode_sample(photos.samples[photo], session.preparation.decode);
   };
-  classifier::run_photos(session, photos.samples.size(), decode, [&](const classifier::PhotoLogits& photo) {
+  const auto name = [&](std::size_t photo) { return data::describe(photos.samples[photo]); };
+  classifier::run_photos(session, photos.samples.size(), decode, name, [&](const classifier::PhotoLogits& photo) {
     if (photo.error.empty()) {
       const std::int32_t label = photos.samples[photo.photo].label;
       result.metrics.add(label, photo.logits);

@@ -15,7 +15,7 @@ namespace gcvit::evaluate {
 struct Evaluation {
   Metrics metrics;                        ///< with the temperature that the model has, if it has one
   std::optional<Metrics> uncalibrated{};  ///< then also without it
-  std::int64_t skipped = 0;               ///< photos that could not be read
+  std::int64_t skipped = 0;               ///< photos that could not be read or have a logit that isn't finite
 };
 
 /// Opens the photos at `path` with the names of the session's classes, or their WordNet ids where they are ImageNet's;

@@ -34,7 +34,9 @@ Answers ask(classifier::Session& session, const Prepared& prepared,
     return data::decode_sample(prepared.set.samples[validation[photo]], session.preparation.decode);
   };
   std::int64_t done = 0;
-  classifier::run_photos(session, validation.size(), decode, [&](const classifier::PhotoLogits& photo) {
+  const auto name = [&](std::size_t photo) { return data::describe(prepared.set.samples[validation[photo]]); };
+  classifier::run_photos(session, validation.size(), decode, name, [&](const classifier::PhotoLogits& photo) {
+    if (photo.overflowed) throw Error(std::string(photo.error));
     if (photo.error.empty()) {
       const std::size_t sample = validation[photo.photo];
       answers.logits.add(prepared.set.samples[sample].label, photo.logits);

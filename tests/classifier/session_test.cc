@@ -9,6 +9,7 @@
 #include "classifier/preprocessing.h"
 #include "tests/classifier/test_photos.h"
 #include "tests/weights/test_files.h"
+#include "weights/safetensors.h"
 
 namespace gcvit::classifier {
 namespace {
@@ -114,15 +115,52 @@ TEST(Probabilities, TemperatureFlattens) {
   EXPECT_NEAR(probabilities_of(logits, 2.0)[0], 1.0 / (1.0 + std::exp(-1.0)), 1e-12);
 }
 
-TEST(Engine, RefusesWhatIsNoWholeImageAndWhatIsNotFinite) {
+TEST(Engine, RefusesWhatIsNoWholeImage) {
   const Photos photos(0);
   Session session(photos.folder / "m.safetensors", {});
   std::vector<float> input(64 * 64 * 3, 0.5f);
   EXPECT_EQ(session.engine.run(input).size(), 7u);
   EXPECT_NE(error_of([&] { session.engine.run(std::span(input).subspan(1)); }).find("64x64x3"), std::string::npos);
   EXPECT_NE(error_of([&] { session.engine.run({}); }).find("found 0 floats"), std::string::npos);
-  input[17] = NAN;
-  EXPECT_NE(error_of([&] { session.engine.run(input); }).find("is not finite"), std::string::npos);
+}
+
+TEST(RunPhotos, LogitsThatArentFiniteSpoilTheirPhotoAlone) {
+  const TemporaryFolder folder;
+  testing::write_tiny_model(folder / "m.safetensors", testing::colour_names());
+  // Divided by so little everything overflows but black.
+  weights::RawFile raw = weights::read_safetensors(folder / "m.safetensors");
+  raw.metadata["gcvit.preprocess"] = R"({"preset":"timm","mean":[0,0,0],"std":[1e-39,1e-39,1e-39]})";
+  weights::write_safetensors(folder / "m.safetensors", raw.tensors, raw.metadata);
+  const std::vector<std::uint8_t> black(64 * 64 * 3, 0);
+  const std::vector<std::uint8_t> white(64 * 64 * 3, 255);
+  const std::vector<Photo> photos{Photo::pixels(black, 64, 64, "b0"), Photo::pixels(white, 64, 64, "w1"),
+                                  Photo::pixels(black, 64, 64, "b2"), Photo::pixels(white, 64, 64, "w3")};
+  Classifier classifier(folder / "m.safetensors", {.batch = 4});
+  const std::vector<PhotoResult> results = classifier.classify(photos, 1);
+  ASSERT_EQ(results.size(), 4u);
+  const float expected = classifier.classify(photos[0], 1).front().probability;
+  for (std::size_t i = 0; i < 4; ++i) {
+    if (i % 2 == 0) {
+      EXPECT_EQ(results[i].error, "");
+      EXPECT_EQ(results[i].predictions.front().probability, expected);
+    } else {
+      EXPECT_EQ(results[i].error, "[classifier] " + photos[i].name() +
+                                      ": logit 0 is nan: the input is not finite or the weights overflow float32");
+      EXPECT_TRUE(results[i].predictions.empty());
+    }
+  }
+  std::vector<float> tensors = classifier.preprocess(photos[0]);
+  const std::vector<float> other = classifier.preprocess(photos[1]);
+  tensors.insert(tensors.end(), other.begin(), other.end());
+  EXPECT_EQ(error_of([&] { classifier.logits(tensors); }).find("[classifier] image 1 of 2: logit 0 is nan"), 0u);
+  EXPECT_NE(error_of([&] { classifier.classify(photos[3], 1); }).find("logit 0 is nan"), std::string::npos);
+  Session session(folder / "m.safetensors", {.batch = 3});
+  std::vector<bool> overflowed;
+  run_photos(session, photos, [&](const PhotoLogits& photo) {
+    overflowed.push_back(photo.overflowed);
+    EXPECT_EQ(photo.logits.empty(), photo.overflowed);
+  });
+  EXPECT_EQ(overflowed, (std::vector<bool>{false, true, false, true}));
 }
 
 TEST(Session, RefusesOptionsOutOfRange) {

@@ -209,7 +209,7 @@ TEST_F(Cli, ABrokenPhotoSpoilsNoOther) {
     EXPECT_NE(object["errors"][i]["error"].get<std::string>().find(names[i]), std::string::npos);
     EXPECT_NE(result.err.find(names[i]), std::string::npos) << result.err;
   }
-  EXPECT_NE(result.err.find("3 of 5 photos could not be read"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("3 of 5 photos could not be classified"), std::string::npos) << result.err;
 
   const Result lines = gcvit("classify -m m.safetensors --jsonl " + all);
   EXPECT_EQ(lines.code, 1);
