@@ -2,13 +2,14 @@
 // A list of photos, their classes and perhaps their sides, as spreadsheets write it (RFC 4180).
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <optional>
+#include <system_error>
 
 #include "data/csv.h"
 #include "data/listing.h"
 #include "data/sources.h"
 #include "tensor/error.h"
+#include "tensor/open_file.h"
 
 namespace gcvit::data {
 namespace {
@@ -17,14 +18,8 @@ constexpr std::uint64_t kMaxListBytes = std::uint64_t{1} << 30;
 
 std::string read_text(const std::string& path) {
   std::error_code error;
-  const auto status = std::filesystem::status(path, error);
-  if (!std::filesystem::exists(status)) fail("[csv] {}: expected a list of photos, found nothing", path);
-  if (!std::filesystem::is_regular_file(status)) fail("[csv] {}: expected a list of photos, found no file", path);
-  if (std::filesystem::file_size(path, error) > kMaxListBytes) fail("[csv] {}: expected at most 1 GiB", path);
-  std::ifstream file(path, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(file), {}};
-  if (!file) fail("[csv] {}: can't be read", path);
-  return text;
+  if (!std::filesystem::exists(path, error)) fail("[csv] {}: expected a list of photos, found nothing", path);
+  return read_regular_text(path, "csv", kMaxListBytes);
 }
 
 /// Whether a line's third column says that the photo validates; nothing when it says neither.

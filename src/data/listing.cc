@@ -4,11 +4,12 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
-#include <fstream>
 #include <set>
 #include <system_error>
 
 #include "tensor/error.h"
+#include "tensor/line_cutter.h"
+#include "tensor/open_file.h"
 
 namespace gcvit::data {
 namespace {
@@ -110,18 +111,38 @@ std::vector<std::string> folders_in(const std::string& folder) { return names_in
 
 std::vector<std::string> files_in(const std::string& folder) { return names_in(folder, false); }
 
-std::vector<std::string> read_lines(const std::string& path) {
+namespace {
+
+constexpr std::size_t kLongestLine = std::size_t{1} << 16;
+constexpr std::size_t kMostLines = std::size_t{1} << 24;  // more than ImageNet-21k has photos
+
+LineCutter line_collector(const std::string& path, std::vector<std::string>& lines) {
+  return {"data", path, kLongestLine, [&](const std::string& line, std::size_t number) {
+            if (number > kMostLines)
+              fail("[data] {}: expected a list of at most {} lines, found more", path, kMostLines);
+            if (!line.empty()) lines.push_back(line);
+          }};
+}
+
+}  // namespace
+
+std::vector<std::string> read_lines(const std::string& path, const std::function<void()>& while_waiting) {
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
   if (status.type() == fs::file_type::not_found) fail("[data] {}: expected a list of photos, found nothing", path);
   if (fs::is_directory(status)) fail("[data] {}: expected a list of photos, found a folder", path);
-  std::ifstream file(path, std::ios::binary);
   std::vector<std::string> lines;
-  for (std::string line; std::getline(file, line);) {
-    if (line.ends_with('\r')) line.pop_back();
-    if (!line.empty()) lines.push_back(line);
-  }
-  if (!file.eof()) fail("[data] {}: can't be read", path);
+  LineCutter cutter = line_collector(path, lines);
+  read_stream(path, "data", [&](std::string_view piece) { cutter.add(piece); }, while_waiting);
+  cutter.finish();
+  return lines;
+}
+
+std::vector<std::string> lines_of(std::string_view text, const std::string& path) {
+  std::vector<std::string> lines;
+  LineCutter cutter = line_collector(path, lines);
+  cutter.add(text);
+  cutter.finish();
   return lines;
 }
 

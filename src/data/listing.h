@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,9 +25,13 @@ std::vector<std::string> folders_in(const std::string& folder);
 /// The files right below `folder`, likewise.
 std::vector<std::string> files_in(const std::string& folder);
 
-/// The lines of a text file that aren't empty; a carriage return at the end is dropped. Throws `Error` when it can't
-/// be read.
-std::vector<std::string> read_lines(const std::string& path);
+/// The lines of a list that aren't empty; a carriage return at the end is dropped, as is a byte order mark before the
+/// first. The list may come through a pipe: `while_waiting` is called as `read_stream` does. Throws `Error` when it can't
+/// be read, has a zero byte in it, or more than 16 Mi lines or 64 KiB in one.
+std::vector<std::string> read_lines(const std::string& path, const std::function<void()>& while_waiting = [] {});
+
+/// The same of a text that has been read; `path` names it in errors.
+std::vector<std::string> lines_of(std::string_view text, const std::string& path);
 
 /// What a command line names, flat and in its order: "@list" stands for the arguments that `list` has, one a line; a
 /// folder for the photos below it, sorted; "-" and everything else for itself. Throws `Error` for a folder without

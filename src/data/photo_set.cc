@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "data/photo_set.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,6 +18,7 @@
 #include "data/listing.h"
 #include "data/sources.h"
 #include "tensor/error.h"
+#include "tensor/open_file.h"
 
 namespace gcvit::data {
 namespace {
@@ -87,21 +86,6 @@ std::vector<std::int32_t> matching_classes(PhotoSet& set, std::span<const std::s
   for (std::size_t i = 0; i < set.classes.size(); ++i) labels.push_back(static_cast<std::int32_t>(i));
   return labels;
 }
-
-/// An open file that closes itself.
-class File {
- public:
-  explicit File(const std::string& path) : number_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
-  ~File() {
-    if (number_ >= 0) ::close(number_);
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  int number() const { return number_; }
-
- private:
-  int number_;
-};
 
 }  // namespace
 
@@ -223,9 +207,10 @@ void keep(PhotoSet& set, const Wanted& wanted) {
 }
 
 /// One a sample: whether a line of the file is its name.
-std::vector<bool> samples_in_list(const PhotoSet& set, const std::string& list_file) {
+std::vector<bool> samples_in_list(
+    const PhotoSet& set, const std::string& list_file, const std::function<void()>& while_waiting = [] {}) {
   std::set<std::string> missing;
-  for (std::string& line : read_lines(list_file)) missing.insert(std::move(line));
+  for (std::string& line : read_lines(list_file, while_waiting)) missing.insert(std::move(line));
   if (missing.empty()) fail("[data] {}: expected a path a line, found none", list_file);
   std::vector<bool> listed(set.samples.size());
   for (std::size_t i = 0; i < listed.size(); ++i) listed[i] = missing.erase(set.samples[i].name) > 0;
@@ -243,7 +228,9 @@ void restrict_to_list(PhotoSet& set, const std::string& list_file) {
   keep(set, [&](std::size_t i) { return static_cast<bool>(listed[i]); });
 }
 
-void validate_on_list(PhotoSet& set, const std::string& list_file) { set.validates = samples_in_list(set, list_file); }
+void validate_on_list(PhotoSet& set, const std::string& list_file, const std::function<void()>& while_waiting) {
+  set.validates = samples_in_list(set, list_file, while_waiting);
+}
 
 void restrict_to_validation(PhotoSet& set) {
   if (set.validates.empty()) return;
@@ -259,27 +246,18 @@ std::string describe(const Sample& sample) {
 }
 
 std::vector<std::byte> read_sample(const Sample& sample) {
-  const auto refuse = [&](const std::string& found) {
-    fail("[data] {}: expected a readable photo, found: {}", describe(sample), found);
-  };
-  const auto reason = [] { return std::generic_category().message(errno); };
-  const File file(sample.file);
-  if (file.number() < 0) refuse(reason());
-  std::uint64_t size = sample.size;
-  if (size == 0) {
-    struct stat status{};
-    if (::fstat(file.number(), &status) != 0) refuse(reason());
-    if (!S_ISREG(status.st_mode)) refuse("no regular file");
-    size = static_cast<std::uint64_t>(status.st_size);
-  }
-  if (size > kMaxPhotoBytes) refuse(fmt::format("{} bytes, more than 1 GiB", size));
-  std::vector<std::byte> bytes(static_cast<std::size_t>(size));
+  const std::string name = describe(sample);
+  if (sample.size == 0) return read_regular_file(sample.file, "data", kMaxPhotoBytes, name);
+  const RegularFile file = open_regular_file(sample.file, "data", name);
+  std::vector<std::byte> bytes(static_cast<std::size_t>(sample.size));
   for (std::size_t done = 0; done < bytes.size();) {
-    const ssize_t count =
-        ::pread(file.number(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(sample.offset + done));
+    const ssize_t count = ::pread(file.descriptor.number(), bytes.data() + done, bytes.size() - done,
+                                  static_cast<off_t>(sample.offset + done));
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) refuse(reason());
-    if (count == 0) refuse(fmt::format("an end after {} of {} bytes", done, bytes.size()));
+    if (count < 0) fail_to_read("data", name, errno);
+    if (count == 0) {
+      fail("[data] {}: expected a readable photo, found: an end after {} of {} bytes", name, done, bytes.size());
+    }
     done += static_cast<std::size_t>(count);
   }
   return bytes;

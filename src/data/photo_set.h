@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -63,7 +64,8 @@ void adopt_classes(PhotoSet& set, std::span<const std::string> class_names, std:
 void restrict_to_list(PhotoSet& set, const std::string& list_file);
 
 /// The photos that `list_file` names validate and all others train, whatever the set says. Throws as `restrict_to_list`.
-void validate_on_list(PhotoSet& set, const std::string& list_file);
+/// The list may come through a pipe, as `read_lines` says.
+void validate_on_list(PhotoSet& set, const std::string& list_file, const std::function<void()>& while_waiting = [] {});
 
 /// Keeps only the photos that validate, with a notice, where the set says which do; else changes nothing.
 void restrict_to_validation(PhotoSet& set);

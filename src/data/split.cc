@@ -12,6 +12,7 @@
 
 #include "data/sampler.h"
 #include "tensor/error.h"
+#include "tensor/resource_error.h"
 #include "tensor/sha256.h"
 
 namespace gcvit::data {
@@ -34,6 +35,8 @@ std::string identity(const Sample& sample) {
   Sha256 hash;
   try {
     hash.update(read_sample(sample));
+  } catch (const ResourceError&) {
+    throw;
   } catch (const Error&) {
     hash.update(std::as_bytes(std::span(sample.name)));
   }

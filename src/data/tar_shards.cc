@@ -2,8 +2,6 @@
 // WebDataset shards: tar archives whose members with one key, the path up to the first dot of its file name, make a
 // sample: key.jpg beside key.cls (an index or a name) or key.json with a "label". A photo is found once and then read
 // from where it lies in its shard.
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,7 +10,6 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <system_error>
 
 #include "data/listing.h"
 #include "data/shards.h"
@@ -20,6 +17,7 @@
 #include "data/tar.h"
 #include "tensor/error.h"
 #include "tensor/json.h"
+#include "tensor/open_file.h"
 
 namespace gcvit::data {
 namespace {
@@ -36,32 +34,18 @@ struct Group {
 /// A shard's file, read in pieces.
 class ShardFile {
  public:
-  explicit ShardFile(const std::string& path) : path_(path) {
-    descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (descriptor_ < 0) fail("[tar] {}: can't be read: {}", path, std::generic_category().message(errno));
-    struct stat status{};
-    const bool known = ::fstat(descriptor_, &status) == 0;
-    if (!known || !S_ISREG(status.st_mode)) {
-      ::close(descriptor_);
-      fail("[tar] {}: expected a regular file", path);
-    }
-    size_ = static_cast<std::uint64_t>(status.st_size);
-  }
-  ~ShardFile() { ::close(descriptor_); }
-  ShardFile(const ShardFile&) = delete;
-  ShardFile& operator=(const ShardFile&) = delete;
+  explicit ShardFile(const std::string& path) : path_(path), file_(open_regular_file(path, "tar")) {}
 
-  std::uint64_t size() const { return size_; }
+  std::uint64_t size() const { return file_.size; }
 
   std::span<const std::byte> read(std::uint64_t offset, std::size_t size) {
     piece_.resize(size);
     for (std::size_t done = 0; done < size;) {
-      const ssize_t count = ::pread(descriptor_, piece_.data() + done, size - done, static_cast<off_t>(offset + done));
+      const ssize_t count =
+          ::pread(file_.descriptor.number(), piece_.data() + done, size - done, static_cast<off_t>(offset + done));
       if (count < 0 && errno == EINTR) continue;
-      if (count <= 0) {
-        fail("[tar] {}: byte {}: can't be read: {}", path_, offset,
-             count == 0 ? "the file became shorter" : std::generic_category().message(errno));
-      }
+      if (count < 0) fail_to_read("tar", fmt::format("{}: byte {}", path_, offset), errno);
+      if (count == 0) fail("[tar] {}: byte {}: can't be read: the file became shorter", path_, offset);
       done += static_cast<std::size_t>(count);
     }
     return piece_;
@@ -69,8 +53,7 @@ class ShardFile {
 
  private:
   std::string path_;
-  int descriptor_ = -1;
-  std::uint64_t size_ = 0;
+  RegularFile file_;
   std::vector<std::byte> piece_;
 };
 

@@ -2,7 +2,6 @@
 #include "data/tfrecord.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -11,6 +10,7 @@
 #include <system_error>
 
 #include "tensor/error.h"
+#include "tensor/open_file.h"
 
 namespace gcvit::data {
 namespace {
@@ -86,26 +86,14 @@ std::vector<std::byte> tfrecord_frame(std::span<const std::byte> record) {
   return frame;
 }
 
-TfrecordReader::TfrecordReader(const std::string& path) : path_(path) {
-  descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor_ < 0) fail("[tfrecord] {}: can't be read: {}", path, reason());
-  struct stat status{};
-  const bool known = ::fstat(descriptor_, &status) == 0;
-  if (!known || !S_ISREG(status.st_mode)) {
-    ::close(descriptor_);
-    fail("[tfrecord] {}: expected a regular file", path);
-  }
-  size_ = static_cast<std::uint64_t>(status.st_size);
-}
-
-TfrecordReader::~TfrecordReader() { ::close(descriptor_); }
+TfrecordReader::TfrecordReader(const std::string& path) : path_(path), file_(open_regular_file(path, "tfrecord")) {}
 
 bool TfrecordReader::read(std::span<std::byte> bytes) {
   for (std::size_t done = 0; done < bytes.size();) {
-    const ssize_t count =
-        ::pread(descriptor_, bytes.data() + done, bytes.size() - done, static_cast<off_t>(position_ + done));
+    const ssize_t count = ::pread(file_.descriptor.number(), bytes.data() + done, bytes.size() - done,
+                                  static_cast<off_t>(position_ + done));
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail("[tfrecord] {}: byte {}: can't be read: {}", path_, position_, reason());
+    if (count < 0) fail_to_read("tfrecord", fmt::format("{}: byte {}", path_, position_), errno);
     if (count == 0) return false;
     done += static_cast<std::size_t>(count);
   }
@@ -114,11 +102,11 @@ bool TfrecordReader::read(std::span<std::byte> bytes) {
 }
 
 std::optional<TfrecordReader::Record> TfrecordReader::next() {
-  if (position_ == size_) return std::nullopt;
+  if (position_ == file_.size) return std::nullopt;
   const std::uint64_t start = position_;
   const auto cut_off = [&] { fail("[tfrecord] {}: record at byte {}: ends before its end", path_, start); };
   std::array<std::byte, kHeaderBytes> header;
-  if (size_ - position_ < kHeaderBytes || !read(header)) cut_off();
+  if (file_.size - position_ < kHeaderBytes || !read(header)) cut_off();
   const auto length = little_endian<std::uint64_t>(header.data());
   if (little_endian<std::uint32_t>(header.data() + 8) != masked_crc32c(std::span(header).first(8))) {
     fail("[tfrecord] {}: record at byte {}: its length has a wrong checksum", path_, start);
@@ -126,7 +114,7 @@ std::optional<TfrecordReader::Record> TfrecordReader::next() {
   if (length > kMaxRecordBytes) {
     fail("[tfrecord] {}: record at byte {}: expected at most 1 GiB, found {} bytes", path_, start, length);
   }
-  if (size_ - position_ < length + kFooterBytes) cut_off();
+  if (file_.size - position_ < length + kFooterBytes) cut_off();
   record_.resize(static_cast<std::size_t>(length) + kFooterBytes);
   const std::uint64_t offset = position_;
   if (!read(record_)) cut_off();

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tensor/append_file.h"
+#include "tensor/open_file.h"
 
 namespace gcvit::data {
 
@@ -31,9 +32,6 @@ class TfrecordReader {
 
   /// Throws `Error` when the file can't be read.
   explicit TfrecordReader(const std::string& path);
-  ~TfrecordReader();
-  TfrecordReader(const TfrecordReader&) = delete;
-  TfrecordReader& operator=(const TfrecordReader&) = delete;
 
   struct Record {
     std::uint64_t offset = 0;  ///< where its bytes begin in the file
@@ -47,8 +45,7 @@ class TfrecordReader {
   bool read(std::span<std::byte> bytes);
 
   std::string path_;
-  int descriptor_ = -1;
-  std::uint64_t size_ = 0;
+  RegularFile file_;
   std::uint64_t position_ = 0;
   std::vector<std::byte> record_;
 };

@@ -15,6 +15,7 @@
 #include "data/sources.h"
 #include "data/tfrecord.h"
 #include "tensor/error.h"
+#include "tensor/open_file.h"
 
 namespace gcvit::data {
 namespace {
@@ -45,11 +46,15 @@ std::optional<ShardName> parse_shard_name(const std::string& name) {
   return shard;
 }
 
+/// A million names.
+constexpr std::uint64_t kMaxNamesBytes = std::uint64_t{64} << 20;
+
 /// The class names beside the shards; none if they aren't there.
 std::vector<std::string> class_names_in(const std::filesystem::path& folder) {
   const std::filesystem::path names = folder / "label.labels.txt";
   std::error_code error;
-  return std::filesystem::exists(names, error) ? read_lines(names.string()) : std::vector<std::string>();
+  if (!std::filesystem::exists(names, error)) return {};
+  return lines_of(read_regular_text(names.string(), "tfrecord", kMaxNamesBytes), names.string());
 }
 
 /// The image and label of a record; `place` names it in errors.

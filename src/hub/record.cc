@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hub/record.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <system_error>
 
 #include "hub/catalogue.h"
 #include "tensor/atomic_file.h"
 #include "tensor/error.h"
 #include "tensor/json.h"
+#include "tensor/open_file.h"
 
 namespace gcvit::hub {
 namespace {
@@ -67,15 +69,19 @@ std::string to_text(const Record& record) {
 }
 
 std::optional<std::string> read_small_file(const std::string& path) {
-  errno = 0;
-  std::ifstream file(path, std::ios::binary);
-  if (!file) {
-    if (errno == ENOENT) return std::nullopt;
-    fail("[file] {}: can't be read: {}", path, std::generic_category().message(errno));
-  }
+  struct stat status{};
+  if (::stat(path.c_str(), &status) != 0 && errno == ENOENT) return std::nullopt;
+  const RegularFile file = open_regular_file(path, "file");
   std::string text(kMostRecordBytes, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(file.gcount()));
+  std::size_t size = 0;
+  while (size < text.size()) {
+    const ssize_t count = ::read(file.descriptor.number(), text.data() + size, text.size() - size);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail_to_read("file", path, errno);
+    if (count == 0) break;
+    size += static_cast<std::size_t>(count);
+  }
+  text.resize(size);
   return text;
 }
 

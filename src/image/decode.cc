@@ -2,16 +2,13 @@
 #include "image/decode.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
 #include <cstring>
-#include <memory>
 #include <string>
-#include <system_error>
 #include <utility>
 
 #include "image/decoders.h"
 #include "tensor/error.h"
+#include "tensor/open_file.h"
 
 namespace gcvit::image {
 namespace {
@@ -35,31 +32,6 @@ std::string other_format(std::span<const std::byte> bytes) {
     found += fmt::format(" {:02x}", std::to_integer<unsigned>(byte));
   }
   return found;
-}
-
-struct Close {
-  void operator()(std::FILE* file) const { std::fclose(file); }
-};
-
-std::vector<std::byte> read_file(const std::filesystem::path& path) {
-  const std::string name = path.string();
-  std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored)) fail("[image] {}: expected a file, found a directory", name);
-  const std::unique_ptr<std::FILE, Close> file(std::fopen(name.c_str(), "rb"));
-  if (!file) fail("[image] {}: expected a readable file, found: {}", name, std::generic_category().message(errno));
-  std::vector<std::byte> bytes;
-  constexpr std::size_t kStep = std::size_t{1} << 18;
-  std::size_t size = 0;
-  while (true) {
-    if (bytes.size() - size < kStep) bytes.resize(std::max(bytes.size() * 2, kStep));
-    const std::size_t count = std::fread(bytes.data() + size, 1, bytes.size() - size, file.get());
-    size += count;
-    if (size > kMaxFileBytes) fail("[image] {}: expected at most 1 GiB, found more", name);
-    if (count == 0) break;
-  }
-  if (std::ferror(file.get()) != 0) fail("[image] {}: byte {}: expected more data, found a read error", name, size);
-  bytes.resize(size);
-  return bytes;
 }
 
 }  // namespace
@@ -114,7 +86,8 @@ Image decode_reduced(std::span<const std::byte> bytes, std::string_view name, co
 }
 
 Image read_image(const std::filesystem::path& path, const DecodeOptions& options) {
-  return decode(read_file(path), path.string(), options);
+  const std::string name = path.string();
+  return decode(read_regular_file(name, "image", kMaxFileBytes), name, options);
 }
 
 }  // namespace gcvit::image

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "tensor/error.h"
+#include "tensor/resource_error.h"
 
 namespace gcvit::image {
 namespace {
@@ -25,11 +26,15 @@ PhotoQueue::PhotoQueue(std::size_t count, std::size_t tensor_size, std::size_t c
   for (Slot& slot : slots_) slot.photo.tensor.resize(tensor_size);
   const std::size_t wanted = std::min(static_cast<std::size_t>(std::max(threads, 1)), slots_.size());
   try {
+    threads_.reserve(wanted);
     for (std::size_t i = 0; i < wanted && i < count; ++i)
       threads_.emplace_back([this, i] { work(static_cast<int>(i)); });
   } catch (const std::system_error& error) {
     shut_down();
-    fail("[image] can't start {} threads that decode: {}", wanted, error.what());
+    throw ResourceError(fmt::format("[image] can't start {} threads that decode: {}", wanted, error.code().message()));
+  } catch (...) {
+    shut_down();
+    throw;
   }
 }
 
@@ -58,13 +63,17 @@ void PhotoQueue::work(int thread) {
     }
     Photo& photo = slot->photo;
     photo.error.clear();
+    slot->exception = nullptr;
     try {
       prepare_(photo.index, photo.tensor, thread);
+    } catch (const ResourceError&) {
+      slot->exception = std::current_exception();
+    } catch (const Error& error) {
+      photo.error = error.what();
     } catch (const std::bad_alloc&) {
       photo.error = "[image] not enough memory for it";
-    } catch (const std::exception& error) {
-      photo.error = error.what();
-      if (photo.error.empty()) photo.error = "[image] unknown error";
+    } catch (...) {
+      slot->exception = std::current_exception();
     }
     {
       const std::scoped_lock lock(mutex_);
@@ -88,6 +97,7 @@ const PhotoQueue::Photo* PhotoQueue::next() {
   }
   slot_ready_.wait(lock, [this] { return slot_of(released_).ready; });
   handed_out_ = true;
+  if (slot_of(released_).exception) std::rethrow_exception(slot_of(released_).exception);
   return &slot_of(released_).photo;
 }
 

@@ -17,12 +17,13 @@ namespace gcvit::image {
 /// so memory doesn't grow with the number of photos.
 class PhotoQueue {
  public:
-  /// Makes photo `index`'s tensor, on the queue's thread `thread` (from 0): scratch memory is kept by it. An `Error`
-  /// spoils that photo alone.
+  /// Makes photo `index`'s tensor, on the queue's thread `thread` (from 0): scratch memory is kept by it. An `Error`, or
+  /// memory that it didn't get, spoils that photo alone. A `ResourceError` and whatever else it throws comes out of
+  /// `next` when the photo's turn has come.
   using Prepare = std::function<void(std::size_t index, std::span<float> tensor, int thread)>;
 
   /// Photos 0..count-1, tensors of `tensor_size` floats, `threads` threads at lower priority (they live in the gaps
-  /// that computing leaves).
+  /// that computing leaves). Throws `Error`, with no thread left, when one can't be started.
   PhotoQueue(std::size_t count, std::size_t tensor_size, std::size_t capacity, int threads, Prepare prepare);
   /// Drops what waits and ends the threads once each is done with its photo.
   ~PhotoQueue();
@@ -41,6 +42,7 @@ class PhotoQueue {
  private:
   struct Slot {
     Photo photo;
+    std::exception_ptr exception;  ///< what ends more than this photo
     bool ready = false;
   };
 

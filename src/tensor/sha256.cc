@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tensor/sha256.h"
 
-#include <fcntl.h>
 #include <openssl/evp.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <new>
-#include <system_error>
 #include <vector>
 
 #include "tensor/error.h"
+#include "tensor/open_file.h"
 
 namespace gcvit {
 namespace {
@@ -21,16 +20,6 @@ constexpr std::size_t kBlock = std::size_t{1} << 20;
 void check(int result) {
   if (result != 1) fail("[sha256] libcrypto: expected SHA-256, found none in this installation");
 }
-
-struct Descriptor {
-  int number;
-  explicit Descriptor(int number) : number(number) {}
-  ~Descriptor() {
-    if (number >= 0) ::close(number);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-};
 
 }  // namespace
 
@@ -64,13 +53,13 @@ std::string Sha256::finish() {
 }
 
 std::string sha256_of_file(const std::string& path) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const RegularFile file = open_regular_file(path, "file");
   Sha256 hash;
   std::vector<std::byte> block(kBlock);
   while (true) {
-    const ssize_t count = file.number < 0 ? -1 : ::read(file.number, block.data(), block.size());
-    if (count < 0 && file.number >= 0 && errno == EINTR) continue;
-    if (count < 0) fail("[file] {}: can't be read: {}", path, std::generic_category().message(errno));
+    const ssize_t count = ::read(file.descriptor.number(), block.data(), block.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail_to_read("file", path, errno);
     if (count == 0) return hash.finish();
     hash.update(std::span(block).first(static_cast<std::size_t>(count)));
   }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "tensor/error.h"
+#include "tensor/resource_error.h"
 
 namespace gcvit {
 namespace {
@@ -139,12 +140,16 @@ ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>()) {
   if (threads == 0) threads = available_processors();
   state_->shares = std::vector<Share>(static_cast<std::size_t>(threads));
   try {
+    state_->threads.reserve(static_cast<std::size_t>(threads));
     for (int worker = 1; worker < threads; ++worker) {
       state_->threads.emplace_back([state = state_.get(), worker] { state->serve(worker); });
     }
   } catch (const std::system_error& error) {
     state_->shut_down();
-    fail("[threads] can't start {} threads: {}", threads, error.what());
+    throw ResourceError(fmt::format("[threads] can't start {} threads: {}", threads, error.code().message()));
+  } catch (...) {
+    state_->shut_down();
+    throw;
   }
 }
 

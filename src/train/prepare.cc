@@ -3,8 +3,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <fstream>
-#include <iterator>
 #include <set>
 #include <unordered_map>
 #include <utility>
@@ -14,6 +12,7 @@
 #include "model/initialise.h"
 #include "tensor/error.h"
 #include "tensor/memory.h"
+#include "tensor/open_file.h"
 #include "weights/convert.h"
 #include "weights/load.h"
 
@@ -57,12 +56,12 @@ void renew_head(model::GCViT& model, std::uint64_t seed) {
   }
 }
 
+constexpr std::uint64_t kMostConfigBytes = std::uint64_t{1} << 20;
+
 /// A published variant's config, or one in a file as gcvit.config has it.
 model::GCViTConfig config_named(const std::string& variant) {
   if (!variant.ends_with(".json")) return model::variant_config(variant);
-  std::ifstream file(variant);
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  if (!file) fail("[train] {}: can't be read", variant);
+  const std::string text = read_regular_text(variant, "train", kMostConfigBytes);
   return weights::parse_model_info({{"gcvit.format", std::to_string(weights::kModelFormat)}, {"gcvit.config", text}},
                                    variant)
       .config;
@@ -134,7 +133,8 @@ data::Split split_photos(const data::PhotoSet& set, const Recipe& recipe) {
 
 }  // namespace
 
-Prepared prepare(const std::string& data, const Start& start, const Recipe& recipe, const Notice& notice) {
+Prepared prepare(const std::string& data, const Start& start, const Recipe& recipe, const Notice& notice,
+                 const std::function<void()>& while_waiting) {
   Prepared prepared;
   prepared.set = data::open_photo_set(data);
   data::PhotoSet& set = prepared.set;
@@ -143,7 +143,7 @@ Prepared prepare(const std::string& data, const Start& start, const Recipe& reci
   if (classes < found) {
     fail("[train] {}: expected at most {} classes, as --num-classes says, found {}", data, classes, found);
   }
-  if (!recipe.val_list.empty()) data::validate_on_list(set, recipe.val_list);
+  if (!recipe.val_list.empty()) data::validate_on_list(set, recipe.val_list, while_waiting);
   prepared.split = split_photos(set, recipe);
   data::check_trainable(set, prepared.split, classes, recipe.val_split > 0.0);
   weights::LoadedModel loaded = load_start(start, recipe, classes);

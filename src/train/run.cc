@@ -385,7 +385,14 @@ void Run::skip(const data::SkippedSample& skipped) {
 }  // namespace
 
 Outcome start_run(const RunFolder& folder, const RunOptions& options) {
-  Prepared prepared = prepare(options.data, options.start, options.recipe, options.notice);
+  Prepared prepared;
+  try {
+    prepared = prepare(options.data, options.start, options.recipe, options.notice, [&] {
+      if (options.stop()) throw Stopped{};
+    });
+  } catch (const Stopped&) {
+    return Outcome::kStopped;
+  }
   check_memory_of(prepared, options.recipe, options);
   RunState state;
   state.recipe = options.recipe;

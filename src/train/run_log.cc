@@ -4,17 +4,20 @@
 #include <array>
 #include <charconv>
 #include <fstream>
-#include <iterator>
 #include <utility>
 
 #include "tensor/atomic_file.h"
 #include "tensor/error.h"
+#include "tensor/open_file.h"
 
 namespace gcvit::train {
 namespace {
 
 constexpr std::array<std::string_view, 8> kColumns = {"epoch",        "loss", "accuracy", "val_loss",
                                                       "val_accuracy", "lr",   "seconds",  "images_per_second"};
+
+/// Of millions of epochs.
+constexpr std::uint64_t kMostLogBytes = std::uint64_t{1} << 30;
 
 constexpr std::string_view kStepHeader = "step,loss,lr";
 
@@ -111,10 +114,7 @@ void write_run_log(const std::string& path, std::span<const EpochRow> rows) {
 }
 
 std::vector<EpochRow> read_run_log(const std::string& path) {
-  std::ifstream stream(path, std::ios::binary);
-  const std::string text((std::istreambuf_iterator<char>(stream)), {});
-  if (!stream.is_open() || stream.bad()) fail("[log] {}: can't be read", path);
-  return parse_run_log(text, path);
+  return parse_run_log(read_regular_text(path, "log", kMostLogBytes), path);
 }
 
 StepLog::StepLog(std::string path, std::int64_t step) : path_(std::move(path)) {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "train/soft_labels.h"
 
-#include <fstream>
 #include <limits>
 #include <unordered_map>
 
 #include "tensor/error.h"
 #include "tensor/json.h"
+#include "tensor/line_cutter.h"
+#include "tensor/open_file.h"
 #include "train/loss.h"
 #include "weights/in_quotes.h"
 
@@ -14,6 +15,8 @@ namespace gcvit::train {
 namespace {
 
 constexpr std::size_t kNoRow = std::numeric_limits<std::size_t>::max();
+/// A million logits, each with all its digits.
+constexpr std::size_t kLongestLine = std::size_t{32} << 20;
 constexpr const char* kForm = R"({"image": "roses/12.jpg", "logits": [0.1, 7.2]})";
 
 /// The logits of one line and the photo that they are of.
@@ -39,22 +42,20 @@ SoftLabels::SoftLabels(const std::string& file, const data::PhotoSet& set, std::
     probabilities_.resize(probabilities_.size() + classes_);
     return std::span(probabilities_).last(classes_);
   };
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream) fail("[train] {}: the soft labels can't be read", file);
-  std::string line;
-  for (std::size_t number = 1; std::getline(stream, line); ++number) {
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+  LineCutter lines("train", file, kLongestLine, [&](const std::string& line, std::size_t number) {
+    if (line.find_first_not_of(" \t") == std::string::npos) return;
     const std::string place = fmt::format("{}: line {}", file, number);
     const auto [image, logits] = parse_line(line, place);
     if (logits.size() != classes_) fail("[train] {}: expected {} logits, found {}", place, classes_, logits.size());
     const auto found = by_name.find(image);
-    if (found == by_name.end()) continue;
+    if (found == by_name.end()) return;
     std::size_t& row = rows_[found->second];
     if (row != kNoRow) fail("[train] {}: {} has stood on a line before", place, image);
     row = probabilities_.size() / classes_;
     softmax(logits, temperature, new_row());
-  }
-  if (stream.bad()) fail("[train] {}: the soft labels can't be read", file);
+  });
+  read_regular_pieces(file, "train", [&](std::string_view piece) { lines.add(piece); });
+  lines.finish();
   if (probabilities_.empty()) fail("[train] {}: expected lines for photos of {}, found none", file, set.root);
   for (const std::size_t sample : needed) {
     if (rows_[sample] != kNoRow) continue;

@@ -13,7 +13,7 @@ namespace gcvit::weights {
 /// keeps its old bytes here; one that is cut short in place while mapped must not be read any more.
 class MappedFile {
  public:
-  /// Throws `Error` ("[area] path: ...") when the path is missing, a directory, empty or not readable.
+  /// Throws `Error` ("[area] path: ...") when the path is missing, no regular file, empty or not readable.
   static std::shared_ptr<const MappedFile> open(const std::string& path, std::string_view area);
   /// The same of an open file, which may be closed afterwards; `path` stands for it in errors.
   static std::shared_ptr<const MappedFile> of(int descriptor, const std::string& path, std::string_view area);

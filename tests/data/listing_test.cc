@@ -82,5 +82,22 @@ TEST(Listing, RefusesFoldersWithoutPhotosAndBadLists) {
             std::string::npos);
 }
 
+TEST(Listing, AListIsReadToItsEndOrRefused) {
+  const TemporaryFolder folder;
+  write_text(folder / "list",
+             "\xef\xbb\xbf"
+             "a.jpg\r\nb.jpg");
+  EXPECT_EQ(read_lines(folder / "list"), (Names{"a.jpg", "b.jpg"}));
+  EXPECT_EQ(lines_of("a\n\nb\n", "list"), (Names{"a", "b"}));
+  write_text(folder / "zero", std::string_view("a.jpg\nb\0.jpg\n", 14));
+  EXPECT_EQ(error_of([&] { read_lines(folder / "zero"); }),
+            "[data] " + (folder / "zero") + ": line 2: has a zero byte in it");
+  EXPECT_EQ(error_of([&] { read_lines("/proc/self/mem"); }),
+            "[data] /proc/self/mem: can't be read: Input/output error");
+  write_text(folder / "long", std::string(100'000, 'a'));
+  EXPECT_NE(error_of([&] { read_lines(folder / "long"); }).find("line 1: expected at most 65536 bytes"),
+            std::string::npos);
+}
+
 }  // namespace
 }  // namespace gcvit::data

@@ -59,7 +59,7 @@ TEST(Tfrecord, WritesWhatItReads) {
   EXPECT_FALSE(reader.next());
   EXPECT_FALSE(reader.next());
   EXPECT_NE(error_of([&] { TfrecordWriter(folder / "none/x"); }).find("can't be written"), std::string::npos);
-  EXPECT_NE(error_of([&] { TfrecordReader(folder / "none"); }).find("can't be read"), std::string::npos);
+  EXPECT_NE(error_of([&] { TfrecordReader(folder / "none"); }).find("no such file"), std::string::npos);
 }
 
 TEST(Tfrecord, EveryCutAndEveryFlippedBitIsNoticed) {

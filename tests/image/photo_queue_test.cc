@@ -5,9 +5,14 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdio>
+#include <cstdlib>
 #include <new>
 
 #include "tensor/error.h"
+#include "tensor/resource_error.h"
+#include "tests/testing/error_of.h"
+#include "tests/testing/limit_threads.h"
 
 namespace gcvit::image {
 namespace {
@@ -60,6 +65,31 @@ TEST(PhotoQueue, APhotoTooLargeForMemorySpoilsItselfAlone) {
   });
   EXPECT_NE(queue.next()->error.find("not enough memory"), std::string::npos);
   EXPECT_EQ(queue.next()->error, "");
+}
+
+TEST(PhotoQueue, WhatIsNoPhotosErrorComesOutInItsTurn) {
+  PhotoQueue queue(3, 1, 3, 2, [](std::size_t index, std::span<float>, int) {
+    if (index == 1) throw ResourceError("[test] no more descriptors");
+    if (index == 2) throw 7;
+  });
+  EXPECT_EQ(queue.next()->error, "");
+  EXPECT_EQ(testing::error_of([&] { queue.next(); }), "[test] no more descriptors");
+  EXPECT_THROW(queue.next(), int);
+  EXPECT_EQ(queue.next(), nullptr);
+}
+
+TEST(PhotoQueue, ThreadsThatCantBeStartedAreAnErrorThatLeavesNone) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto start_too_many = [] {
+    gcvit::testing::limit_threads();
+    std::atomic<int> running = 0;
+    const std::string error = gcvit::testing::error_of(
+        [&] { PhotoQueue queue(1000, 1, 1000, 1000, [&](std::size_t, std::span<float>, int) { ++running; }); });
+    std::fputs(error.c_str(), stderr);
+    std::_Exit(gcvit::testing::thread_count() == 1 ? 0 : 1);
+  };
+  EXPECT_EXIT(start_too_many(), ::testing::ExitedWithCode(0),
+              "\\[image\\] can't start 1000 threads that decode: .*unavailable");
 }
 
 }  // namespace

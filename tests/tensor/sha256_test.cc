@@ -59,9 +59,8 @@ TEST(Sha256Test, OfAFileLongerThanABlock) {
 }
 
 TEST(Sha256Test, SaysWhichFileCantBeRead) {
-  EXPECT_EQ(testing::error_of([] { sha256_of_file("/nowhere/f"); }),
-            "[file] /nowhere/f: can't be read: No such file or directory");
-  EXPECT_EQ(testing::error_of([] { sha256_of_file("/"); }), "[file] /: can't be read: Is a directory");
+  EXPECT_EQ(testing::error_of([] { sha256_of_file("/nowhere/f"); }), "[file] /nowhere/f: no such file");
+  EXPECT_EQ(testing::error_of([] { sha256_of_file("/"); }), "[file] /: expected a regular file, found a directory");
 }
 
 }  // namespace

@@ -5,6 +5,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <numeric>
 #include <stdexcept>
@@ -12,6 +14,7 @@
 #include <vector>
 
 #include "tests/testing/error_of.h"
+#include "tests/testing/limit_threads.h"
 
 #if defined(__linux__)
 #include <sched.h>
@@ -147,6 +150,16 @@ TEST(AvailableProcessors, FollowsTheAffinityMask) {
   ASSERT_EQ(sched_setaffinity(0, sizeof(all), &all), 0);
 }
 #endif
+
+TEST(ThreadPool, ThreadsThatCantBeStartedAreAnErrorThatLeavesNone) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto start_too_many = [] {
+    testing::limit_threads();
+    std::fputs(testing::error_of([] { ThreadPool pool(1000); }).c_str(), stderr);
+    std::_Exit(testing::thread_count() == 1 ? 0 : 1);
+  };
+  EXPECT_EXIT(start_too_many(), ::testing::ExitedWithCode(0), "\\[threads\\] can't start 1000 threads: .*unavailable");
+}
 
 }  // namespace
 }  // namespace gcvit

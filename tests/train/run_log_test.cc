@@ -51,7 +51,7 @@ TEST(RunLog, WritingAgainReplacesRows) {
   write_run_log(path, std::span(kRows).first(1));
   EXPECT_EQ(read_run_log(path).size(), 1u);
   EXPECT_EQ(folder.files(), 1u);
-  EXPECT_EQ(error_of([&] { read_run_log(folder / "no.csv"); }), "[log] " + (folder / "no.csv") + ": can't be read");
+  EXPECT_EQ(error_of([&] { read_run_log(folder / "no.csv"); }), "[log] " + (folder / "no.csv") + ": no such file");
 }
 
 TEST(StepLog, HoldsWhatStepsAddAndDropsThoseTakenAgain) {

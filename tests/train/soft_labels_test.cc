@@ -84,7 +84,7 @@ TEST_F(SoftLabelsTest, SomeMustBeOfThePhotos) {
   EXPECT_EQ(refusal("{\"image\": \"roses/1.jpg\", \"logits\": [0, 1, 2]}\n"), expected);
   EXPECT_EQ(refusal(""), expected);
   EXPECT_EQ(error_of([&] { SoftLabels(folder / "no.jsonl", set, needed, 3, 1.0); }),
-            "[train] " + (folder / "no.jsonl") + ": the soft labels can't be read");
+            "[train] " + (folder / "no.jsonl") + ": no such file");
 }
 
 }  // namespace

@@ -269,7 +269,7 @@ TEST_F(Load, MetadataThatDoesNotFitTheTensorsIsRefused) {
 TEST_F(Load, FilesThatAreNoModel) {
   EXPECT_EQ(error_of([&] { load_model(folder_ / "none"); }), "[weights] " + folder_ / "none" + ": no such file");
   EXPECT_EQ(error_of([&] { load_model(folder_ / ""); }),
-            "[weights] " + folder_ / "" + ": expected a file, found a directory");
+            "[weights] " + folder_ / "" + ": expected a regular file, found a directory");
   write_text(folder_ / "empty.safetensors", "");
   EXPECT_EQ(error_of([&] { load_model(folder_ / "empty.safetensors"); }),
             "[weights] " + folder_ / "empty.safetensors" + ": the file is empty");

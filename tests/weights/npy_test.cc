@@ -102,7 +102,7 @@ TEST(Npy, SaysWhatItFoundInstead) {
   EXPECT_EQ(refused("fortran.npy"), "expected C order, found Fortran order");
   EXPECT_EQ(refused("timm.safetensors"), "expected a .npy file, found something else");
   EXPECT_EQ(refused("none.npy"), "no such file");
-  EXPECT_EQ(refused("."), "expected a file, found a directory");
+  EXPECT_EQ(refused("."), "expected a regular file, found a directory");
 }
 
 TEST(Npy, RefusesBrokenFiles) {

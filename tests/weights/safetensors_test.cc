@@ -91,7 +91,7 @@ TEST(Safetensors, RefusesWhatIsNoFile) {
   EXPECT_EQ(error_of([&] { read_safetensors(folder / "none"); }),
             "[safetensors] " + folder / "none" + ": no such file");
   EXPECT_EQ(error_of([&] { read_safetensors(folder / ""); }),
-            "[safetensors] " + folder / "" + ": expected a file, found a directory");
+            "[safetensors] " + folder / "" + ": expected a regular file, found a directory");
   write_text(folder / "empty", "");
   EXPECT_EQ(error_of([&] { read_safetensors(folder / "empty"); }),
             "[safetensors] " + folder / "empty" + ": the file is empty");
