@@ -56,13 +56,17 @@ std::uint64_t rank_of(const std::string& identity, std::uint64_t seed) {
 
 }  // namespace
 
-Split split_stratified(const PhotoSet& set, double fraction, std::uint64_t seed) {
+Split split_stratified(const PhotoSet& set, double fraction, std::uint64_t seed,
+                       const std::function<void()>& before_photo) {
   check_fraction(set, fraction);
   std::vector<bool> validates(set.samples.size(), false);
   if (fraction == 0.0) return split_by(validates);
 
   std::map<std::string, std::vector<std::size_t>> groups;
-  for (std::size_t i = 0; i < set.samples.size(); ++i) groups[identity(set.samples[i])].push_back(i);
+  for (std::size_t i = 0; i < set.samples.size(); ++i) {
+    before_photo();
+    groups[identity(set.samples[i])].push_back(i);
+  }
 
   // A group that two classes share goes with the class of its first photo.
   using Group = std::pair<std::uint64_t, const std::vector<std::size_t>*>;

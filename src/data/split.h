@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "data/photo_set.h"
@@ -20,8 +21,10 @@ struct Split {
 /// one side: those of a class are groups by SHA-256, put in an order that their bytes and `seed` alone decide and taken
 /// until the class has its share, so that renaming photos changes nothing and adding some moves few. A class of two
 /// groups or more has one at least on each side. A fraction of 0 gives an empty side. Reads every photo; one that can't
-/// be read is a group of its own. Throws `Error` unless 0 <= fraction < 1.
-Split split_stratified(const PhotoSet& set, double fraction, std::uint64_t seed);
+/// be read is a group of its own. `before_photo` is called before each; what it throws ends the reading. Throws `Error`
+/// unless 0 <= fraction < 1.
+Split split_stratified(
+    const PhotoSet& set, double fraction, std::uint64_t seed, const std::function<void()>& before_photo = [] {});
 
 /// All photos shuffled once by `seed`; the last `fraction` of them, rounded half to even, validates, as the tutorial's
 /// `train[:90%]`, `train[90%:]` of a shuffled data set. Throws like `split_stratified`.

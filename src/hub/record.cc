@@ -65,7 +65,7 @@ std::string to_text(const Record& record) {
   json["size"] = record.size;
   json["sha256"] = record.sha256;
   json["modified_ns"] = record.modified_ns;
-  return json.dump(2) + "\n";
+  return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 std::optional<std::string> read_small_file(const std::string& path) {

@@ -121,14 +121,14 @@ void join_classes(data::PhotoSet& set, weights::LoadedModel& loaded, const Recip
   if (info.classes.empty() && fits && !set.numbered) info.classes = set.classes;
 }
 
-data::Split split_photos(const data::PhotoSet& set, const Recipe& recipe) {
+data::Split split_photos(const data::PhotoSet& set, const Recipe& recipe, const std::function<void()>& while_waiting) {
   if (!set.validates.empty()) {
     data::Split split = data::split_as_marked(set);
     if (recipe.val_split == 0.0) split.validation.clear();
     return split;
   }
   return recipe.tutorial_split ? data::split_tutorial(set, recipe.val_split, recipe.seed)
-                               : data::split_stratified(set, recipe.val_split, recipe.seed);
+                               : data::split_stratified(set, recipe.val_split, recipe.seed, while_waiting);
 }
 
 }  // namespace
@@ -144,7 +144,7 @@ Prepared prepare(const std::string& data, const Start& start, const Recipe& reci
     fail("[train] {}: expected at most {} classes, as --num-classes says, found {}", data, classes, found);
   }
   if (!recipe.val_list.empty()) data::validate_on_list(set, recipe.val_list, while_waiting);
-  prepared.split = split_photos(set, recipe);
+  prepared.split = split_photos(set, recipe, while_waiting);
   data::check_trainable(set, prepared.split, classes, recipe.val_split > 0.0);
   weights::LoadedModel loaded = load_start(start, recipe, classes);
   join_classes(set, loaded, recipe, notice);

@@ -3,7 +3,8 @@
 
 #include <array>
 #include <charconv>
-#include <fstream>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "tensor/atomic_file.h"
@@ -119,14 +120,17 @@ std::vector<EpochRow> read_run_log(const std::string& path) {
 
 StepLog::StepLog(std::string path, std::int64_t step) : path_(std::move(path)) {
   std::string kept = std::string(kStepHeader) + "\n";
-  std::ifstream before(path_, std::ios::binary);
-  std::string line;
-  if (step > 0 && std::getline(before, line) && line == kStepHeader) {
-    for (std::int64_t found = 0; std::getline(before, line);) {
+  std::error_code unknown;
+  const bool goes_on = step > 0 && std::filesystem::exists(path_, unknown);
+  const std::string before = goes_on ? read_regular_text(path_, "log", kMostLogBytes) : "";
+  std::string_view rest = before;
+  if (take(rest, '\n') == kStepHeader) {
+    for (std::int64_t found = 0; !rest.empty();) {
+      const std::string_view line = take(rest, '\n');
       const char* const end = line.data() + line.size();
       const auto [comma, error] = std::from_chars(line.data(), end, found);
       if (error != std::errc() || comma == end || *comma != ',' || found > step) break;
-      kept += line + "\n";
+      kept.append(line).push_back('\n');
     }
   }
   AtomicFile file(path_);
