@@ -20,9 +20,9 @@ std::string shortened(std::string text) {
   return text.substr(0, kLongestShown / 2) + "..." + text.substr(text.size() - kLongestShown / 2);
 }
 
-/// In ASCII, so that it can be shown wherever it comes from.
+/// Without its middle where it is long.
 std::string shown(const nlohmann::json& value) {
-  return shortened(value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace));
+  return shortened(value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
 /// Builds the values of a text.

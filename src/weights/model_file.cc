@@ -109,9 +109,8 @@ ModelInfo parse_model_info(const Metadata& metadata, const std::string& file) {
   };
   ModelInfo info;
   with("gcvit.config", [&](const JsonPlace& root) { info.config = parse_config(root); });
-  with(
-      "gcvit.classes", [&](const JsonPlace& root) { info.classes = root.texts(); },
-      {.bytes = kLongestNames, .values = static_cast<std::size_t>(info.config.classes)});
+  with("gcvit.classes", [&](const JsonPlace& root) { info.classes = root.texts(); },
+       {.bytes = kLongestNames, .values = static_cast<std::size_t>(info.config.classes)});
   if (!info.classes.empty() && info.classes.size() != static_cast<std::size_t>(info.config.classes)) {
     fail("[model] {}: gcvit.classes: expected {} names, as gcvit.config says, found {}", file, info.config.classes,
          info.classes.size());

@@ -82,11 +82,12 @@ TEST(PhotoQueue, ThreadsThatCantBeStartedAreAnErrorThatLeavesNone) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   const auto start_too_many = [] {
     gcvit::testing::limit_threads();
+    const std::ptrdiff_t before = gcvit::testing::thread_count();
     std::atomic<int> running = 0;
     const std::string error = gcvit::testing::error_of(
         [&] { PhotoQueue queue(1000, 1, 1000, 1000, [&](std::size_t, std::span<float>, int) { ++running; }); });
     std::fputs(error.c_str(), stderr);
-    std::_Exit(gcvit::testing::thread_count() == 1 ? 0 : 1);
+    std::_Exit(gcvit::testing::thread_count_falls_to(before) ? 0 : 1);
   };
   EXPECT_EXIT(start_too_many(), ::testing::ExitedWithCode(0),
               "\\[image\\] can't start 1000 threads that decode: .*unavailable");

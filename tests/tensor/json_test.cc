@@ -110,7 +110,7 @@ TEST(Json, TheLibrarysOwnExceptionsBecomeErrors) {
               }).starts_with("[area] f.json: "));
 }
 
-TEST(Json, ForeignTextIsShownInAsciiAndShort) {
+TEST(Json, ForeignTextIsShownPrintableAndShort) {
   const auto shown = [](const std::string& text) {
     return place_error(text, [](const JsonPlace& root) { root.boolean(); });
   };

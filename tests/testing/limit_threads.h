@@ -5,8 +5,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <cstddef>
 #include <filesystem>
 #include <iterator>
+#include <thread>
 
 namespace gcvit::testing {
 
@@ -17,10 +20,17 @@ inline void limit_threads() {
   if (setrlimit(RLIMIT_NPROC, &few) != 0) _exit(2);
 }
 
-/// The threads of this process that `std::thread` could have started, and the first one.
+/// The threads of this process.
 inline std::ptrdiff_t thread_count() {
-  const std::filesystem::path tasks = "/proc/self/task";
-  return std::distance(std::filesystem::directory_iterator(tasks), {});
+  return std::distance(std::filesystem::directory_iterator("/proc/self/task"), std::filesystem::directory_iterator());
+}
+
+/// Whether there are soon no more than `count`: one that has been joined may still be on its way out of the system's list.
+inline bool thread_count_falls_to(std::ptrdiff_t count) {
+  for (int tries = 0; tries < 500 && thread_count() > count; ++tries) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return thread_count() == count;
 }
 
 }  // namespace gcvit::testing
