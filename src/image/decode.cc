@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -44,21 +46,35 @@ void check(const Image& image) {
   if (image.pixels.size() != bytes) fail("[image] pixels: expected {} bytes, found {}", bytes, image.pixels.size());
 }
 
-void check_size(std::uint64_t width, std::uint64_t height, std::uint64_t max_pixels, std::string_view format,
-                std::string_view name) {
+void check_size(const Header& header, const Source& source) {
+  const auto [format, width, height] = header;
   if (width < 1 || height < 1 || width > kMaxSide || height > kMaxSide) {
-    fail("[{}] {}: size: expected sides of 1 to {} pixels, found {} x {}", format, name, kMaxSide, width, height);
+    fail("[{}] {}: size: expected sides of 1 to {} pixels, found {} x {}", format, source.name, kMaxSide, width,
+         height);
   }
-  if (width * height > max_pixels) {
-    fail("[{}] {}: size: expected at most {} pixels, found {} x {}", format, name, max_pixels, width, height);
+  if (width * height > source.options.max_pixels) {
+    fail("[{}] {}: size: expected at most {} pixels (--max-pixels), found {} x {}", format, source.name,
+         source.options.max_pixels, width, height);
   }
 }
 
-Image allocate(std::uint64_t width, std::uint64_t height, std::uint64_t max_pixels, std::string_view format,
-               std::string_view name) {
-  check_size(width, height, max_pixels, format, name);
-  return {static_cast<std::int32_t>(width), static_cast<std::int32_t>(height),
-          std::vector<std::uint8_t>(static_cast<std::size_t>(width * height * 3))};
+std::shared_ptr<DecodeMemory::Share> take_memory(std::uint64_t bytes, const Header& header, const Source& source) {
+  const std::uint64_t limit =
+      source.options.max_memory != 0 ? source.options.max_memory : DecodeMemory::default_limit();
+  const std::uint64_t needed = bytes + source.bytes.size();
+  if (needed > limit) {
+    fail(
+        "[{}] {}: memory: expected a picture that needs at most {} bytes, found {} x {} pixels that need "
+        "{}",
+        header.format, source.name, limit, header.width, header.height, needed);
+  }
+  return DecodeMemory::of_process().take(needed, limit);
+}
+
+Image without_rows(std::uint64_t width, std::uint64_t height) {
+  Image image{static_cast<std::int32_t>(width), static_cast<std::int32_t>(height), {}};
+  image.pixels.reserve(static_cast<std::size_t>(rgb_bytes(width, height)));
+  return image;
 }
 
 Image decode(std::span<const std::byte> bytes, std::string_view name, const DecodeOptions& options) {
@@ -67,20 +83,27 @@ Image decode(std::span<const std::byte> bytes, std::string_view name, const Deco
 
 Image decode_reduced(std::span<const std::byte> bytes, std::string_view name, const DecodeOptions& options,
                      const ChooseReduction& choose) {
+  const Source source{bytes, name, options};
   Decoded decoded;
-  if (bytes.empty()) {
-    fail("[image] {}: expected a picture, found an empty file", name);
-  } else if (starts_with(bytes, 0, "\xff\xd8\xff")) {
-    decoded = decode_jpeg(bytes, name, options, choose);
-  } else if (starts_with(bytes, 0, "\x89PNG\r\n\x1a\n")) {
-    decoded = decode_png(bytes, name, options.max_pixels);
-  } else if (starts_with(bytes, 0, "RIFF") && starts_with(bytes, 8, "WEBP")) {
-    decoded = decode_webp(bytes, name, options.max_pixels);
-  } else {
-    fail("[image] {}: expected JPEG, PNG or WebP, found {}", name, other_format(bytes));
+  try {
+    if (bytes.empty()) {
+      fail("[image] {}: expected a picture, found an empty file", name);
+    } else if (starts_with(bytes, 0, "\xff\xd8\xff")) {
+      decoded = decode_jpeg(source, choose);
+    } else if (starts_with(bytes, 0, "\x89PNG\r\n\x1a\n")) {
+      decoded = decode_png(source);
+    } else if (starts_with(bytes, 0, "RIFF") && starts_with(bytes, 8, "WEBP")) {
+      decoded = decode_webp(source);
+    } else {
+      fail("[image] {}: expected JPEG, PNG or WebP, found {}", name, other_format(bytes));
+    }
+    if (options.apply_exif) decoded.image = turn_upright(std::move(decoded.image), decoded.orientation);
+  } catch (const std::bad_alloc&) {
+    fail("[image] {}: expected memory to decode it, found none", name);
   }
-  Image image =
-      options.apply_exif ? turn_upright(std::move(decoded.image), decoded.orientation) : std::move(decoded.image);
+  Image image = std::move(decoded.image);
+  decoded.share->shrink(image.pixels.size());
+  image.share = std::move(decoded.share);
   if (choose && !decoded.chosen) choose(image.height, image.width);
   return image;
 }

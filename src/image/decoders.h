@@ -3,33 +3,60 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string_view>
 
 #include "image/decode.h"
+#include "image/decode_memory.h"
 
 /// What decode.cc and the file of each format share; no other room's business.
 namespace gcvit::image {
 
 /// A picture as stored, and how EXIF says to turn it (1..8, 1 if it says nothing).
 struct Decoded {
+  std::shared_ptr<DecodeMemory::Share> share;  ///< for decoding, and turning it upright
   Image image;
   int orientation = 1;
   bool chosen = false;  ///< a reduction was asked for
 };
 
-/// Each takes bytes that begin as its format does.
-Decoded decode_jpeg(std::span<const std::byte> bytes, std::string_view name, const DecodeOptions& options,
-                    const ChooseReduction& choose);
-Decoded decode_png(std::span<const std::byte> bytes, std::string_view name, std::uint64_t max_pixels);
-Decoded decode_webp(std::span<const std::byte> bytes, std::string_view name, std::uint64_t max_pixels);
+/// An encoded picture and how it is wanted.
+struct Source {
+  std::span<const std::byte> bytes;  ///< begin as the format does
+  std::string_view name;
+  const DecodeOptions& options;
+};
 
-/// Throws `Error` if a side is 0 or over kMaxSide, or the area over `max_pixels`. `format` is the error's area.
-void check_size(std::uint64_t width, std::uint64_t height, std::uint64_t max_pixels, std::string_view format,
-                std::string_view name);
-/// An image with room for its pixels, all 0, once its size is checked.
-Image allocate(std::uint64_t width, std::uint64_t height, std::uint64_t max_pixels, std::string_view format,
-               std::string_view name);
+Decoded decode_jpeg(const Source& source, const ChooseReduction& choose);
+Decoded decode_png(const Source& source);
+Decoded decode_webp(const Source& source);
+
+/// What a picture's header says. `format` is the area of errors.
+struct Header {
+  std::string_view format;
+  std::uint64_t width = 0;
+  std::uint64_t height = 0;
+};
+
+/// Throws `Error` if a side is 0 or over kMaxSide, or the area over what `source` allows.
+void check_size(const Header& header, const Source& source);
+
+/// Takes the memory that decoding needs beside the encoded bytes, once it is free; throws `Error` if it never can be.
+std::shared_ptr<DecodeMemory::Share> take_memory(std::uint64_t bytes, const Header& header, const Source& source);
+
+/// An image without rows yet. The memory that rows will take is asked for, but costs nothing before they come.
+Image without_rows(std::uint64_t width, std::uint64_t height);
+
+/// Room for the next row of an image that began without.
+inline std::uint8_t* next_row(Image& image) {
+  const std::size_t size = image.pixels.size();
+  image.pixels.resize(size + static_cast<std::size_t>(image.width) * 3);
+  return image.pixels.data() + size;
+}
+
+/// Bytes of a picture's pixels.
+inline std::uint64_t rgb_bytes(std::uint64_t width, std::uint64_t height) { return width * height * 3; }
 
 /// The orientation in EXIF data (a TIFF directory, with or without "Exif\0\0" before it): 1..8, and 1 for data that has
 /// none or is broken, as a picture is worth more than its tags.

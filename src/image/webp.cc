@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // WebP through libwebp. The demuxer hands out the canvas size, EXIF and the first frame of stills and animations
 // alike; a frame smaller than the canvas lies on black.
+#include <algorithm>
 #include <memory>
 
 #include <webp/decode.h>
@@ -36,6 +37,38 @@ int orientation_in(const WebPDemuxer* demuxer) {
   return orientation;
 }
 
+std::uint64_t little_endian(std::span<const std::uint8_t> bytes) {
+  std::uint64_t value = 0;
+  for (std::size_t i = 0; i < 4; ++i) value += std::uint64_t{bytes[i]} << (8 * i);
+  return value;
+}
+
+/// What libwebp holds while it decodes a frame: four bytes a pixel of what is stored without loss, the whole picture or
+/// its alpha, and one of alpha; and lossless Huffman tables, one set for 4 x 4 pixels at most, 2^16 sets at most.
+std::uint64_t bytes_inside_libwebp(const WebPIterator& frame) {
+  constexpr std::uint64_t kMostSets = 1 << 16;
+  constexpr std::uint64_t kSetBytes = 6 << 10;
+  constexpr std::uint64_t kLeastBytesOfSet = 4;
+  const std::uint64_t pixels = static_cast<std::uint64_t>(frame.width) * static_cast<std::uint64_t>(frame.height);
+  WebPBitstreamFeatures features{};
+  const bool known = WebPGetFeatures(frame.fragment.bytes, frame.fragment.size, &features) == VP8_STATUS_OK;
+  const bool lossy = known && features.format == 1;
+  if (lossy && features.has_alpha == 0) return 0;
+  const std::uint64_t sets = std::min({kMostSets, pixels / 16, std::uint64_t{frame.fragment.size} / kLeastBytesOfSet});
+  return (lossy ? 5 : 4) * pixels + sets * kSetBytes;
+}
+
+/// The demuxer keeps a hundred bytes or so of each chunk and frame, be they empty.
+void check_chunks(std::span<const std::uint8_t> file, std::string_view name) {
+  constexpr std::size_t kMostChunks = std::size_t{1} << 18;
+  std::size_t chunks = 0;
+  for (std::size_t at = 12; at + 8 <= file.size(); ++chunks) {
+    if (chunks == kMostChunks) fail("[webp] {}: expected at most {} chunks, found more", name, kMostChunks);
+    const std::size_t size = little_endian(file.subspan(at + 4));
+    at += 8 + size + size % 2;
+  }
+}
+
 const char* describe(VP8StatusCode status) {
   switch (status) {
     case VP8_STATUS_OUT_OF_MEMORY: return "not enough memory";
@@ -47,30 +80,39 @@ const char* describe(VP8StatusCode status) {
 
 }  // namespace
 
-Decoded decode_webp(std::span<const std::byte> bytes, std::string_view name, std::uint64_t max_pixels) {
-  const std::span<const std::uint8_t> file = as_unsigned(bytes);
+Decoded decode_webp(const Source& source) {
+  const std::string_view name = source.name;
+  const std::span<const std::uint8_t> file = as_unsigned(source.bytes);
   // "RIFF", the number of bytes that follow, "WEBP", chunks.
-  std::uint64_t size = 8;
-  for (std::size_t i = 0; i < 4; ++i) size += std::uint64_t{file[4 + i]} << (8 * i);
+  const std::uint64_t size = 8 + little_endian(file.subspan(4));
   if (size > file.size()) fail("[webp] {}: expected {} bytes, found a truncated file of {}", name, size, file.size());
+  check_chunks(file, name);
   const WebPData data{file.data(), file.size()};
   const std::unique_ptr<WebPDemuxer, Release> demuxer(WebPDemux(&data));
   if (!demuxer) fail("[webp] {}: expected chunks that fit together, found a broken file", name);
 
   Decoded decoded;
-  decoded.orientation = orientation_in(demuxer.get());
-  Image& image = decoded.image;
-  image = allocate(WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_WIDTH),
-                   WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_HEIGHT), max_pixels, "webp", name);
-
+  if (source.options.apply_exif) decoded.orientation = orientation_in(demuxer.get());
+  const Header header{"webp", WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_WIDTH),
+                      WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_HEIGHT)};
+  check_size(header, source);
   const FirstFrame frame(demuxer.get());
   if (!frame.found) fail("[webp] {}: expected a frame, found none", name);
   const WebPIterator& at = frame.at;
-  if (at.x_offset < 0 || at.y_offset < 0 || at.width < 1 || at.height < 1 || at.width > image.width - at.x_offset ||
-      at.height > image.height - at.y_offset) {
-    fail("[webp] {}: first frame: expected it inside the canvas of {} x {}, found {} x {} at {}, {}", name, image.width,
-         image.height, at.width, at.height, at.x_offset, at.y_offset);
+  const auto width = static_cast<std::int32_t>(header.width);
+  const auto height = static_cast<std::int32_t>(header.height);
+  if (at.x_offset < 0 || at.y_offset < 0 || at.width < 1 || at.height < 1 || at.width > width - at.x_offset ||
+      at.height > height - at.y_offset) {
+    fail("[webp] {}: first frame: expected it inside the canvas of {} x {}, found {} x {} at {}, {}", name, width,
+         height, at.width, at.height, at.x_offset, at.y_offset);
   }
+
+  const std::uint64_t rgb = rgb_bytes(header.width, header.height);
+  decoded.share =
+      take_memory(rgb + std::max(bytes_inside_libwebp(at), decoded.orientation > 1 ? rgb : 0), header, source);
+  Image& image = decoded.image;
+  image = without_rows(header.width, header.height);
+  image.pixels.resize(rgb);
 
   WebPDecoderConfig config{};
   if (WebPInitDecoderConfig(&config) == 0) fail("[webp] {}: libwebp's version is not the one built against", name);

@@ -66,7 +66,7 @@ TEST(Decode, RefusesMorePixelsThanAllowed) {
     EXPECT_EQ(decode(bytes, name, options).pixels.size(), 23u * 17 * 3);
     options.max_pixels -= 1;
     const std::string sentence = sentence_of([&] { decode(bytes, name, options); });
-    EXPECT_NE(sentence.find(std::string(name) + ": size: expected at most 390 pixels, found 23 x 17"),
+    EXPECT_NE(sentence.find(std::string(name) + ": size: expected at most 390 pixels (--max-pixels), found 23 x 17"),
               std::string::npos)
         << sentence;
   }

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// What decoding takes at its peak, measured. Sanitizers keep shadows of all memory, so their builds leave this file out.
+#include <malloc.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <fstream>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "image/decode.h"
+#include "tests/image/large_pictures.h"
+#include "tests/image/test_pictures.h"
+
+namespace gcvit::image {
+namespace {
+
+constexpr std::uint64_t kHeight = 1200;
+constexpr std::uint64_t kWidth = 1600;
+constexpr std::uint64_t kRgb = kHeight * kWidth * 3;
+/// What a row or two, tables and the allocator may take in pictures of this size.
+constexpr std::uint64_t kSlack = 2 << 20;
+
+/// A line of /proc/self/status in bytes.
+std::uint64_t status(const std::string& key) {
+  std::ifstream file("/proc/self/status");
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with(key + ":")) return std::stoull(line.substr(key.size() + 1)) * 1024;
+  }
+  return 0;
+}
+
+/// Bytes that decoding takes beside what was there, whether it succeeds or not, measured in a process of its own.
+std::uint64_t peak_of(std::span<const std::byte> bytes) {
+  // What others let go must not lie about, where a decoder would take it for nothing.
+  mallopt(M_MMAP_THRESHOLD, 1 << 17);
+  malloc_trim(0);
+  int ends[2] = {-1, -1};
+  if (pipe(ends) != 0) return 0;
+  const pid_t child = fork();
+  if (child == 0) {
+    const std::uint64_t before = status("VmRSS");
+    try {
+      decode(bytes, "x");
+    } catch (const Error&) {
+      // What it took till then counts.
+    }
+    const std::uint64_t peak = status("VmHWM") - before;
+    const bool told = write(ends[1], &peak, sizeof peak) == sizeof peak;
+    _exit(told ? 0 : 1);
+  }
+  close(ends[1]);
+  std::uint64_t peak = 0;
+  if (read(ends[0], &peak, sizeof peak) != sizeof peak) peak = 0;
+  close(ends[0]);
+  int state = 0;
+  waitpid(child, &state, 0);
+  return peak;
+}
+
+/// A JPEG behind the first two segments of exif_6.jpg, of which the second is EXIF.
+testing::Bytes turned(const testing::Bytes& jpeg) {
+  const auto from = read_bytes(data_folder() / "decode/exif_6.jpg");
+  std::size_t end = 2;
+  for (int segment = 0; segment < 2; ++segment) {
+    end += 2 + std::to_integer<std::size_t>(from[end + 2]) * 256 + std::to_integer<std::size_t>(from[end + 3]);
+  }
+  testing::Bytes bytes(from.begin(), from.begin() + static_cast<std::ptrdiff_t>(end));
+  for (std::size_t i = 2; i < jpeg.size(); ++i) bytes.push_back(jpeg[i]);
+  return bytes;
+}
+
+struct Case {
+  const char* name;
+  testing::Bytes bytes;
+  double multiple;  ///< of the pixels' bytes, as docs/preprocessing.md says
+};
+
+TEST(DecodePeak, IsAStatedMultipleOfThePixels) {
+  using testing::flat_jpeg;
+  using testing::flat_png;
+  using testing::plain_webp;
+  const unsigned h = kHeight;
+  const unsigned w = kWidth;
+  const std::vector<Case> cases = {
+      {"jpeg", flat_jpeg(h, w, {}), 1},
+      {"jpeg cmyk", flat_jpeg(h, w, {.channels = 4}), 1},
+      {"jpeg turned", turned(flat_jpeg(h, w, {})), 2},
+      {"jpeg progressive", flat_jpeg(h, w, {.progressive = true}), 2},
+      {"jpeg progressive 4:4:4", flat_jpeg(h, w, {.progressive = true, .chroma_as_large = true}), 3},
+      {"jpeg progressive cmyk", flat_jpeg(h, w, {.channels = 4, .progressive = true}), 11.0 / 3},
+      {"jpeg progressive turned", turned(flat_jpeg(h, w, {.progressive = true, .chroma_as_large = true})), 3},
+      {"png 8", flat_png(h, w, SPNG_COLOR_TYPE_TRUECOLOR, 8, false), 1},
+      {"png 8 interlaced", flat_png(h, w, SPNG_COLOR_TYPE_TRUECOLOR, 8, true), 1},
+      {"png 16", flat_png(h, w, SPNG_COLOR_TYPE_TRUECOLOR_ALPHA, 16, false), 1},
+      {"png 16 interlaced", flat_png(h, w, SPNG_COLOR_TYPE_TRUECOLOR_ALPHA, 16, true), 1},
+      {"webp", plain_webp(h, w, false, false), 1},
+      {"webp alpha", plain_webp(h, w, false, true), 8.0 / 3},
+      {"webp lossless", plain_webp(h, w, true, false), 7.0 / 3},
+  };
+  for (const Case& one : cases) {
+    const std::uint64_t peak = peak_of(one.bytes);
+    EXPECT_GE(peak, kRgb * 9 / 10) << one.name;
+    EXPECT_LE(static_cast<double>(peak), one.multiple * static_cast<double>(kRgb) + kSlack) << one.name;
+    RecordProperty(std::string("peak_") + one.name, std::to_string(peak));
+  }
+}
+
+TEST(DecodePeak, ATruncatedPictureTakesOnlyWhatItHas) {
+  const auto png = testing::flat_png(kHeight, kWidth, SPNG_COLOR_TYPE_TRUECOLOR_ALPHA, 16, false);
+  EXPECT_LE(peak_of(std::span(png).first(png.size() / 2)), kRgb * 6 / 10 + kSlack);
+}
+
+}  // namespace
+}  // namespace gcvit::image
