@@ -96,6 +96,19 @@ void erase(std::span<float> view, std::int32_t height, std::int32_t width, Rando
 
 namespace {
 
+/// Leaves nothing but `crop` of a photo, in the memory that it has.
+void keep(const image::Window& crop, image::Image& photo) {
+  const auto row_bytes = static_cast<std::ptrdiff_t>(crop.width) * 3;
+  const auto stride = static_cast<std::ptrdiff_t>(photo.width) * 3;
+  auto from = photo.pixels.cbegin() + crop.top * stride + static_cast<std::ptrdiff_t>(crop.left) * 3;
+  auto to = photo.pixels.begin();
+  // A row never moves back, so what it is copied over has been copied already.
+  for (std::int32_t y = 0; y < crop.height; ++y, from += stride, to += row_bytes) std::copy(from, from + row_bytes, to);
+  photo.height = crop.height;
+  photo.width = crop.width;
+  photo.pixels.resize(static_cast<std::size_t>(crop.height * row_bytes));
+}
+
 /// A photo's part that a random crop sees, at the target's size in `scratch.pixels`.
 void draw_cropped(std::span<const std::byte> bytes, std::string_view name, const AugmentConfig& config, Random& random,
                   ViewScratch& scratch) {
@@ -109,7 +122,7 @@ void draw_cropped(std::span<const std::byte> bytes, std::string_view name, const
     crop = draw_crop(height, width, config.rrc_scale, config.rrc_ratio, random);
     return config.reduced_decoding ? reduction_for(crop, config.target.height, config.target.width) : 1;
   };
-  const image::Image photo = image::decode_reduced(bytes, name, config.decode, choose);
+  image::Image photo = image::decode_reduced(bytes, name, config.decode, choose);
   if (photo.height != height || photo.width != width) {
     // The crop in the reduced picture, to the nearest of its pixels.
     const auto scaled = [](std::int32_t at, std::int32_t full, std::int32_t reduced) {
@@ -122,19 +135,8 @@ void draw_cropped(std::span<const std::byte> bytes, std::string_view name, const
     crop.height = bottom - crop.top;
     crop.width = right - crop.left;
   }
-  image::Image& part = scratch.part;
-  part.height = crop.height;
-  part.width = crop.width;
-  const std::size_t row_bytes = static_cast<std::size_t>(crop.width) * 3;
-  part.pixels.resize(static_cast<std::size_t>(crop.height) * row_bytes);
-  for (std::int32_t y = 0; y < crop.height; ++y) {
-    const std::size_t from = (static_cast<std::size_t>(crop.top + y) * static_cast<std::size_t>(photo.width) +
-                              static_cast<std::size_t>(crop.left)) *
-                             3;
-    std::copy_n(photo.pixels.begin() + static_cast<std::ptrdiff_t>(from), row_bytes,
-                part.pixels.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(y) * row_bytes));
-  }
-  image::resize_antialiased(part, config.target.height, config.target.width, image::Filter::kBicubic,
+  keep(crop, photo);
+  image::resize_antialiased(photo, config.target.height, config.target.width, image::Filter::kBicubic,
                             {0, 0, config.target.height, config.target.width}, scratch.pixels,
                             scratch.preprocess.resize);
 }

@@ -56,7 +56,6 @@ struct ViewScratch {
   image::PreprocessScratch preprocess;
   std::vector<std::uint8_t> pixels;
   std::vector<std::uint8_t> copy;
-  image::Image part;
 };
 
 /// Decodes `bytes` and writes the view that `random` draws, height x width x 3 normalised floats. `name` stands for the
