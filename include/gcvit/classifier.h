@@ -85,6 +85,9 @@ struct ClassifierOptions {
   bool keras_example_bias = false;
   /// Turn photos as their EXIF orientation says. TensorFlow and timm don't.
   bool apply_exif = true;
+  /// A photo that claims more pixels (width x height) is an error, before memory is taken for it; where Pillow begins
+  /// to refuse.
+  std::uint64_t max_pixels = 178'956'970;
   /// Photos that go through the model together. Results don't depend on it.
   int batch = 8;
   /// Bytes of memory that the model and the maps between its layers may take: what would need more is refused by an

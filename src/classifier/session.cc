@@ -43,6 +43,11 @@ weights::LoadOptions load_options_of(const ClassifierOptions& options) {
   return result;
 }
 
+image::DecodeOptions decode_options_of(const ClassifierOptions& options) {
+  if (options.max_pixels < 1) fail("[classifier] max_pixels: expected at least 1, found 0");
+  return {.apply_exif = options.apply_exif, .max_pixels = options.max_pixels};
+}
+
 image::Image decode(const Photo& photo, const image::DecodeOptions& options) {
   switch (photo.kind()) {
     case Photo::Kind::kFile: return image::read_image(photo.name(), options);
@@ -61,7 +66,7 @@ Session::Session(const std::string& model_file, const ClassifierOptions& options
       info(std::move(loaded.info)),
       report(std::move(loaded.report)),
       labels(class_labels(info)),
-      preparation{preprocessing_of(info, options.preprocess, model_file), {.apply_exif = options.apply_exif}},
+      preparation{preprocessing_of(info, options.preprocess, model_file), decode_options_of(options)},
       engine(std::move(loaded.model), options.threads, options.max_memory),
       batch(options.batch) {}
 

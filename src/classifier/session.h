@@ -30,6 +30,9 @@ image::Image decode(const Photo& photo, const image::DecodeOptions& options);
 /// How the options want a model file to be loaded. Throws `Error` on a window mode that there isn't.
 weights::LoadOptions load_options_of(const ClassifierOptions& options);
 
+/// How the options want photos to be decoded. Throws `Error` on one out of its range.
+image::DecodeOptions decode_options_of(const ClassifierOptions& options);
+
 /// Everything that a model file says, and the model itself.
 struct Session {
   std::string file;

@@ -18,6 +18,8 @@ namespace gcvit::cli {
 namespace {
 
 constexpr int kMostThreads = 1024;
+/// No picture can have more: both sides are 65,535 at most.
+constexpr std::uint64_t kMostPixels = std::uint64_t{65535} * 65535;
 
 /// Empty when a dtype can be computed in, else why not: what CLI11 wants of a check.
 std::string check_dtype(const std::string& dtype) {
@@ -78,6 +80,9 @@ void ModelArguments::add_photos(CLI::App& app) {
       ->check(CLI::IsMember({"auto", "keras", "keras-train", "timm", "nvlabs"}))
       ->capture_default_str();
   app.add_flag("--no-exif", no_exif, "Leave photos as they are stored, whatever orientation EXIF says");
+  app.add_option("--max-pixels", options.max_pixels, "Photos of more pixels (width x height) are refused")
+      ->check(CLI::Range(std::uint64_t{1}, kMostPixels))
+      ->capture_default_str();
 }
 
 void ModelArguments::add_batch(CLI::App& app) {

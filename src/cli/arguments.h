@@ -37,7 +37,7 @@ struct ModelArguments {
   void add_threads(CLI::App& app);
   /// --image-size and --window-mode
   void add_image_size(CLI::App& app);
-  /// --preprocess and --no-exif
+  /// --preprocess, --no-exif and --max-pixels
   void add_photos(CLI::App& app);
   /// --batch
   void add_batch(CLI::App& app);

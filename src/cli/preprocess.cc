@@ -28,7 +28,7 @@ struct Options {
 classifier::Preparation preparation_of(const ModelArguments& arguments) {
   const ClassifierOptions options = arguments.classifier_options();
   const std::string& preset = options.preprocess;
-  const image::DecodeOptions decode{.apply_exif = options.apply_exif};
+  const image::DecodeOptions decode = classifier::decode_options_of(options);
   if (arguments.model.empty() && preset != "auto" && options.image_height != 0) {
     return {
         image::make_preprocess_config(classifier::parse_preset(preset), "", options.image_height, options.image_width),

@@ -223,6 +223,7 @@ void add_recipe_flags(CLI::App& app, train::Recipe& flags) {
   add_flag("--tutorial-split", flags.tutorial_split, "The last of all photos, shuffled, validate");
   add_flag("--no-shuffle", flags.no_shuffle, "Batches follow the sorted paths");
   add_flag("--strict", flags.strict, "A photo that can't be read ends the run");
+  add("--max-pixels", flags.max_pixels, "A photo of more pixels (width x height) can't be read");
   add("--preprocess", flags.preprocess, "From photo to tensor: auto, keras, keras-train, timm or nvlabs");
   add("--image-size", flags.image_size, "Height and width of images, multiples of 32")->type_name("HxW");
   add("--window-mode", flags.window_mode, "At another size, windows are exact or fixed");

@@ -11,6 +11,7 @@ namespace {
 data::AugmentConfig augment_of(const Recipe& recipe, const image::PreprocessConfig& target) {
   data::AugmentConfig config;
   config.target = target;
+  config.decode.max_pixels = recipe.max_pixels;
   config.kind = recipe.augment == "none"   ? data::Augment::kNone
                 : recipe.augment == "flip" ? data::Augment::kFlip
                                            : data::Augment::kRandAugment;

@@ -55,6 +55,7 @@ void check_numbers(const Recipe& recipe) {
   expect(recipe.grad_accum >= 1 && recipe.grad_accum <= 65536, "grad_accum", "1 to 65536", recipe.grad_accum);
   expect(recipe.num_classes >= 0 && recipe.num_classes <= 1'000'000, "num_classes", "up to 1000000",
          recipe.num_classes);
+  expect(recipe.max_pixels >= 1, "max_pixels", "at least 1", recipe.max_pixels);
   expect(recipe.early_stop >= 0, "early_stop", "at least 0", recipe.early_stop);
   struct Range {
     std::string_view name;
@@ -204,6 +205,7 @@ Recipe recipe_from_json(const nlohmann::json& json, const std::string& file) {
   Recipe recipe;
   visit_fields([&](const char* name, auto member) {
     const auto found = json.find(name);
+    if (json.is_object() && found == json.end() && std::string_view(name) == "max_pixels") return;
     if (!json.is_object() || found == json.end()) fail("[train] {}: expected the key \"{}\", found none", file, name);
     using Field = std::remove_reference_t<decltype(recipe.*member)>;
     recipe.*member = field_of<Field>(*found, fmt::format("{}: {}", file, name));

@@ -55,6 +55,7 @@ struct Recipe {
   std::uint64_t seed = 0;
   std::int32_t early_stop = 0;  ///< epochs without a better validation after which the run ends, 0 for never
   bool strict = false;  ///< a photo that can't be read ends the run
+  std::uint64_t max_pixels = 178'956'970;  ///< a photo of more can't be read
 
   std::string preprocess = "auto";
   std::string image_size;  ///< "192" or "192x256"; empty: the model's own
@@ -109,6 +110,7 @@ void visit_fields(Visit&& visit) {
   visit("seed", &Recipe::seed);
   visit("early_stop", &Recipe::early_stop);
   visit("strict", &Recipe::strict);
+  visit("max_pixels", &Recipe::max_pixels);
   visit("preprocess", &Recipe::preprocess);
   visit("image_size", &Recipe::image_size);
   visit("window_mode", &Recipe::window_mode);
@@ -135,7 +137,7 @@ void validate(const Recipe& recipe);
 
 nlohmann::ordered_json to_json(const Recipe& recipe);
 /// Throws `Error` on a key that is missing or of another type, then as `validate`; `file` names the source. Keys that
-/// aren't fields are let be.
+/// aren't fields are let be. Runs that began before there was "max_pixels" have its default.
 Recipe recipe_from_json(const nlohmann::json& json, const std::string& file);
 
 /// The flags of the fields in which the two differ.

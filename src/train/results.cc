@@ -157,7 +157,7 @@ RunReport write_results(const RunFolder& folder, const RunState& state, const Pr
   report.commands = commands_of(state, folder);
   if (!prepared.split.validation.empty()) {
     const std::string best = folder / "best.safetensors";
-    classifier::Session session(best, {.threads = threads});
+    classifier::Session session(best, {.threads = threads, .max_pixels = state.recipe.max_pixels});
     const Answers answers = ask(session, prepared, progress);
     report.classes = session.labels;
     report.best_epoch = state.best ? state.best->epoch : 0;

@@ -57,9 +57,9 @@ TEST(Recipe, JsonBringsEveryFieldBack) {
   recipe.seed = 0xffffffffffffffffu;
   recipe.soft_labels = "teacher of a day.jsonl";
   recipe.no_shuffle = recipe.strict = true;
-  EXPECT_EQ(count, 44);
+  EXPECT_EQ(count, 45);
   const nlohmann::json json = nlohmann::json::parse(to_json(recipe).dump());
-  EXPECT_EQ(json.size(), 44u);
+  EXPECT_EQ(json.size(), 45u);
   EXPECT_EQ(recipe_from_json(json, "config.json"), recipe);
 }
 
@@ -78,6 +78,17 @@ TEST(Recipe, JsonOfAnotherTypeIsNamed) {
   json.erase("lr");
   EXPECT_EQ(error_of([&] { (void)recipe_from_json(json, "c.json"); }),
             "[train] c.json: expected the key \"lr\", found none");
+}
+
+TEST(Recipe, RunsFromBeforeMaxPixelsHaveItsDefault) {
+  Recipe recipe = preset("finetune");
+  recipe.max_pixels = 1000;
+  nlohmann::json json = to_json(recipe);
+  EXPECT_EQ(recipe_from_json(json, "c.json").max_pixels, 1000u);
+  json.erase("max_pixels");
+  EXPECT_EQ(recipe_from_json(json, "c.json").max_pixels, 178'956'970u);
+  recipe.max_pixels = 0;
+  EXPECT_EQ(error_of([&] { validate(recipe); }), "[train] --max-pixels: expected at least 1, found 0");
 }
 
 TEST(Recipe, WhatIsOutOfRangeIsOneSentence) {
