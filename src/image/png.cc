@@ -63,14 +63,15 @@ class PngReader {
     const bool wide = header_.bit_depth == 16;
     std::vector<std::uint8_t> stored(wide ? stored_row_bytes() : 0);
     must(spng_decode_image(context_.get(), nullptr, 0, wide ? SPNG_FMT_PNG : SPNG_FMT_RGB8, SPNG_DECODE_PROGRESSIVE));
-    for (int state = 0; state != SPNG_EOI;) {
+    while (true) {
+      // The end is told with the last row, or behind it where an interlaced picture's last pass is empty.
       spng_row_info row{};
-      must(spng_get_row_info(context_.get(), &row));
+      if (at_end(spng_get_row_info(context_.get(), &row))) break;
       std::uint8_t* out = interlaced ? image.pixels.data() + row.row_num * row_bytes : next_row(image);
-      state = wide ? spng_decode_row(context_.get(), stored.data(), stored.size())
-                   : spng_decode_row(context_.get(), out, row_bytes);
-      if (state != SPNG_EOI) must(state);
+      const bool last = at_end(wide ? spng_decode_row(context_.get(), stored.data(), stored.size())
+                                    : spng_decode_row(context_.get(), out, row_bytes));
       if (wide) narrow(stored, interlaced ? kAdam7[static_cast<std::size_t>(row.pass)] : Columns{0, 1}, out);
+      if (last) break;
     }
     // EXIF may stand behind the pixels; a file that ends before its last chunk is truncated.
     must(spng_decode_chunks(context_.get()));
@@ -87,6 +88,13 @@ class PngReader {
   void must(int code) const {
     if (code == SPNG_IO_EOF) fail("[png] {}: expected the whole picture, found a truncated file", source_.name);
     if (code != 0) fail("[png] {}: {}", source_.name, spng_strerror(code));
+  }
+
+  /// Throws `Error` on a code that is neither success nor the picture's end.
+  bool at_end(int code) const {
+    if (code == SPNG_EOI) return true;
+    must(code);
+    return false;
   }
 
   bool grey() const {

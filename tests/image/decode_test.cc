@@ -2,9 +2,14 @@
 #include "image/decode.h"
 
 #include <algorithm>
+#include <cstring>
+#include <random>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "image/decoders.h"
+#include "tests/image/large_pictures.h"
 #include "tests/image/test_pictures.h"
 
 namespace gcvit::image {
@@ -45,6 +50,35 @@ TEST(Decode, EqualsTheReferenceForEveryKindOfPicture) {
   for (const auto& path : pictures) {
     std::filesystem::path reference = path;
     expect_equal(read_image(path), read_ppm(reference.replace_extension(".ppm")), path.filename().string());
+  }
+}
+
+TEST(Decode, InterlacedPngsOfAnySizeEqualTheirRule) {
+  // Small ones have empty passes.
+  std::mt19937 random(7);
+  for (const auto color : {SPNG_COLOR_TYPE_GRAYSCALE, SPNG_COLOR_TYPE_TRUECOLOR, SPNG_COLOR_TYPE_GRAYSCALE_ALPHA,
+                           SPNG_COLOR_TYPE_TRUECOLOR_ALPHA}) {
+    for (const std::size_t channel_bytes : {1, 2}) {
+      const auto depth = static_cast<std::uint8_t>(8 * channel_bytes);
+      const std::size_t stride = testing::pixel_bytes(color, depth);
+      for (std::uint32_t size = 0; size < 100; ++size) {
+        const std::uint32_t height = 1 + size / 10;
+        const std::uint32_t width = 1 + size % 10;
+        std::vector<std::uint8_t> pixels(height * width * stride);
+        for (std::uint8_t& byte : pixels) byte = static_cast<std::uint8_t>(random());
+        const bool grey = stride < 3 * channel_bytes;
+        Image expected{static_cast<std::int32_t>(width), static_cast<std::int32_t>(height), {}};
+        for (std::size_t i = 0; i < std::size_t{height} * width * 3; ++i) {
+          std::uint16_t value = 0;
+          std::memcpy(&value, pixels.data() + i / 3 * stride + (grey ? 0 : i % 3 * channel_bytes), channel_bytes);
+          expected.pixels.push_back(static_cast<std::uint8_t>(depth == 16 ? (value + 128) / 257 : value));
+        }
+        for (const bool interlaced : {false, true}) {
+          const auto png = testing::stored_png(pixels, height, width, color, depth, interlaced);
+          expect_equal(decode(png, "x"), expected, std::to_string(height) + " x " + std::to_string(width));
+        }
+      }
+    }
   }
 }
 

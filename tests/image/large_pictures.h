@@ -77,9 +77,18 @@ inline Bytes jpeg_of_many_scans(unsigned side) {
   return flat_jpeg(side, side, {.channels = 1, .scans = scans});
 }
 
-/// A PNG of black pixels.
-inline Bytes flat_png(std::uint32_t height, std::uint32_t width, spng_color_type color, std::uint8_t depth,
-                      bool interlaced) {
+/// Bytes of a pixel of a PNG with whole bytes in each channel.
+inline std::size_t pixel_bytes(spng_color_type color, std::uint8_t depth) {
+  const std::size_t channels = color == SPNG_COLOR_TYPE_TRUECOLOR_ALPHA   ? 4
+                               : color == SPNG_COLOR_TYPE_TRUECOLOR       ? 3
+                               : color == SPNG_COLOR_TYPE_GRAYSCALE_ALPHA ? 2
+                                                                          : 1;
+  return channels * depth / 8;
+}
+
+/// A PNG of these pixels, of 8 or 16 bits a channel.
+inline Bytes stored_png(const std::vector<std::uint8_t>& pixels, std::uint32_t height, std::uint32_t width,
+                        spng_color_type color, std::uint8_t depth, bool interlaced) {
   const std::unique_ptr<spng_ctx, decltype(&spng_ctx_free)> context(spng_ctx_new(SPNG_CTX_ENCODER), &spng_ctx_free);
   spng_set_option(context.get(), SPNG_ENCODE_TO_BUFFER, 1);
   spng_set_option(context.get(), SPNG_IMG_COMPRESSION_LEVEL, 1);
@@ -90,10 +99,6 @@ inline Bytes flat_png(std::uint32_t height, std::uint32_t width, spng_color_type
   header.color_type = static_cast<std::uint8_t>(color);
   header.interlace_method = interlaced ? 1 : 0;
   spng_set_ihdr(context.get(), &header);
-  const std::size_t channels = color == SPNG_COLOR_TYPE_TRUECOLOR_ALPHA ? 4
-                               : color == SPNG_COLOR_TYPE_TRUECOLOR     ? 3
-                                                                        : 1;
-  const std::vector<std::uint8_t> pixels(std::size_t{height} * width * channels * depth / 8);
   if (spng_encode_image(context.get(), pixels.data(), pixels.size(), SPNG_FMT_PNG, SPNG_ENCODE_FINALIZE) != 0) {
     throw std::runtime_error("can't encode a test picture");
   }
@@ -103,6 +108,13 @@ inline Bytes flat_png(std::uint32_t height, std::uint32_t width, spng_color_type
   Bytes bytes = bytes_of(memory, size);
   std::free(memory);
   return bytes;
+}
+
+/// A PNG of black pixels.
+inline Bytes flat_png(std::uint32_t height, std::uint32_t width, spng_color_type color, std::uint8_t depth,
+                      bool interlaced) {
+  const std::vector<std::uint8_t> pixels(std::size_t{height} * width * pixel_bytes(color, depth));
+  return stored_png(pixels, height, width, color, depth, interlaced);
 }
 
 /// A WebP of a few shades, half transparent if `alpha`.
