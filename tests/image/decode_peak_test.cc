@@ -108,6 +108,18 @@ TEST(DecodePeak, IsAStatedMultipleOfThePixels) {
   }
 }
 
+TEST(DecodePeak, TagsOfAJpegTakeNothing) {
+  // 4 MB of the shortest APP1 segments, then a whole picture with EXIF.
+  const auto picture = read_bytes(data_folder() / "decode/exif_6.jpg");
+  testing::Bytes bytes(picture.begin(), picture.begin() + 2);
+  for (std::size_t i = 0; i < (std::size_t{1} << 20); ++i) {
+    for (const unsigned byte : {0xffu, 0xe1u, 0u, 2u}) bytes.push_back(static_cast<std::byte>(byte));
+  }
+  for (std::size_t i = 2; i < picture.size(); ++i) bytes.push_back(picture[i]);
+  EXPECT_LE(peak_of(bytes), kSlack);
+  expect_equal(decode(bytes, "x"), decode(picture, "picture"), "behind empty segments");
+}
+
 TEST(DecodePeak, ATruncatedPictureTakesOnlyWhatItHas) {
   const auto png = testing::flat_png(kHeight, kWidth, SPNG_COLOR_TYPE_TRUECOLOR_ALPHA, 16, false);
   EXPECT_LE(peak_of(std::span(png).first(png.size() / 2)), kRgb * 6 / 10 + kSlack);
