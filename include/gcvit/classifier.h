@@ -91,7 +91,8 @@ struct ClassifierOptions {
   /// Photos that go through the model together. Results don't depend on it.
   int batch = 8;
   /// Bytes of memory that the model and the maps between its layers may take: what would need more is refused by an
-  /// `Error` before anything is allocated. 0 means three quarters of what this machine, or this process's control group
+  /// `Error` before anything is allocated. Photos that are being decoded may take a third of it together, in the whole
+  /// process: a photo that needs more by itself is an error, others wait for each other. 0 means three quarters of what this machine, or this process's control group
   /// or resource limits, allow.
   std::uint64_t max_memory = 0;
 };

@@ -45,7 +45,7 @@ weights::LoadOptions load_options_of(const ClassifierOptions& options) {
 
 image::DecodeOptions decode_options_of(const ClassifierOptions& options) {
   if (options.max_pixels < 1) fail("[classifier] max_pixels: expected at least 1, found 0");
-  return {.apply_exif = options.apply_exif, .max_pixels = options.max_pixels};
+  return {.apply_exif = options.apply_exif, .max_pixels = options.max_pixels, .max_memory = options.max_memory};
 }
 
 image::Image decode(const Photo& photo, const image::DecodeOptions& options) {

@@ -59,12 +59,12 @@ void check_size(const Header& header, const Source& source) {
 }
 
 std::shared_ptr<DecodeMemory::Share> take_memory(std::uint64_t bytes, const Header& header, const Source& source) {
-  const std::uint64_t limit =
-      source.options.max_memory != 0 ? source.options.max_memory : DecodeMemory::default_limit();
+  const std::uint64_t limit = DecodeMemory::share_of(source.options.max_memory);
   const std::uint64_t needed = bytes + source.bytes.size();
   if (needed > limit) {
     fail(
-        "[{}] {}: memory: expected a picture that needs at most {} bytes, found {} x {} pixels that need "
+        "[{}] {}: memory: expected a picture that needs at most {} bytes (a third of --max-memory), found {} x {} "
+        "pixels that need "
         "{}",
         header.format, source.name, limit, header.width, header.height, needed);
   }

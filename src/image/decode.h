@@ -35,9 +35,9 @@ struct DecodeOptions {
   bool apply_exif = true;
   /// A picture that claims more pixels (width x height) is refused before memory for it is asked for.
   std::uint64_t max_pixels = kMaxPixels;
-  /// Bytes that all pictures of this process may take together while they are decoded and held; 0: a quarter of the
-  /// memory that the process may use. A picture that needs more by itself is refused before its pixels are decoded; one
-  /// that finds too little free waits for the others.
+  /// Bytes that the program may take, 0 for `default_memory_limit()`: all pictures of this process may take a third of
+  /// it together while they are decoded and held. A picture that needs more than that by itself is refused before its
+  /// pixels are decoded; one that finds too little free waits for the others.
   std::uint64_t max_memory = 0;
 };
 

@@ -51,9 +51,10 @@ DecodeMemory& DecodeMemory::of_process() {
   return memory;
 }
 
-std::uint64_t DecodeMemory::default_limit() {
-  static const std::uint64_t limit = available_memory() / 4;
-  return limit;
+std::uint64_t DecodeMemory::share_of(std::uint64_t max_memory) {
+  // Asked for each picture, and the default takes reading files.
+  static const std::uint64_t default_limit = default_memory_limit();
+  return (max_memory != 0 ? max_memory : default_limit) / 3;
 }
 
 }  // namespace gcvit::image

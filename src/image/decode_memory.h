@@ -41,8 +41,8 @@ class DecodeMemory {
 
   /// What all decoders of this process share.
   static DecodeMemory& of_process();
-  /// What pictures may take together unless a caller says otherwise: a quarter of what this process may use.
-  static std::uint64_t default_limit();
+  /// What pictures may take together of the bytes that the program may take: a third; 0 for `default_memory_limit()`.
+  static std::uint64_t share_of(std::uint64_t max_memory);
 
  private:
   void give_back(std::uint64_t bytes);

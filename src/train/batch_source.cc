@@ -8,10 +8,10 @@
 namespace gcvit::train {
 namespace {
 
-data::AugmentConfig augment_of(const Recipe& recipe, const image::PreprocessConfig& target) {
+data::AugmentConfig augment_of(const Recipe& recipe, const image::PreprocessConfig& target, std::uint64_t max_memory) {
   data::AugmentConfig config;
   config.target = target;
-  config.decode.max_pixels = recipe.max_pixels;
+  config.decode = {.max_pixels = recipe.max_pixels, .max_memory = max_memory};
   config.kind = recipe.augment == "none"   ? data::Augment::kNone
                 : recipe.augment == "flip" ? data::Augment::kFlip
                                            : data::Augment::kRandAugment;
@@ -23,8 +23,12 @@ data::AugmentConfig augment_of(const Recipe& recipe, const image::PreprocessConf
 }  // namespace
 
 PhotoSource::PhotoSource(const data::PhotoSet& set, data::Split split, const Recipe& recipe,
-                         const image::PreprocessConfig& target, int threads)
-    : set_(set), split_(std::move(split)), recipe_(recipe), augment_(augment_of(recipe, target)), threads_(threads) {
+                         const image::PreprocessConfig& target, int threads, std::uint64_t max_memory)
+    : set_(set),
+      split_(std::move(split)),
+      recipe_(recipe),
+      augment_(augment_of(recipe, target, max_memory)),
+      threads_(threads) {
   data::check(augment_);
 }
 

@@ -35,8 +35,9 @@ class BatchSource {
 class PhotoSource final : public BatchSource {
  public:
   /// `set` must outlive the source. `target`: how evaluation prepares photos. Threads decode beside those that compute.
+  /// `max_memory`: bytes that the program may take, 0 for `default_memory_limit()`; decoding may take a third of it.
   PhotoSource(const data::PhotoSet& set, data::Split split, const Recipe& recipe, const image::PreprocessConfig& target,
-              int threads);
+              int threads, std::uint64_t max_memory);
 
   std::size_t training_photos() const override { return split_.train.size(); }
   std::size_t validation_photos() const override { return split_.validation.size(); }

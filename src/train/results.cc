@@ -148,7 +148,7 @@ std::string resume_command(const std::string& data, const std::string& folder) {
 }
 
 RunReport write_results(const RunFolder& folder, const RunState& state, const Prepared& prepared, int threads,
-                        const std::function<void(std::int64_t done)>& progress) {
+                        std::uint64_t max_memory, const std::function<void(std::int64_t done)>& progress) {
   RunReport report;
   report.title = fmt::format("{} on {}", short_name(start_name(state)), short_name(state.data));
   report.facts = facts_of(state, prepared);
@@ -157,7 +157,8 @@ RunReport write_results(const RunFolder& folder, const RunState& state, const Pr
   report.commands = commands_of(state, folder);
   if (!prepared.split.validation.empty()) {
     const std::string best = folder / "best.safetensors";
-    classifier::Session session(best, {.threads = threads, .max_pixels = state.recipe.max_pixels});
+    classifier::Session session(best,
+                                {.threads = threads, .max_pixels = state.recipe.max_pixels, .max_memory = max_memory});
     const Answers answers = ask(session, prepared, progress);
     report.classes = session.labels;
     report.best_epoch = state.best ? state.best->epoch : 0;

@@ -25,6 +25,6 @@ std::string resume_command(const std::string& data, const std::string& folder);
 /// the validation photos that are through; what it throws comes out, and leaves the files as they were. The same again
 /// for the same folder. Throws `Error`.
 RunReport write_results(const RunFolder& folder, const RunState& state, const Prepared& prepared, int threads,
-                        const std::function<void(std::int64_t done)>& progress);
+                        std::uint64_t max_memory, const std::function<void(std::int64_t done)>& progress);
 
 }  // namespace gcvit::train

@@ -163,7 +163,8 @@ void Run::build() {
                       recipe().soft_labels, soft_->without(), split.train.size()));
     }
   }
-  auto photos = std::make_unique<PhotoSource>(prepared_.set, split, recipe(), prepared_.preprocess, pool_.size());
+  auto photos = std::make_unique<PhotoSource>(prepared_.set, split, recipe(), prepared_.preprocess, pool_.size(),
+                                              options_.max_memory);
   options_.notice(fmt::format("[train] {} photos to train on, {} to validate, {} classes; photos: {}",
                               split.train.size(), split.validation.size(), prepared_.info.config.classes,
                               data::describe(photos->augment())));
@@ -325,10 +326,11 @@ void Run::end_epoch() {
 
 void Run::finish() {
   const auto total = static_cast<std::int64_t>(prepared_.split.validation.size());
-  const RunReport report = write_results(folder_, state_, prepared_, options_.threads, [&](std::int64_t done) {
-    progress_.validate(done, total);
-    stop_if_asked();
-  });
+  const RunReport report =
+      write_results(folder_, state_, prepared_, options_.threads, options_.max_memory, [&](std::int64_t done) {
+        progress_.validate(done, total);
+        stop_if_asked();
+      });
   progress_.clear();
   if (report.metrics) {
     events_->picture("samples", state_.epoch, example_grid(report.samples, report.classes));

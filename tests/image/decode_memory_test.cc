@@ -64,7 +64,7 @@ TEST(DecodeMemory, ServesInOrder) {
 /// The number that the sentence about too much memory says a picture needs.
 std::uint64_t needed_by(std::span<const std::byte> bytes, const DecodeOptions& options = {}) {
   DecodeOptions tight = options;
-  tight.max_memory = 1;
+  tight.max_memory = 3;
   const std::string sentence = sentence_of([&] { decode(bytes, "x", tight); });
   const std::size_t at = sentence.rfind(' ');
   return std::stoull(sentence.substr(at + 1));
@@ -74,10 +74,10 @@ TEST(DecodeMemory, APictureThatNeedsMoreThanAllOfItIsAnError) {
   const auto bytes = testing::flat_jpeg(480, 640, {.progressive = true, .chroma_as_large = true});
   const std::uint64_t needed = needed_by(bytes);
   EXPECT_EQ(needed, bytes.size() + 640 * 480 * 3 + 640 * 480 * 3 * 2);
-  EXPECT_EQ(decode(bytes, "x", {.max_memory = needed}).width, 640);
-  EXPECT_EQ(sentence_of([&] { decode(bytes, "x.jpg", {.max_memory = needed - 1}); }),
+  EXPECT_EQ(decode(bytes, "x", {.max_memory = 3 * needed}).width, 640);
+  EXPECT_EQ(sentence_of([&] { decode(bytes, "x.jpg", {.max_memory = 3 * needed - 1}); }),
             "[jpeg] x.jpg: memory: expected a picture that needs at most " + std::to_string(needed - 1) +
-                " bytes, found 640 x 480 pixels that need " + std::to_string(needed));
+                " bytes (a third of --max-memory), found 640 x 480 pixels that need " + std::to_string(needed));
 }
 
 TEST(DecodeMemory, FollowsWhatAPictureIs) {
@@ -105,9 +105,9 @@ TEST(DecodeMemory, AHeldPictureKeepsItsPixelsShare) {
   const auto bytes = testing::flat_jpeg(480, 640, {.progressive = true});
   const std::uint64_t needed = needed_by(bytes);
   const std::uint64_t held = 640 * 480 * 3;
-  const Image first = decode(bytes, "x", {.max_memory = needed});
+  const Image first = decode(bytes, "x", {.max_memory = 3 * needed});
   // Beside it there is room for another one, if there is room for both.
-  EXPECT_EQ(decode(bytes, "x", {.max_memory = held + needed}).width, 640);
+  EXPECT_EQ(decode(bytes, "x", {.max_memory = 3 * (held + needed)}).width, 640);
 }
 
 TEST(DecodeMemory, ManyPicturesAndThreadsAndHardlyAnyMemory) {
@@ -115,7 +115,7 @@ TEST(DecodeMemory, ManyPicturesAndThreadsAndHardlyAnyMemory) {
   const auto small = testing::flat_jpeg(120, 160, {.progressive = true});
   const auto large = testing::flat_png(240, 320, SPNG_COLOR_TYPE_TRUECOLOR, 16, true);
   const auto too_large = testing::flat_png(480, 640, SPNG_COLOR_TYPE_TRUECOLOR, 16, true);
-  const DecodeOptions options{.max_memory = needed_by(large) * 3 / 2};
+  const DecodeOptions options{.max_memory = 3 * (needed_by(large) * 3 / 2)};
   constexpr std::size_t kPhotos = 140;
   PhotoQueue queue(kPhotos, 1, 11, 8, [&](std::size_t index, std::span<float> tensor, int) {
     const Image image = decode(index % 7 == 3 ? too_large : index % 2 == 0 ? small : large, "x", options);
