@@ -11,11 +11,16 @@
 
 namespace gcvit::data {
 
-/// What random numbers are for. Each purpose, and each pair of numbers with it, has a stream of its own.
+/// What random numbers are for. Each purpose, and each triple of numbers with it, has a stream of its own.
 enum class Purpose : std::uint32_t { kOrder = 1, kSplit, kView, kMix, kDropPath, kWeights };
 
-/// The numbers for `purpose` at (first, second), for example a step and a sample.
-Random random_for(std::uint64_t seed, Purpose purpose, std::uint64_t first = 0, std::uint64_t second = 0);
+/// The numbers for `purpose` at (first, second, third), for example a step and a sample.
+Random random_for(std::uint64_t seed, Purpose purpose, std::uint64_t first = 0, std::uint64_t second = 0,
+                  std::uint32_t third = 0);
+
+/// The numbers that decide whether `sample` keeps residual branch `branch` (from 0) of the network in a step. Samples
+/// below 2^52 have a stream for each branch.
+Random random_for_branch(std::uint64_t seed, std::uint64_t step, std::uint64_t sample, std::uint32_t branch);
 
 /// Shuffles in place; each order is equally likely.
 void shuffle(std::span<std::size_t> items, Random& random);

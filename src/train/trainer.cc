@@ -14,7 +14,6 @@ namespace gcvit::train {
 namespace {
 
 constexpr std::size_t kRecentLosses = 8;
-constexpr int kBranchBits = 12;
 
 std::vector<bool> trainable_of(const std::vector<ParameterGroup>& groups) {
   std::vector<bool> trainable;
@@ -48,9 +47,9 @@ Trainer::Trainer(Network network, const Recipe& recipe, const SoftLabels* soft, 
       trainable_(trainable_of(network_.groups)) {}
 
 bool Trainer::keeps_branch(std::int64_t step, std::size_t sample, std::int32_t branch, float drop_path) const {
-  const auto second = (static_cast<std::uint64_t>(sample) << kBranchBits) | static_cast<std::uint64_t>(branch);
-  Random random = data::random_for(recipe_.seed, data::Purpose::kDropPath, static_cast<std::uint64_t>(step), second);
-  return random.uniform() >= drop_path;
+  return data::random_for_branch(recipe_.seed, static_cast<std::uint64_t>(step), sample,
+                                 static_cast<std::uint32_t>(branch))
+             .uniform() >= drop_path;
 }
 
 void Trainer::run_slice(std::span<const float> images, std::span<const std::size_t> samples,

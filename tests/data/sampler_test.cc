@@ -54,5 +54,29 @@ TEST(Sampler, PurposesAndPlacesHaveStreamsOfTheirOwn) {
   EXPECT_EQ(random_for(3, Purpose::kView, 1, 2).bits(), random_for(3, Purpose::kView, 1, 2).bits());
 }
 
+TEST(Sampler, EachBranchOfTheDeepestModelHasAStreamOfItsOwn) {
+  // 4 levels of 1000 blocks, each with two residual branches.
+  std::set<std::uint64_t> firsts;
+  for (std::uint64_t sample = 0; sample < 4; ++sample) {
+    for (std::uint32_t branch = 0; branch < 8000; ++branch) {
+      Random random = random_for_branch(3, 5, sample, branch);
+      const std::uint64_t high = random.bits();
+      firsts.insert(high << 32 | random.bits());
+    }
+  }
+  EXPECT_EQ(firsts.size(), 4u * 8000u);
+}
+
+TEST(Sampler, ABranchBelow4096DrawsWhatItAlwaysDrew) {
+  for (const std::uint64_t sample : {0u, 1u, 77u, 1000000u}) {
+    for (const std::uint32_t branch : {0u, 1u, 59u, 4095u}) {
+      Random random = random_for_branch(3, 5, sample, branch);
+      EXPECT_EQ(random.bits(), random_for(3, Purpose::kDropPath, 5, sample << 12 | branch).bits());
+    }
+  }
+  // What Philox gives by its definition.
+  EXPECT_EQ(random_for_branch(3, 5, 7, 11).bits(), 2771783707u);
+}
+
 }  // namespace
 }  // namespace gcvit::data
