@@ -287,6 +287,7 @@ bool Run::note_best(const EpochRow& row) {
 
 void Run::end_epoch() {
   const Clock::time_point start = Clock::now();
+  trainer_->check_last_step(source_->validation_photos() == 0);
   const std::optional<Validation> validation = validate_average();
   const auto seen = static_cast<double>(state_.seen);
   EpochRow row;
@@ -352,6 +353,7 @@ void Run::finish() {
 void Run::save_model(const std::string& name) { weights::save_model(folder_ / name, *prepared_.model, prepared_.info); }
 
 void Run::save_checkpoint() {
+  trainer_->check_last_step(false);
   if (steps_ != nullptr) steps_->flush();  // a resumed run keeps the rows before its checkpoint
   state_.skipped = {skipped_.begin(), skipped_.end()};
   write_checkpoint(folder_.checkpoint(), state_, *prepared_.model, prepared_.info,

@@ -7,6 +7,7 @@
 
 #include "data/mix.h"
 #include "data/sampler.h"
+#include "kernels/optimiser.h"
 #include "tensor/error.h"
 #include "train/loss.h"
 
@@ -30,8 +31,10 @@ std::size_t argmax(std::span<const float> values) {
   return static_cast<std::size_t>(std::max_element(values.begin(), values.end()) - values.begin());
 }
 
-bool all_finite(std::span<const float> values) {
-  return std::ranges::all_of(values, [](float value) { return std::isfinite(value); });
+/// The first value that isn't finite.
+std::optional<float> not_finite(std::span<const float> values) {
+  if (kernels::all_finite(values.data(), static_cast<std::int64_t>(values.size()))) return std::nullopt;
+  return *std::ranges::find_if_not(values, [](float value) { return std::isfinite(value); });
 }
 
 }  // namespace
@@ -56,6 +59,7 @@ void Trainer::run_slice(std::span<const float> images, std::span<const std::size
                         std::span<const float> targets, std::span<const float> teacher, std::int64_t step, double scale,
                         StepResult& result) {
   const auto classes = static_cast<std::size_t>(network_.classes);
+  if (result.photos == 0) first_images_.assign(images.begin(), images.end());
   slope_.resize(samples.size() * classes);
   losses_.resize(samples.size());
   native::NativeBackend::Training training;
@@ -138,22 +142,72 @@ std::optional<StepResult> Trainer::step(BatchSource& source, std::int64_t step, 
   result.norm = optimiser_.gradient_norm(gradient);
   if (!std::isfinite(result.norm)) fail_not_finite("norm of the gradient", result.norm, step, lr);
   optimiser_.step(gradient, lr, result.norm);
+  last_ = LastStep{.step = step, .lr = lr};
   recent_.push_back(result.loss_sum / static_cast<double>(result.photos));
   if (recent_.size() > kRecentLosses) recent_.pop_front();
   return result;
 }
 
+void Trainer::check_last_step(bool average) {
+  if (!last_) return;
+  if (!last_->checked) check_numbers();
+  last_->checked = true;
+  if (!average || !optimiser_.has_average() || last_->average_checked) return;
+  const WithAverage averaged(optimiser_);
+  check_last_logits();
+  last_->average_checked = true;
+}
+
+void Trainer::check_numbers() {
+  for (const ops::Parameter* parameter : network_.parameters) {
+    if (const auto broken = not_finite(parameter->tensor.values())) {
+      fail_diverged("weight " + parameter->name, *broken);
+    }
+    for (const Optimiser::Slot& slot : optimiser_.slots()) {
+      if (const auto broken = not_finite(slot.values->of(*parameter))) {
+        fail_diverged(fmt::format("optimiser's {} of {}", slot.name, parameter->name), *broken);
+      }
+    }
+  }
+  check_last_logits();
+}
+
+void Trainer::check_last_logits() {
+  if (const auto broken = not_finite(logits_of(first_images_))) {
+    fail_diverged("logit of a photo under the new weights", *broken);
+  }
+}
+
+std::string Trainer::advice_on_rate() const {
+  return fmt::format("most likely the learning rate is too high: try --lr {:.2g}{}{}", recipe_.lr / 10.0,
+                     recipe_.clip_grad > 0.0 ? "" : " or --clip-grad 1",
+                     recipe_.warmup_epochs > 0.0 ? "" : " or --warmup-epochs 1");
+}
+
+void Trainer::fail_diverged(std::string_view what, double value) const {
+  fail_step(what, value, last_->step, last_->lr, advice_on_rate());
+}
+
 void Trainer::fail_not_finite(std::string_view what, double value, std::int64_t step, double lr) const {
+  fail_step(what, value, step, lr,
+            step == 0 ? "the weights or the photos' preprocessing can't be right: see `gcvit eval` on them"
+                      : advice_on_rate());
+}
+
+void Trainer::fail_step(std::string_view what, double value, std::int64_t step, double lr,
+                        std::string_view advice) const {
   std::string losses;
   for (const double loss : recent_) losses += fmt::format("{}{:.4g}", losses.empty() ? "" : ", ", loss);
-  const std::string advice = step == 0
-                                 ? "the weights or the photos' preprocessing can't be right: see `gcvit eval` on them"
-                                 : fmt::format("most likely the learning rate is too high: try --lr {:.2g}{}{}",
-                                               recipe_.lr / 10.0, recipe_.clip_grad > 0.0 ? "" : " or --clip-grad 1",
-                                               recipe_.warmup_epochs > 0.0 ? "" : " or --warmup-epochs 1");
   fail("[train] step {}: the {} is {} at learning rate {:.4g}{}; {}. Nothing was saved of it", step + 1, what,
        std::isnan(value) ? "not a number" : "infinite", lr, losses.empty() ? "" : ", after losses of " + losses,
        advice);
+}
+
+std::span<const float> Trainer::logits_of(std::span<const float> images) {
+  const auto size = static_cast<std::size_t>(network_.input.size());
+  backend_.set_precision(kernels::Precision::kF32);
+  backend_.start(static_cast<std::int32_t>(images.size() / size));
+  return backend_.read(network_.forward(backend_, backend_.input(network_.input, images)));
 }
 
 Validation Trainer::validate(BatchSource& source, const std::function<void(std::int64_t done)>& progress) {
@@ -166,12 +220,11 @@ Validation Trainer::validate(BatchSource& source, const std::function<void(std::
     const std::size_t count = batch_.samples.size();
     for (std::size_t begin = 0; begin < count;) {
       const std::size_t images = std::min(slice_images(network_.input), count - begin);
-      backend_.set_precision(kernels::Precision::kF32);
-      backend_.start(static_cast<std::int32_t>(images));
-      const std::span<const float> inputs = std::span(batch_.images).subspan(begin * size, images * size);
-      const ops::Value logits = network_.forward(backend_, backend_.input(network_.input, inputs));
-      const std::span<const float> values = backend_.read(logits);
-      if (!all_finite(values)) fail("[train] validation: a logit is not finite: the weights overflow float32");
+      const std::span<const float> values = logits_of(std::span(batch_.images).subspan(begin * size, images * size));
+      if (const auto broken = not_finite(values)) {
+        if (last_) fail_diverged("logit of a photo to validate", *broken);
+        fail("[train] validation: a logit is not finite: the weights overflow float32");
+      }
       for (std::size_t i = 0; i < images; ++i) {
         result.photos.add(batch_.labels[begin + i], values.subspan(i * classes, classes));
         result.samples.push_back(batch_.samples[begin + i]);

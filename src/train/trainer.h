@@ -5,6 +5,9 @@
 #include <deque>
 #include <functional>
 #include <optional>
+#include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "data/loader.h"
@@ -62,7 +65,12 @@ class Trainer {
   /// none is left. Throws `Error` when the loss or the gradient isn't finite, before any weight is changed.
   std::optional<StepResult> step(BatchSource& source, std::int64_t step, std::int64_t expected, double lr);
 
-  /// With the weights as they are. `progress` is called with the photos that are through.
+  /// Throws `Error` when the last step diverged, which no loss after it has shown yet: when a weight or a number of the
+  /// optimiser isn't finite, or the logits of the step's first photos under the weights it left, and under their average
+  /// if `average`, aren't. Does nothing where no step was made, or where the last one has been looked at.
+  void check_last_step(bool average);
+
+  /// With the weights as they are. Throws `Error` when a logit isn't finite. `progress` is called with the photos that are through.
   Validation validate(BatchSource& source, const std::function<void(std::int64_t done)>& progress);
 
  private:
@@ -70,7 +78,16 @@ class Trainer {
   void run_slice(std::span<const float> images, std::span<const std::size_t> samples, std::span<const float> targets,
                  std::span<const float> teacher, std::int64_t step, double scale, StepResult& result);
   bool keeps_branch(std::int64_t step, std::size_t sample, std::int32_t branch, float drop_path) const;
+  /// The logits of a slice of images or fewer, as evaluation computes them; they last until the backend's next run.
+  std::span<const float> logits_of(std::span<const float> images);
+  void check_numbers();
+  void check_last_logits();
   [[noreturn]] void fail_not_finite(std::string_view what, double value, std::int64_t step, double lr) const;
+  /// The same behind the step's update of the weights.
+  [[noreturn]] void fail_diverged(std::string_view what, double value) const;
+  [[noreturn]] void fail_step(std::string_view what, double value, std::int64_t step, double lr,
+                              std::string_view advice) const;
+  std::string advice_on_rate() const;
 
   Network network_;
   Recipe recipe_;
@@ -85,6 +102,15 @@ class Trainer {
   std::vector<float> teacher_;
   std::vector<float> slope_;
   std::vector<double> losses_;
+  /// The last step of the optimiser that this object made.
+  struct LastStep {
+    std::int64_t step;
+    double lr;
+    bool checked = false;
+    bool average_checked = false;
+  };
+  std::optional<LastStep> last_;
+  std::vector<float> first_images_;  ///< the first slice of the running step, or of the last
   std::deque<double> recent_;  ///< mean losses of the last steps, for a person when something breaks
 };
 

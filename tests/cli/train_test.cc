@@ -118,6 +118,19 @@ TEST_F(Train, WhatIsCalledWrongly) {
   EXPECT_FALSE(std::filesystem::exists(folder / "run2/config.json"));
 }
 
+TEST_F(Train, ADivergedLastStepFails) {
+  for (const char* more : {"", "--val-split 0 ", "--linear-probe --val-split 0 ", "--ema-decay 0 --grad-accum 2 "}) {
+    const Result result =
+        gcvit(std::string(kRun) + "--epochs 1 --max-steps 1 --lr 1e38 --sched constant " + more + "-o run");
+    EXPECT_EQ(result.code, 1) << more << result.err;
+    EXPECT_NE(result.err.find("gcvit: [train] step 1: the "), std::string::npos) << more << result.err;
+    EXPECT_NE(result.err.find("Nothing was saved of it\n"), std::string::npos) << more << result.err;
+    EXPECT_FALSE(std::filesystem::exists(folder / "run/last.safetensors")) << more;
+    EXPECT_FALSE(std::filesystem::exists(folder / "run/best.safetensors")) << more;
+    std::filesystem::remove_all(folder / "run");
+  }
+}
+
 TEST_F(Train, PhotosThatCantBeTrainedOn) {
   std::filesystem::create_directories(folder / "one/red");
   std::filesystem::copy(folder / "photos/red/0.png", folder / "one/red/0.png");
