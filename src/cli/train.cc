@@ -139,21 +139,13 @@ train::RunOptions new_run(const Options& options) {
   run.start.window_mode = run.recipe.window_mode == "fixed" ? model::WindowMode::kFixed : model::WindowMode::kExact;
   run.start.variant = options.variant;
   if (!options.weights.empty()) run.start.weights = file_of_model(options.weights);
-  if (train::holds_run(options.folder)) {
-    fail("[train] {}: holds a run already: --resume goes on with it, another -o begins a new one", options.folder);
-  }
   return run;
-}
-
-train::Outcome start(const Options& options) {
-  const train::RunOptions run = new_run(options);
-  const train::RunFolder folder(options.folder);
-  return train::start_run(folder, run);
 }
 
 train::Outcome resume(const Options& options) {
   if (!train::holds_run(options.folder)) fail("[train] {}: holds no run to go on with", options.folder);
-  const train::RunFolder folder(options.folder);
+  train::RunFolder folder(options.folder);
+  folder.open();
   const train::Checkpoint checkpoint = train::read_checkpoint(folder.checkpoint());
   check_same(options, checkpoint);
   return train::resume_run(folder, run_options(options), checkpoint);
@@ -161,7 +153,7 @@ train::Outcome resume(const Options& options) {
 
 int run(const Options& options) {
   catch_signals();
-  const train::Outcome outcome = options.resume ? resume(options) : start(options);
+  const train::Outcome outcome = options.resume ? resume(options) : train::start_run(options.folder, new_run(options));
   if (outcome == train::Outcome::kFinished) return 0;
   if (train::holds_run(options.folder)) {
     notice("stopped; go on with: " + train::resume_command(options.data, options.folder));

@@ -133,11 +133,12 @@ data::Split split_photos(const data::PhotoSet& set, const Recipe& recipe, const 
 
 }  // namespace
 
-Prepared prepare(const std::string& data, const Start& start, const Recipe& recipe, const Notice& notice,
+Prepared prepare(data::PhotoSet photos, const Start& start, const Recipe& recipe, const Notice& notice,
                  const std::function<void()>& while_waiting) {
   Prepared prepared;
-  prepared.set = data::open_photo_set(data);
+  prepared.set = std::move(photos);
   data::PhotoSet& set = prepared.set;
+  const std::string& data = set.root;
   const auto found = static_cast<std::int32_t>(set.classes.size());
   const std::int32_t classes = recipe.num_classes == 0 ? found : recipe.num_classes;
   if (classes < found) {

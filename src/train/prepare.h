@@ -39,12 +39,12 @@ struct Prepared {
 
 using Notice = std::function<void(std::string_view sentence)>;
 
-/// Opens the photos in `data` and the weights. The head is kept when it has an output for each class and, where both
+/// Splits the photos and opens the weights. The head is kept when it has an output for each class and, where both
 /// have names, all classes' names are among the model's; else it is new, and random by the recipe's seed. `notice` gets
 /// sentences for people; `while_waiting` is called as long as the list of validation photos is waited for and between
 /// photos that are read; what it throws ends that. Throws `Error` when anything can't be read or no step could be made.
 Prepared prepare(
-    const std::string& data, const Start& start, const Recipe& recipe, const Notice& notice,
+    data::PhotoSet set, const Start& start, const Recipe& recipe, const Notice& notice,
     const std::function<void()>& while_waiting = [] {});
 
 /// The same for a run that goes on: the model as the checkpoint says, with values to be restored, and its very photos.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -67,7 +68,7 @@ struct Stopped {};
 
 class Run {
  public:
-  Run(const RunFolder& folder, const RunOptions& options, Prepared prepared, RunState state)
+  Run(RunFolder& folder, const RunOptions& options, Prepared prepared, RunState state)
       : folder_(folder),
         options_(options),
         prepared_(std::move(prepared)),
@@ -99,7 +100,7 @@ class Run {
     if (options_.stop()) throw Stopped{};
   }
 
-  const RunFolder& folder_;
+  RunFolder& folder_;
   const RunOptions& options_;
   Prepared prepared_;
   RunState state_;
@@ -207,14 +208,18 @@ Outcome Run::go(const Checkpoint* from) {
     build();
     if (from != nullptr) {
       restore_from(*from);
+      folder_.clear_half_written();
       options_.notice(fmt::format("[train] going on behind step {} of {}", state_.step, schedule_->steps()));
     } else {
-      write_config();
+      folder_.make();
       save_checkpoint();
     }
+    // A run that goes on may have been killed before it had one.
+    if (from == nullptr || !std::filesystem::exists(folder_ / "config.json")) write_config();
     write_run_log(folder_ / "log.csv", state_.rows);
     steps_ = std::make_unique<StepLog>(folder_ / "steps.csv", state_.step);
     events_ = std::make_unique<EventFile>(folder_.path(), state_.epoch + 1);
+    folder_.keep();
     while (!at_end()) {
       train_epoch();
       end_epoch();
@@ -388,10 +393,14 @@ void Run::skip(const data::SkippedSample& skipped) {
 
 }  // namespace
 
-Outcome start_run(const RunFolder& folder, const RunOptions& options) {
+Outcome start_run(const std::string& path, const RunOptions& options) {
+  RunFolder folder(path);
+  folder.check_vacant();
+  data::PhotoSet set = data::open_photo_set(options.data);
+  folder.check_outside(set);
   Prepared prepared;
   try {
-    prepared = prepare(options.data, options.start, options.recipe, options.notice, [&] {
+    prepared = prepare(std::move(set), options.start, options.recipe, options.notice, [&] {
       if (options.stop()) throw Stopped{};
     });
   } catch (const Stopped&) {
@@ -407,7 +416,7 @@ Outcome start_run(const RunFolder& folder, const RunOptions& options) {
   return Run(folder, options, std::move(prepared), std::move(state)).go(nullptr);
 }
 
-Outcome resume_run(const RunFolder& folder, const RunOptions& options, const Checkpoint& checkpoint) {
+Outcome resume_run(RunFolder& folder, const RunOptions& options, const Checkpoint& checkpoint) {
   Prepared prepared = prepare(options.data, checkpoint, options.notice);
   check_memory_of(prepared, checkpoint.state.recipe, options);
   return Run(folder, options, std::move(prepared), checkpoint.state).go(&checkpoint);

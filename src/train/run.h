@@ -27,11 +27,12 @@ struct RunOptions {
 
 enum class Outcome { kFinished, kStopped };
 
-/// Begins a run in an empty `folder`. Throws `Error` when anything goes wrong; what was saved before stays.
-Outcome start_run(const RunFolder& folder, const RunOptions& options);
+/// Begins a run in `folder`, which is made as late as can be: all that the arguments name is opened first. Throws `Error`
+/// when anything goes wrong: before the first step nothing is left of the run, behind it what was saved stays.
+Outcome start_run(const std::string& folder, const RunOptions& options);
 
 /// Goes on where the folder's checkpoint stands: the weights at the end are, bit for bit, those of a run that was never
-/// interrupted. `options.start` and `.recipe` are not looked at. In a run that is at its end it writes the results again.
-Outcome resume_run(const RunFolder& folder, const RunOptions& options, const Checkpoint& checkpoint);
+/// interrupted. The folder is open. `options.start` and `.recipe` are not looked at. In a run that is at its end it writes the results again.
+Outcome resume_run(RunFolder& folder, const RunOptions& options, const Checkpoint& checkpoint);
 
 }  // namespace gcvit::train

@@ -118,6 +118,51 @@ TEST_F(Train, WhatIsCalledWrongly) {
   EXPECT_FALSE(std::filesystem::exists(folder / "run2/config.json"));
 }
 
+TEST_F(Train, AFailedStartLeavesNothingBehind) {
+  const std::size_t before = files_left();
+  expect_failure("train nowhere -m m.safetensors -o runs/a/run", "nowhere");
+  expect_failure("train photos -m missing.safetensors -o runs/a/run", "missing.safetensors");
+  expect_failure("train photos --variant enormous -o runs/a/run", "unknown variant");
+  expect_failure("train photos -m m.safetensors --soft-labels none.jsonl -o runs/a/run", "none.jsonl");
+  expect_failure("train photos -m m.safetensors --val-list none.txt -o runs/a/run", "none.txt");
+  EXPECT_EQ(shell("printf '{}' > v.json; \"$G\" train photos --variant v.json -o runs/a/run; rm v.json").code, 1);
+  EXPECT_EQ(files_left(), before);
+  // Where the first checkpoint can't be written either.
+  const Result full = shell("trap '' XFSZ; ulimit -f 8; \"$G\" " + std::string(kRun) + "-o runs/a/run");
+  EXPECT_EQ(full.code, 1) << full.err;
+  EXPECT_EQ(files_left(), before);
+}
+
+TEST_F(Train, NothingOfOthersIsTouched) {
+  std::filesystem::create_directories(folder / "mine");
+  for (const char* name : {"mine/notes.part", "mine/last.safetensors.1.2.part", "mine/log.csv"}) {
+    weights::write_text(folder / name, "mine");
+  }
+  expect_failure(std::string(kRun) + "-o mine", "mine: expected a folder that is empty or missing, found last.safe");
+  expect_failure("train nowhere -m m.safetensors -o mine", "mine: expected a folder that is empty or missing");
+  expect_failure("train photos -o mine --resume", "mine: holds no run to go on with");
+  for (const char* name : {"mine/notes.part", "mine/last.safetensors.1.2.part", "mine/log.csv"}) {
+    EXPECT_EQ(read_text(folder / name), "mine") << name;
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder / "mine/checkpoint"));
+  // In a run's folder its own half-written files go, and no others.
+  ASSERT_EQ(gcvit(std::string(kRun) + "--epochs 1 -o run").code, 0);
+  weights::write_text(folder / "run/notes.part", "mine");
+  weights::write_text(folder / "run/last.safetensors.1.2.part", "half");
+  ASSERT_EQ(gcvit("train photos -o run --resume").code, 0);
+  EXPECT_EQ(read_text(folder / "run/notes.part"), "mine");
+  EXPECT_FALSE(std::filesystem::exists(folder / "run/last.safetensors.1.2.part"));
+}
+
+TEST_F(Train, TheRunIsNoPartOfItsData) {
+  std::filesystem::create_directory_symlink("photos", folder / "link");
+  for (const char* name : {"photos/run", "photos/red/run", "link/run", "photos/../photos/run", "./photos/a/b"}) {
+    expect_failure(std::string(kRun) + "-o " + name, std::string(name) + ": expected a folder outside photos");
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder / "photos/run"));
+  EXPECT_EQ(gcvit(std::string(kRun) + "--epochs 1 -o photos2").code, 0);
+}
+
 TEST_F(Train, ADivergedLastStepFails) {
   for (const char* more : {"", "--val-split 0 ", "--linear-probe --val-split 0 ", "--ema-decay 0 --grad-accum 2 "}) {
     const Result result =

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -88,7 +89,7 @@ struct Runs : ::testing::Test {
 
   Left run(const Recipe& recipe, int threads = 2) {
     const std::string path = new_folder();
-    EXPECT_EQ(start_run(RunFolder(path), options(recipe, threads)), Outcome::kFinished);
+    EXPECT_EQ(start_run(path, options(recipe, threads)), Outcome::kFinished);
     return left_in(path);
   }
 
@@ -104,7 +105,7 @@ struct Runs : ::testing::Test {
   }
 
   std::string failure(const Recipe& recipe) {
-    return weights::error_of([&] { (void)start_run(RunFolder(new_folder()), options(recipe)); });
+    return weights::error_of([&] { (void)start_run(new_folder(), options(recipe)); });
   }
 };
 
@@ -138,9 +139,10 @@ TEST_F(Runs, StoppedAnywhereAndResumedItEndsTheSame) {
     RunOptions first = options(busy());
     int asked = 0;
     first.stop = [&] { return ++asked == n; };
-    if (start_run(RunFolder(path), first) == Outcome::kFinished) break;
+    if (start_run(path, first) == Outcome::kFinished) break;
     ++stops;
-    const RunFolder again(path);
+    RunFolder again(path);
+    again.open();
     const Checkpoint checkpoint = read_checkpoint(again.checkpoint());
     EXPECT_EQ(resume_run(again, options(Recipe{}, 1), checkpoint), Outcome::kFinished);
     EXPECT_EQ(left_in(path), whole) << n;
@@ -158,12 +160,13 @@ TEST_F(Runs, AnEarlierCheckpointGivesTheSameFiles) {
     saved.push_back(read_text(path + "/checkpoint/state.safetensors"));
     return false;
   };
-  EXPECT_EQ(start_run(RunFolder(path), first), Outcome::kFinished);
+  EXPECT_EQ(start_run(path, first), Outcome::kFinished);
   const Left whole = left_in(path);
   for (std::size_t i = 0; i < saved.size(); i += 2) {
     write_text(path + "/checkpoint/state.safetensors", saved[i]);
     write_text(path + "/last.safetensors.1.0.part", "half written");
-    const RunFolder again(path);
+    RunFolder again(path);
+    again.open();
     EXPECT_EQ(resume_run(again, options(Recipe{}), read_checkpoint(again.checkpoint())), Outcome::kFinished);
     EXPECT_EQ(left_in(path), whole) << i;
     EXPECT_FALSE(std::filesystem::exists(path + "/last.safetensors.1.0.part"));
@@ -201,7 +204,7 @@ TEST_F(Runs, TheLossFalls) {
 
 TEST_F(Runs, TheFilesSayWhatTheyAre) {
   const std::string path = new_folder();
-  EXPECT_EQ(start_run(RunFolder(path), options(busy())), Outcome::kFinished);
+  EXPECT_EQ(start_run(path, options(busy())), Outcome::kFinished);
   const weights::LoadedModel loaded = weights::load_model(path + "/best.safetensors");
   EXPECT_EQ(loaded.info.classes, (std::vector<std::string>{"blue", "green", "red"}));
   EXPECT_EQ(loaded.info.config.classes, 3);
@@ -221,7 +224,7 @@ TEST_F(Runs, TheFilesSayWhatTheyAre) {
 
 TEST_F(Runs, TheReportShowsTheBestEpoch) {
   const std::string path = new_folder();
-  EXPECT_EQ(start_run(RunFolder(path), options(busy())), Outcome::kFinished);
+  EXPECT_EQ(start_run(path, options(busy())), Outcome::kFinished);
   const std::vector<EpochRow> rows = read_run_log(path + "/log.csv");
   const auto best = std::ranges::max_element(rows, [](const EpochRow& a, const EpochRow& b) {
     return *a.val_accuracy != *b.val_accuracy ? *a.val_accuracy < *b.val_accuracy : *a.val_loss > *b.val_loss;
@@ -243,7 +246,7 @@ TEST_F(Runs, WithoutValidationThereIsAReportToo) {
   recipe.val_split = 0.0;
   recipe.epochs = 1;
   const std::string path = new_folder();
-  EXPECT_EQ(start_run(RunFolder(path), options(recipe)), Outcome::kFinished);
+  EXPECT_EQ(start_run(path, options(recipe)), Outcome::kFinished);
   EXPECT_NE(read_text(path + "/report.html").find("training accuracy"), std::string::npos);
   EXPECT_EQ(weights::load_model(path + "/best.safetensors").info.temperature, std::nullopt);
 }
@@ -255,7 +258,7 @@ TEST_F(Runs, AKnownHeadIsKept) {
   recipe.lr = recipe.min_lr = 0.0;
   recipe.drop_path = 0.0;
   const std::string path = new_folder();
-  EXPECT_EQ(start_run(RunFolder(path), options(recipe)), Outcome::kFinished);
+  EXPECT_EQ(start_run(path, options(recipe)), Outcome::kFinished);
   EXPECT_TRUE(same_weights(path + "/last.safetensors", folder / "m.safetensors"));
   EXPECT_EQ(weights::load_model(path + "/last.safetensors").info.classes[0], "Red");
   recipe.num_classes = 2;
@@ -266,7 +269,7 @@ TEST_F(Runs, WhatIsFrozenStays) {
   Recipe recipe = busy();
   recipe.freeze = "all-but-head";
   const std::string path = new_folder();
-  EXPECT_EQ(start_run(RunFolder(path), options(recipe)), Outcome::kFinished);
+  EXPECT_EQ(start_run(path, options(recipe)), Outcome::kFinished);
   const weights::LoadedModel before = weights::load_model(folder / "m.safetensors");
   const weights::LoadedModel after = weights::load_model(path + "/last.safetensors");
   for (std::size_t i = 0; i < after.model->parameters().size(); ++i) {
@@ -288,8 +291,9 @@ TEST_F(Runs, ALinearProbeTrainsTheHead) {
   RunOptions first = options(recipe);
   int asked = 0;
   first.stop = [&] { return ++asked == 9; };
-  EXPECT_EQ(start_run(RunFolder(path), first), Outcome::kStopped);
-  const RunFolder again(path);
+  EXPECT_EQ(start_run(path, first), Outcome::kStopped);
+  RunFolder again(path);
+  again.open();
   EXPECT_EQ(resume_run(again, options(Recipe{}), read_checkpoint(again.checkpoint())), Outcome::kFinished);
   EXPECT_EQ(left_in(path), whole);
 }
@@ -302,7 +306,7 @@ TEST_F(Runs, ALossThatIsNotFiniteEndsTheRun) {
   recipe.clip_grad = 0.0;
   recipe.layer_decay = 1.0;
   const std::string path = new_folder();
-  const std::string sentence = weights::error_of([&] { (void)start_run(RunFolder(path), options(recipe)); });
+  const std::string sentence = weights::error_of([&] { (void)start_run(path, options(recipe)); });
   EXPECT_NE(sentence.find("[train] step 2: the "), std::string::npos) << sentence;
   EXPECT_NE(sentence.find("at learning rate 1e+30"), std::string::npos) << sentence;
   EXPECT_NE(sentence.find("try --lr 1e+29 or --clip-grad 1 or --warmup-epochs 1"), std::string::npos) << sentence;
@@ -335,7 +339,7 @@ struct DivergedRuns : Runs {
 
   Diverged diverge(const Recipe& recipe) {
     const std::string path = new_folder();
-    const std::string sentence = weights::error_of([&] { (void)start_run(RunFolder(path), options(recipe)); });
+    const std::string sentence = weights::error_of([&] { (void)start_run(path, options(recipe)); });
     const std::string state = path + "/checkpoint/state.safetensors";
     return {sentence, read_text(path + "/best.safetensors"), read_text(path + "/last.safetensors"),
             std::filesystem::exists(state) ? read_checkpoint(state).state.step : -1};
@@ -389,7 +393,7 @@ TEST_F(DivergedRuns, ACheckpointInTheMiddleKeepsTheStepBefore) {
   const std::string path = new_folder();
   RunOptions first = options(recipe);
   first.checkpoint_minutes = 0.0;
-  EXPECT_NE(weights::error_of([&] { (void)start_run(RunFolder(path), first); }).find("[train] step 1: the logit of a photo"),
+  EXPECT_NE(weights::error_of([&] { (void)start_run(path, first); }).find("[train] step 1: the logit of a photo"),
             std::string::npos);
   EXPECT_EQ(read_checkpoint(path + "/checkpoint/state.safetensors").state.step, 0);
 }
@@ -399,10 +403,11 @@ TEST_F(DivergedRuns, WhatWasSavedBeforeStays) {
   Recipe recipe = one_step(1e-3);
   const std::string path = new_folder();
   RunOptions first = options(recipe);
-  EXPECT_EQ(start_run(RunFolder(path), first), Outcome::kFinished);
+  EXPECT_EQ(start_run(path, first), Outcome::kFinished);
   const std::string best = read_text(path + "/best.safetensors");
   const std::string last = read_text(path + "/last.safetensors");
-  const RunFolder again(path);
+  RunFolder again(path);
+  again.open();
   Checkpoint checkpoint = read_checkpoint(again.checkpoint());
   checkpoint.state.recipe.epochs = 2;
   checkpoint.state.recipe.lr = 1e30;
@@ -431,7 +436,7 @@ TEST_F(Runs, ABrokenPhotoIsSaidAndSkipped) {
   Recipe recipe = busy();
   recipe.val_split = 0.0;
   const std::string path = new_folder();
-  EXPECT_EQ(start_run(RunFolder(path), options(recipe)), Outcome::kFinished);
+  EXPECT_EQ(start_run(path, options(recipe)), Outcome::kFinished);
   const auto said = std::ranges::count_if(notices, [](const std::string& sentence) {
     return sentence.find("red/3.png") != std::string::npos && sentence.ends_with(": skipped");
   });
@@ -474,9 +479,10 @@ TEST_F(Runs, AResumedRunNeedsItsPhotos) {
   const std::string path = new_folder();
   RunOptions first = options(busy());
   first.stop = [] { return true; };
-  EXPECT_EQ(start_run(RunFolder(path), first), Outcome::kStopped);
+  EXPECT_EQ(start_run(path, first), Outcome::kStopped);
   write_text(photos + "/red/new.png", testing::blob_png(77));
-  const RunFolder again(path);
+  RunFolder again(path);
+  again.open();
   const Checkpoint checkpoint = read_checkpoint(again.checkpoint());
   EXPECT_EQ(resume_run(again, options(Recipe{}), checkpoint), Outcome::kFinished);
   EXPECT_TRUE(std::ranges::any_of(
@@ -499,17 +505,19 @@ TEST_F(Runs, AListMayNameAPhotoTwice) {
   const std::string path = new_folder();
   RunOptions first = options(busy());
   first.stop = [] { return true; };
-  EXPECT_EQ(start_run(RunFolder(path), first), Outcome::kStopped);
-  const RunFolder again(path);
+  EXPECT_EQ(start_run(path, first), Outcome::kStopped);
+  RunFolder again(path);
+  again.open();
   EXPECT_EQ(resume_run(again, options(Recipe{}), read_checkpoint(again.checkpoint())), Outcome::kFinished);
   EXPECT_EQ(left_in(path), whole);
 }
 
 TEST_F(Runs, AFolderIsOneProcesss) {
   const std::string path = new_folder();
-  const RunFolder held(path);
-  EXPECT_EQ(weights::error_of([&] { const RunFolder again(path); }),
-            "[train] " + path + ": another process trains in this folder");
+  RunFolder held(path);
+  held.make();
+  RunFolder again(path);
+  EXPECT_EQ(weights::error_of([&] { again.open(); }), "[train] " + path + ": another process trains in this folder");
 }
 
 TEST_F(Runs, WhatNeedsMoreMemoryThanAllowedIsNotBegun) {
