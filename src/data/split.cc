@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "data/photo_stamp.h"
 #include "data/sampler.h"
 #include "tensor/error.h"
 #include "tensor/resource_error.h"
@@ -30,17 +31,12 @@ Split split_by(const std::vector<bool>& validates) {
   return split;
 }
 
-/// SHA-256 of the photo, or of its name where it can't be read.
-std::string identity(const Sample& sample) {
-  Sha256 hash;
-  try {
-    hash.update(read_sample(sample));
-  } catch (const ResourceError&) {
-    throw;
-  } catch (const Error&) {
-    hash.update(std::as_bytes(std::span(sample.name)));
-  }
-  return hash.finish();
+/// The hash of the photo, or that of its name where it can't be read.
+std::string identity(const Sample& sample, const std::string& hash) {
+  if (!hash.empty()) return hash;
+  Sha256 of_name;
+  of_name.update(std::as_bytes(std::span(sample.name)));
+  return of_name.finish();
 }
 
 /// Where a group stands in its class's order.
@@ -63,9 +59,11 @@ Split split_stratified(const PhotoSet& set, double fraction, std::uint64_t seed,
   if (fraction == 0.0) return split_by(validates);
 
   std::map<std::string, std::vector<std::size_t>> groups;
+  std::vector<std::string> hashes;
   for (std::size_t i = 0; i < set.samples.size(); ++i) {
     before_photo();
-    groups[identity(set.samples[i])].push_back(i);
+    hashes.push_back(hash_of(set.samples[i]));
+    groups[identity(set.samples[i], hashes[i])].push_back(i);
   }
 
   // A group that two classes share goes with the class of its first photo.
@@ -89,7 +87,9 @@ Split split_stratified(const PhotoSet& set, double fraction, std::uint64_t seed,
       taken += members[i].second->size();
     }
   }
-  return split_by(validates);
+  Split split = split_by(validates);
+  split.hashes = std::move(hashes);
+  return split;
 }
 
 Split split_tutorial(const PhotoSet& set, double fraction, std::uint64_t seed) {

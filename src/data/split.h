@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "data/photo_set.h"
@@ -15,6 +16,9 @@ namespace gcvit::data {
 struct Split {
   std::vector<std::size_t> train;
   std::vector<std::size_t> validation;
+  /// One a sample where the photos were read to split them: SHA-256 of its bytes, empty when they can't be read. Else
+  /// there are none.
+  std::vector<std::string> hashes = {};
 };
 
 /// Of each class about `fraction` of its photos validate. Byte-identical photos, of whatever names and labels, lie on

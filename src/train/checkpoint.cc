@@ -10,11 +10,13 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include "kernels/optimiser.h"
 #include "tensor/error.h"
 #include "tensor/json.h"
 #include "tensor/sha256.h"
+#include "train/json_bytes.h"
 #include "weights/safetensors.h"
 
 namespace gcvit::train {
@@ -24,7 +26,9 @@ using nlohmann::json;
 using weights::NamedTensor;
 
 constexpr const char* kKey = "gcvit.train";
-constexpr int kFormat = 1;
+/// 1 has neither labels nor stamps of the photos, and texts in UTF-8 alone.
+constexpr int kFormat = 2;
+constexpr int kOldestFormat = 1;
 /// Rows of as many epochs as the header of a .safetensors file can hold.
 constexpr JsonLimits kLimits = {.bytes = weights::kMaximalSafetensorsHeader, .values = std::size_t{1} << 23};
 
@@ -58,13 +62,24 @@ EpochRow row_from_json(const JsonPlace& value) {
 }
 
 json to_json(const RunState& state) {
-  json value = {{"format", kFormat},          {"recipe", train::to_json(state.recipe)},
-                {"weights", state.weights},   {"data", state.data},
-                {"step", state.step},         {"epoch", state.epoch},
-                {"position", state.position}, {"loss_sum", state.loss_sum},
-                {"correct", state.correct},   {"seen", state.seen},
-                {"seconds", state.seconds},   {"rows", json::array()},
-                {"skipped", state.skipped}};
+  json recipe = train::to_json(state.recipe);
+  for (json& field : recipe) {
+    if (field.is_string()) field = text_to_json(field.get<std::string>());
+  }
+  json value = {{"format", kFormat},
+                {"recipe", std::move(recipe)},
+                {"weights", text_to_json(state.weights)},
+                {"data", text_to_json(state.data)},
+                {"step", state.step},
+                {"epoch", state.epoch},
+                {"position", state.position},
+                {"loss_sum", state.loss_sum},
+                {"correct", state.correct},
+                {"seen", state.seen},
+                {"seconds", state.seconds},
+                {"rows", json::array()},
+                {"skipped", json::array()}};
+  for (const std::string& name : state.skipped) value["skipped"].push_back(text_to_json(name));
   for (const EpochRow& row : state.rows) value["rows"].push_back(to_json(row));
   if (state.best) {
     value["best"] = {{"epoch", state.best->epoch}, {"accuracy", state.best->accuracy}, {"loss", state.best->loss}};
@@ -74,14 +89,20 @@ json to_json(const RunState& state) {
 
 RunState state_from_json(const JsonPlace& value, const std::string& file) {
   const int format = value.key("format").integer<int>();
-  if (format != kFormat) {
-    fail("[checkpoint] {}: its format is {}: this program reads format {}; a newer one may read it", file, format,
-         kFormat);
+  if (format < kOldestFormat || format > kFormat) {
+    fail("[checkpoint] {}: its format is {}: this program reads formats {} to {}; a newer one may read it", file,
+         format, kOldestFormat, kFormat);
   }
   RunState state;
-  state.recipe = recipe_from_json(value.key("recipe").value(), file);
-  value.key("weights").get_to(state.weights);
-  value.key("data").get_to(state.data);
+  const JsonPlace stored = value.key("recipe");
+  json recipe = stored.value();
+  for (const auto& [name, field] : recipe.items()) {
+    if (field.is_object()) field = text_from_json(stored.key(name));
+  }
+  state.recipe = recipe_from_json(recipe, file);
+  state.stamped = format >= 2;
+  state.weights = text_from_json(value.key("weights"));
+  state.data = text_from_json(value.key("data"));
   value.key("step").get_to(state.step);
   value.key("epoch").get_to(state.epoch);
   value.key("position").get_to(state.position);
@@ -89,7 +110,8 @@ RunState state_from_json(const JsonPlace& value, const std::string& file) {
   value.key("correct").get_to(state.correct);
   value.key("seen").get_to(state.seen);
   value.key("seconds").get_to(state.seconds);
-  value.key("skipped").get_to(state.skipped);
+  const JsonPlace skipped = value.key("skipped");
+  for (std::size_t i = 0; i < skipped.size(); ++i) state.skipped.push_back(text_from_json(skipped.element(i)));
   const JsonPlace rows = value.key("rows");
   for (std::size_t i = 0; i < rows.size(); ++i) state.rows.push_back(row_from_json(rows.element(i)));
   if (value.has("best")) {
@@ -100,24 +122,70 @@ RunState state_from_json(const JsonPlace& value, const std::string& file) {
   return state;
 }
 
-/// A side of the split as a tensor of bytes, too long a text for a header: "12 roses/3.jpg" and a zero byte a photo.
+/// A side of the split as a tensor of bytes, too long a text for a header. A photo is its place, label, whether its file
+/// is there, the file's size and time, the hash or "-", its name and a zero byte: "12 4 1 9127 1700000000123456789 -
+/// roses/3.jpg".
 Tensor list_tensor(const std::vector<SplitPhoto>& photos) {
   const auto text = std::make_shared<std::string>();
-  for (const SplitPhoto& photo : photos) text->append(fmt::format("{} {}", photo.sample, photo.name)).push_back('\0');
+  for (const SplitPhoto& photo : photos) {
+    const data::PhotoStamp& stamp = photo.stamp;
+    text->append(fmt::format("{} {} {:d} {} {} {} {}", photo.sample, photo.label, stamp.there, stamp.size, stamp.time,
+                             stamp.sha256.empty() ? "-" : stamp.sha256, photo.name));
+    text->push_back('\0');
+  }
   return {DType::kU8, {static_cast<std::int64_t>(text->size())}, text, std::as_bytes(std::span(*text))};
 }
 
-std::vector<SplitPhoto> list_of(const Tensor& tensor, const std::string& file) {
+/// The words of a line, one at a time; the last is the rest of it.
+class Words {
+ public:
+  explicit Words(std::string_view line) : rest_(line) {}
+
+  std::string_view word() {
+    const std::size_t space = rest_.find(' ');
+    whole_ = whole_ && space != std::string_view::npos;
+    const std::string_view found = rest_.substr(0, space);
+    rest_.remove_prefix(std::min(found.size() + 1, rest_.size()));
+    return found;
+  }
+  template <typename Number>
+  void number(Number& value) {
+    const std::string_view text = word();
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    whole_ = whole_ && error == std::errc() && end == text.data() + text.size();
+  }
+  std::string_view rest() const { return rest_; }
+  /// Whether all that was asked for was there.
+  bool whole() const { return whole_; }
+
+ private:
+  std::string_view rest_;
+  bool whole_ = true;
+};
+
+/// `stamped`: as `list_tensor` writes it; else the place and the name alone.
+std::vector<SplitPhoto> list_of(const Tensor& tensor, bool stamped, const std::string& file) {
   std::vector<SplitPhoto> photos;
   std::string_view text(reinterpret_cast<const char*>(tensor.bytes().data()), tensor.bytes().size());
   while (!text.empty()) {
     const std::string_view line = text.substr(0, text.find('\0'));
     SplitPhoto photo;
-    const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), photo.sample);
-    if (line.size() == text.size() || error != std::errc() || end == line.data() + line.size()) {
+    Words words(line);
+    words.number(photo.sample);
+    if (stamped) {
+      int there = 0;
+      words.number(photo.label);
+      words.number(there);
+      words.number(photo.stamp.size);
+      words.number(photo.stamp.time);
+      photo.stamp.there = there == 1;
+      const std::string_view hash = words.word();
+      if (hash != "-") photo.stamp.sha256 = hash;
+    }
+    if (line.size() == text.size() || !words.whole()) {
       fail("[checkpoint] {}: a list of photos is not as it was written", file);
     }
-    photo.name.assign(end + 1, line.data() + line.size());
+    photo.name = words.rest();
     photos.push_back(std::move(photo));
     text.remove_prefix(line.size() + 1);
   }
@@ -201,7 +269,7 @@ void write_checkpoint(const std::string& path, const RunState& state, const mode
   weights::ModelInfo written = info;
   written.config = model.config();
   std::map<std::string, std::string> metadata = weights::serialise_model_info(written);
-  metadata[kKey] = to_json(state).dump(-1, ' ', false, json::error_handler_t::replace);
+  metadata[kKey] = to_json(state).dump();
   metadata[kCheckpointSum] = checkpoint_sum(tensors, metadata);
   weights::write_safetensors(path, tensors, metadata);
 }
@@ -227,9 +295,10 @@ Checkpoint parse_checkpoint(weights::RawFile raw, const std::string& path) {
   read_json(
       metadata.at(kKey), "checkpoint", fmt::format("{}: {}", path, kKey),
       [&](const JsonPlace& root) { checkpoint.state = state_from_json(root, path); }, kLimits);
+  const bool stamped = checkpoint.state.stamped;
   for (const NamedTensor& entry : checkpoint.raw.tensors) {
-    if (entry.name == "split.train") checkpoint.state.train = list_of(entry.tensor, path);
-    if (entry.name == "split.validation") checkpoint.state.validation = list_of(entry.tensor, path);
+    if (entry.name == "split.train") checkpoint.state.train = list_of(entry.tensor, stamped, path);
+    if (entry.name == "split.validation") checkpoint.state.validation = list_of(entry.tensor, stamped, path);
   }
   check_state(checkpoint.state, path);
   return checkpoint;

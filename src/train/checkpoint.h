@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "data/photo_stamp.h"
 #include "model/gcvit.h"
 #include "train/optimiser.h"
 #include "train/recipe.h"
@@ -32,6 +33,8 @@ struct Best {
 struct SplitPhoto {
   std::uint64_t sample = 0;  ///< its place in the data set: what its random numbers go by
   std::string name;  ///< as the data set has it
+  std::int32_t label = 0;  ///< the head's output that is its class
+  data::PhotoStamp stamp;
   bool operator==(const SplitPhoto&) const = default;
 };
 
@@ -54,6 +57,7 @@ struct RunState {
   std::optional<Best> best;
   std::vector<SplitPhoto> train;
   std::vector<SplitPhoto> validation;
+  bool stamped = true;  ///< the photos have labels and stamps; those of an older checkpoint have neither
   std::vector<std::string> skipped;  ///< names of photos that could not be read
 
   bool operator==(const RunState&) const = default;
@@ -73,7 +77,7 @@ struct Checkpoint {
   weights::RawFile raw;
 };
 
-/// Throws `Error` when the file is missing or isn't exactly what was written: the whole contents are held against the
+/// Reads the formats of this version and of all before. Throws `Error` when the file is missing or isn't exactly what was written: the whole contents are held against the
 /// SHA-256 in it.
 Checkpoint read_checkpoint(const std::string& path);
 

@@ -13,7 +13,9 @@
 #include "tensor/error.h"
 #include "tensor/memory.h"
 #include "tensor/open_file.h"
+#include "train/json_bytes.h"
 #include "weights/convert.h"
+#include "weights/in_quotes.h"
 #include "weights/load.h"
 
 namespace gcvit::train {
@@ -131,6 +133,122 @@ data::Split split_photos(const data::PhotoSet& set, const Recipe& recipe, const 
                                : data::split_stratified(set, recipe.val_split, recipe.seed, while_waiting);
 }
 
+/// Throws `Error` unless the names that the saved files will have can be written there.
+void check_names(const std::vector<std::string>& classes, const std::string& data) {
+  for (const std::string& name : classes) {
+    if (!is_utf8(name)) {
+      fail("[train] {}: class {}: expected a name in UTF-8, as model files have, found other bytes", data,
+           weights::in_quotes(name));
+    }
+  }
+}
+
+/// What differs between a photo then and now.
+std::string difference(const data::PhotoStamp& before, const data::PhotoStamp& now) {
+  if (before.there != now.there) return now.there ? "it could not be read then" : "it is gone";
+  if (before.size != now.size) return fmt::format("its file has {} bytes instead of {}", now.size, before.size);
+  return "its SHA-256 differs";
+}
+
+/// All photos of a run, of both sides, by their places.
+std::vector<const SplitPhoto*> by_place(const RunState& state) {
+  std::vector<const SplitPhoto*> photos;
+  for (const auto* side : {&state.train, &state.validation}) {
+    for (const SplitPhoto& photo : *side) photos.push_back(&photo);
+  }
+  std::ranges::sort(photos, {}, &SplitPhoto::sample);
+  return photos;
+}
+
+/// Puts each photo of the run where it was in the set, which its random numbers go by, though photos before it may have
+/// come or gone since. Empty samples are in the places of others.
+void restore_places(data::PhotoSet& set, const Checkpoint& checkpoint, const std::vector<const SplitPhoto*>& photos) {
+  const auto stays = [&](const SplitPhoto* photo) {
+    return photo->sample < set.samples.size() && set.samples[photo->sample].name == photo->name;
+  };
+  if (std::ranges::all_of(photos, stays)) return;
+  // A list may name a photo more than once: the first of its places is the first line's.
+  std::unordered_map<std::string_view, std::vector<std::size_t>> by_name;
+  for (std::size_t i = set.samples.size(); i-- > 0;) by_name[set.samples[i].name].push_back(i);
+  // A set of which a run takes a small part has many other places, but no file may ask for any number of them.
+  const std::uint64_t most = 16 * (photos.size() + set.samples.size()) + 4096;
+  std::vector<data::Sample> placed;
+  for (const SplitPhoto* photo : photos) {
+    const auto found = by_name.find(photo->name);
+    if (found == by_name.end() || found->second.empty()) {
+      fail("[train] {}: {}: the run that is to go on had this photo, and it is gone", set.root, photo->name);
+    }
+    if (photo->sample >= most || photo->sample < placed.size()) {
+      fail("[checkpoint] {}: photo {}: expected a place of its own below {}, found {}", checkpoint.file, photo->name,
+           most, photo->sample);
+    }
+    placed.resize(photo->sample);
+    placed.push_back(set.samples[found->second.back()]);
+    found->second.pop_back();
+  }
+  set.samples = std::move(placed);
+  set.validates.clear();
+}
+
+std::vector<std::size_t> places_of(const std::vector<SplitPhoto>& photos) {
+  std::vector<std::size_t> samples;
+  samples.reserve(photos.size());
+  for (const SplitPhoto& photo : photos) samples.push_back(photo.sample);
+  return samples;
+}
+
+/// The photos of the checkpoint in the set that `prepared` has.
+void find_photos(Prepared& prepared, const Checkpoint& checkpoint, const Notice& notice) {
+  data::PhotoSet& set = prepared.set;
+  const std::size_t found = set.samples.size();
+  const std::vector<const SplitPhoto*> photos = by_place(checkpoint.state);
+  restore_places(set, checkpoint, photos);
+  prepared.split = {.train = places_of(checkpoint.state.train), .validation = places_of(checkpoint.state.validation)};
+  prepared.stamps = data::stamps_of(set);
+  if (found > photos.size()) {
+    notice(
+        fmt::format("[train] {} photos in {} are not part of the run that goes on", found - photos.size(), set.root));
+  }
+}
+
+/// Throws `Error` unless the photos are those that the run began with, as far as anything tells.
+void check_unchanged(Prepared& prepared, const RunState& state, const Notice& notice) {
+  const std::string& root = prepared.set.root;
+  if (!state.stamped) {
+    notice(
+        fmt::format("[train] {}: the checkpoint is an older version's, which kept no sizes and times of the photos: "
+                    "nothing tells whether they are unchanged",
+                    root));
+    return;
+  }
+  std::size_t unknown = 0;
+  const SplitPhoto* first = nullptr;
+  for (const SplitPhoto* photo : by_place(state)) {
+    const data::Sample& sample = prepared.set.samples[photo->sample];
+    data::PhotoStamp& now = prepared.stamps[photo->sample];
+    if (sample.label != photo->label) {
+      fail("[train] {}: {}: expected its class to be output {} of the head, as when the run began, found output {}",
+           root, photo->name, photo->label, sample.label);
+    }
+    switch (data::change_of(sample, photo->stamp, now)) {
+      case data::Change::kNone: break;
+      case data::Change::kUnknown:
+        if (unknown++ == 0) first = photo;
+        break;
+      case data::Change::kChanged:
+        fail("[train] {}: {}: expected the photo that the run began with, found another ({})", root, photo->name,
+             difference(photo->stamp, now));
+    }
+    now.sha256 = photo->stamp.sha256;
+  }
+  if (first != nullptr) {
+    notice(
+        fmt::format("[train] {}: {}{}: written anew since the run began, with the same size; the run has no hash of "
+                    "its bytes, so nothing tells whether they are unchanged",
+                    root, first->name, unknown == 1 ? "" : fmt::format(" and {} other photos", unknown - 1)));
+  }
+}
+
 }  // namespace
 
 Prepared prepare(data::PhotoSet photos, const Start& start, const Recipe& recipe, const Notice& notice,
@@ -144,11 +262,14 @@ Prepared prepare(data::PhotoSet photos, const Start& start, const Recipe& recipe
   if (classes < found) {
     fail("[train] {}: expected at most {} classes, as --num-classes says, found {}", data, classes, found);
   }
+  prepared.stamps = data::stamps_of(set);
   if (!recipe.val_list.empty()) data::validate_on_list(set, recipe.val_list, while_waiting);
   prepared.split = split_photos(set, recipe, while_waiting);
+  for (std::size_t i = 0; i < prepared.split.hashes.size(); ++i) prepared.stamps[i].sha256 = prepared.split.hashes[i];
   data::check_trainable(set, prepared.split, classes, recipe.val_split > 0.0);
   weights::LoadedModel loaded = load_start(start, recipe, classes);
   join_classes(set, loaded, recipe, notice);
+  check_names(loaded.info.classes, data);
   for (const std::string& sentence : set.notices) notice("[data] " + sentence);
 
   prepared.info = std::move(loaded.info);
@@ -170,28 +291,8 @@ Prepared prepare(const std::string& data, const Checkpoint& checkpoint, const No
   if (!prepared.info.classes.empty() && !set.numbered && prepared.info.classes != set.classes) {
     data::adopt_classes(set, prepared.info.classes, classifier::wordnet_ids(prepared.info.classes));
   }
-  std::unordered_map<std::string_view, std::size_t> by_name;
-  for (std::size_t i = 0; i < set.samples.size(); ++i) by_name.emplace(set.samples[i].name, i);
-  const auto find_all = [&](const std::vector<SplitPhoto>& photos) {
-    std::vector<std::size_t> samples;
-    samples.reserve(photos.size());
-    for (const SplitPhoto& photo : photos) {
-      // Where it was, unless photos before it have come or gone; a list may name a photo twice.
-      const bool there = photo.sample < set.samples.size() && set.samples[photo.sample].name == photo.name;
-      const auto found = by_name.find(photo.name);
-      if (found == by_name.end()) {
-        fail("[train] {}: {}: the run that is to go on had this photo, and it is gone", data, photo.name);
-      }
-      samples.push_back(there ? photo.sample : found->second);
-    }
-    return samples;
-  };
-  prepared.split = {.train = find_all(checkpoint.state.train), .validation = find_all(checkpoint.state.validation)};
-  const std::size_t known = prepared.split.train.size() + prepared.split.validation.size();
-  if (set.samples.size() > known) {
-    notice(
-        fmt::format("[train] {} photos in {} are not part of the run that goes on", set.samples.size() - known, data));
-  }
+  find_photos(prepared, checkpoint, notice);
+  check_unchanged(prepared, checkpoint.state, notice);
   data::check_trainable(set, prepared.split, prepared.info.config.classes, !checkpoint.state.validation.empty());
   prepared.preprocess = classifier::preprocessing_of(prepared.info, "auto", checkpoint.file);
   prepared.model = writable_model(prepared.info.config, checkpoint.state.recipe, nullptr);

@@ -8,8 +8,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "data/photo_set.h"
+#include "data/photo_stamp.h"
 #include "data/split.h"
 #include "image/preprocess.h"
 #include "model/gcvit.h"
@@ -32,6 +34,7 @@ struct Start {
 struct Prepared {
   data::PhotoSet set;  ///< its labels index the head's outputs
   data::Split split;
+  std::vector<data::PhotoStamp> stamps;  ///< one a sample of the set, from before any photo was read
   weights::ModelInfo info;
   std::unique_ptr<model::GCViT> model;  ///< all tensors its own, to be written; drop path as the recipe says
   image::PreprocessConfig preprocess;   ///< of evaluation, as `info` says it
@@ -47,8 +50,9 @@ Prepared prepare(
     data::PhotoSet set, const Start& start, const Recipe& recipe, const Notice& notice,
     const std::function<void()>& while_waiting = [] {});
 
-/// The same for a run that goes on: the model as the checkpoint says, with values to be restored, and its very photos.
-/// Throws `Error` when one of them is no longer in `data`.
+/// The same for a run that goes on: the model as the checkpoint says, with values to be restored, and its very photos,
+/// each at its old place in the set. Throws `Error` when one of them is no longer in `data`, has another class or isn't
+/// what it was. Where nothing can tell whether it is, `notice` hears of it.
 Prepared prepare(const std::string& data, const Checkpoint& checkpoint, const Notice& notice);
 
 }  // namespace gcvit::train

@@ -42,10 +42,13 @@ std::vector<const ops::Parameter*> constant(const std::vector<ops::Parameter*>& 
   return {parameters.begin(), parameters.end()};
 }
 
-std::vector<SplitPhoto> photos_of(const data::PhotoSet& set, const std::vector<std::size_t>& samples) {
+std::vector<SplitPhoto> photos_of(const Prepared& prepared, const std::vector<std::size_t>& samples) {
   std::vector<SplitPhoto> photos;
   photos.reserve(samples.size());
-  for (const std::size_t sample : samples) photos.push_back({sample, set.samples[sample].name});
+  for (const std::size_t sample : samples) {
+    const data::Sample& photo = prepared.set.samples[sample];
+    photos.push_back({sample, photo.name, photo.label, prepared.stamps[sample]});
+  }
   return photos;
 }
 
@@ -61,6 +64,12 @@ void check_memory_of(const Prepared& prepared, const Recipe& recipe, const RunOp
   check_memory(
       needed, options.max_memory,
       fmt::format("batches of {} images of {}x{}", recipe.batch_size, config.image_height, config.image_width));
+}
+
+void note_photos(RunState& state, const Prepared& prepared) {
+  state.train = photos_of(prepared, prepared.split.train);
+  state.validation = photos_of(prepared, prepared.split.validation);
+  state.stamped = true;
 }
 
 /// Thrown out of long work between steps when the run is to stop.
@@ -411,15 +420,16 @@ Outcome start_run(const std::string& path, const RunOptions& options) {
   state.recipe = options.recipe;
   state.weights = options.weights;
   state.data = options.data;
-  state.train = photos_of(prepared.set, prepared.split.train);
-  state.validation = photos_of(prepared.set, prepared.split.validation);
+  note_photos(state, prepared);
   return Run(folder, options, std::move(prepared), std::move(state)).go(nullptr);
 }
 
 Outcome resume_run(RunFolder& folder, const RunOptions& options, const Checkpoint& checkpoint) {
   Prepared prepared = prepare(options.data, checkpoint, options.notice);
   check_memory_of(prepared, checkpoint.state.recipe, options);
-  return Run(folder, options, std::move(prepared), checkpoint.state).go(&checkpoint);
+  RunState state = checkpoint.state;
+  note_photos(state, prepared);  // an older checkpoint has no stamps, and photos may have been written anew
+  return Run(folder, options, std::move(prepared), std::move(state)).go(&checkpoint);
 }
 
 }  // namespace gcvit::train

@@ -163,6 +163,26 @@ TEST_F(Train, TheRunIsNoPartOfItsData) {
   EXPECT_EQ(gcvit(std::string(kRun) + "--epochs 1 -o photos2").code, 0);
 }
 
+TEST_F(Train, PathsOfAnyBytesAreResumed) {
+  // Of a file system that takes them.
+  const std::string odd = "ph\xff";
+  std::filesystem::rename(folder / "photos", folder / odd);
+  std::filesystem::rename(folder / (odd + "/red/3.png"), folder / (odd + "/red/\xfe.png"));
+  weights::write_text(folder / (odd + "/red/\xfd.png"), "no photo");
+  std::filesystem::copy(model, folder / "m\xfc.safetensors");
+  const std::string flags = "train ph\xff -m m\xfc.safetensors --batch-size 8 --epochs 2 --val-split 0 ";
+  ASSERT_EQ(gcvit(flags + "-o whole").code, 0);
+  const Result stopped =
+      shell("\"$G\" " + flags +
+            "-o 'run\xfb' & while ! test -s 'run\xfb/log.csv'; do sleep 0.01; done; kill -INT $!; wait $!");
+  EXPECT_EQ(stopped.code, 130) << stopped.err;
+  // The same flags again, and none.
+  const Result again = gcvit(flags + "-o 'run\xfb' --resume");
+  EXPECT_EQ(again.code, 0) << again.err;
+  EXPECT_TRUE(same("run\xfb/last.safetensors", "whole/last.safetensors"));
+  EXPECT_EQ(gcvit("train ph\xff -o 'run\xfb' --resume").code, 0);
+}
+
 TEST_F(Train, ADivergedLastStepFails) {
   for (const char* more : {"", "--val-split 0 ", "--linear-probe --val-split 0 ", "--ema-decay 0 --grad-accum 2 "}) {
     const Result result =
@@ -174,6 +194,13 @@ TEST_F(Train, ADivergedLastStepFails) {
     EXPECT_FALSE(std::filesystem::exists(folder / "run/best.safetensors")) << more;
     std::filesystem::remove_all(folder / "run");
   }
+}
+
+TEST_F(Train, AChangedPhotoIsNamed) {
+  ASSERT_EQ(gcvit(std::string(kRun) + "--epochs 1 -o run").code, 0);
+  weights::write_text(folder / "photos/green/5.png", testing::blob_png(99));
+  expect_failure("train photos -o run --resume",
+                 "photos: green/5.png: expected the photo that the run began with, found another");
 }
 
 TEST_F(Train, PhotosThatCantBeTrainedOn) {

@@ -59,7 +59,10 @@ struct Checkpoints : ::testing::Test {
                    .seconds = 3.25,
                    .images_per_second = 7.5}};
     state.best = Best{1, 0.25, 2.0 / 7.0};
-    state.train = {{0, "a/1.png"}, {7, "b/\xc3\xa4 2.png"}, {12345678901, "b/\xff.png"}};
+    const std::string hash(64, 'a');
+    state.train = {{0, "a/1.png", 2, {true, 912, 1'700'000'000'123'456'789, hash}},
+                   {7, "b/\xc3\xa4 2.png", 6, {}},
+                   {12345678901, "b/\xff.png", 0, {true, 0, -5, ""}}};
     state.validation = {};
     state.skipped = {"a/broken.png"};
   }
@@ -96,6 +99,30 @@ TEST_F(Checkpoints, EverythingComesBack) {
   }
   EXPECT_TRUE(std::ranges::equal(other_m.all(), m.all()));
   EXPECT_TRUE(std::ranges::equal(other_v.all(), v.all()));
+}
+
+TEST_F(Checkpoints, PathsOfAnyBytesComeBack) {
+  state.data = "photos \xff";
+  state.weights = "-m \xe4.safetensors";
+  state.recipe.soft_labels = "teacher\xc3";
+  state.recipe.val_list = "\xed\xa0\x80";
+  state.skipped = {"a/\xfe.png", "b/\xc3\xa4.png"};
+  state.validation = {{3, "c/ \xff \x01.png", 1, {}}};
+  write();
+  EXPECT_EQ(read_checkpoint(file).state, state);
+}
+
+TEST_F(Checkpoints, AnOlderFormatIsRead) {
+  // `gcvit train photos --variant tiny.json --linear-probe --batch-size 4 --val-split 0.25 --max-steps 1` of the last
+  // program that wrote format 1, on 3 classes of 4 photos.
+  const Checkpoint checkpoint = read_checkpoint(std::string(GCVIT_TEST_DATA) + "/train/format1.safetensors");
+  EXPECT_FALSE(checkpoint.state.stamped);
+  EXPECT_EQ(checkpoint.state.step, 1);
+  EXPECT_EQ(checkpoint.state.weights, "--variant tiny.json");
+  EXPECT_EQ(checkpoint.state.data, "photos");
+  ASSERT_EQ(checkpoint.state.train.size(), 9u);
+  EXPECT_EQ(checkpoint.state.train[0], (SplitPhoto{0, "blue/0.png", 0, {}}));
+  EXPECT_EQ(checkpoint.state.validation.size(), 3u);
 }
 
 TEST_F(Checkpoints, IsAModelFileToo) {
