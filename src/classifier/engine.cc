@@ -39,8 +39,9 @@ std::span<const float> Engine::run(std::span<const float> inputs) {
 std::string not_finite(std::span<const float> logits) {
   const auto found = std::ranges::find_if_not(logits, [](float logit) { return std::isfinite(logit); });
   if (found == logits.end()) return "";
+  const float shown = std::isnan(*found) ? std::abs(*found) : *found;  // a NaN's sign means nothing
   return fmt::format("logit {} is {}: the input is not finite or the weights overflow float32", found - logits.begin(),
-                     *found);
+                     shown);
 }
 
 void Engine::set_listener(Listener listener) {

@@ -248,6 +248,7 @@ std::string describe(const Sample& sample) {
 std::vector<std::byte> read_sample(const Sample& sample) {
   const std::string name = describe(sample);
   if (sample.size == 0) return read_regular_file(sample.file, "data", kMaxPhotoBytes, name);
+  if (sample.size > kMaxPhotoBytes) fail("[data] {}: expected at most 1 GiB, found {} bytes", name, sample.size);
   const RegularFile file = open_regular_file(sample.file, "data", name);
   std::vector<std::byte> bytes(static_cast<std::size_t>(sample.size));
   for (std::size_t done = 0; done < bytes.size();) {

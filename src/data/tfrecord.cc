@@ -7,7 +7,6 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <system_error>
 
 #include "tensor/error.h"
 #include "tensor/open_file.h"
@@ -52,8 +51,6 @@ Number little_endian(const std::byte* bytes) {
   }
   return number;
 }
-
-std::string reason() { return std::generic_category().message(errno); }
 
 }  // namespace
 

@@ -19,11 +19,11 @@ namespace gcvit::weights {
 struct LoadOptions {
   /// The size of images. Where the file says or its tensors tell another, the model is changed to this one by
   /// `window_mode`; where they leave it open, it is the model's own.
-  std::optional<ImageSize> image_size;
+  std::optional<ImageSize> image_size = {};
   model::WindowMode window_mode = model::WindowMode::kExact;
   /// Load with a head of this many classes: when the file's head has another size, or there is none, a new one is
   /// initialised and the report says so. Without it the head comes from the file.
-  std::optional<std::int32_t> classes;
+  std::optional<std::int32_t> classes = {};
   /// Of the new head's random values.
   std::uint64_t seed = 0;
   /// For weights that were tuned with the Keras example, which takes the bias of all heads from the flattened table:

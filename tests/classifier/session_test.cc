@@ -241,7 +241,7 @@ TEST(Preprocessing, RefusesMetadataThatCantBeFollowed) {
       {R"({"preset": "timm", "crop_pct": "big"})", "crop_pct: expected a number"},
       {R"({"preset": "timm", "crop_pct": 0})", "crop_pct"},
       {R"({"preset": "timm", "std": [1, 0, 1]})", "std"},
-      {R"({"preset": "timm", "mean": [1, 1]})", "mean: expected three numbers"}};
+      {R"({"preset": "timm", "mean": [1, 1]})", "mean: expected an array of 3, found an array of 2"}};
   for (const auto& [json, sentence] : cases) {
     weights::ModelInfo info;
     info.preprocess_json = json;

@@ -175,7 +175,7 @@ TEST(PhotoSet, ASampleIsReadWhereItLies) {
               read_sample({"x.jpg", 0, files / "shard", 8, 4});
             }).find("shard: \"x.jpg\": expected a readable photo, found: an end after 2 of 4 bytes"),
             std::string::npos);
-  EXPECT_NE(error_of([&] { read_sample({"x", 0, files / "none"}); }).find("No such file"), std::string::npos);
+  EXPECT_NE(error_of([&] { read_sample({"x", 0, files / "none"}); }).find("no such file"), std::string::npos);
   EXPECT_NE(error_of([&] { read_sample({"x", 0, files / "rose"}); }).find("expected a regular file, found a directory"),
             std::string::npos);
   EXPECT_NE(error_of([&] { read_sample({"x", 0, files / "shard", 0, std::uint64_t{1} << 40}); }).find("1 GiB"),

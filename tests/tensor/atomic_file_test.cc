@@ -247,7 +247,7 @@ TEST_F(AtomicFileTest, AWriteProtectedFileIsRefused) {
 TEST_F(AtomicFileTest, ANameMayBeAsLongAsTheFileSystemAllows) {
   std::string name;
   while (name.size() < 252) name += "\xc3\xa4";  // ä
-  for (const std::string& ending : {"", "a", "bc", "abc"}) {
+  for (const char* const ending : {"", "a", "bc", "abc"}) {
     const std::string path = (folder_ / (name + ending)).string();
     for (const bool without_unnamed : {false, true}) {
       testing::Faults device;
