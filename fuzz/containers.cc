@@ -3,6 +3,7 @@
 
 #include <zlib.h>
 
+#include <cstdlib>
 #include <algorithm>
 #include <bit>
 #include <cstdint>

@@ -4,6 +4,7 @@
 // name ('L') is a member with that one's path.
 #include "data/tar.h"
 
+#include <system_error>
 #include <array>
 #include <charconv>
 #include <cstring>

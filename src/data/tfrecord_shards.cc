@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // TFRecord shards of tf.Example as TensorFlow Datasets lays a data set out: NAME-SPLIT.tfrecord-0000i-of-0000n, with the
 // class names in label.labels.txt beside them. A photo is found once and then read from where it lies in its shard.
+#include <system_error>
 #include <algorithm>
 #include <cstdio>
 #include <cstring>

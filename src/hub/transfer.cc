@@ -3,6 +3,8 @@
 
 #include <curl/curl.h>
 
+#include <algorithm>
+#include <system_error>
 #include <array>
 #include <charconv>
 #include <cstdlib>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <cstdlib>
 #include <algorithm>
 #include <cmath>
 #include <filesystem>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "train/parameter_groups.h"
 
+#include <system_error>
 #include <charconv>
 #include <cmath>
 #include <numeric>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "weights/convert.h"
 
+#include <system_error>
 #include <algorithm>
 #include <array>
 #include <filesystem>

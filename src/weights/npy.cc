@@ -3,6 +3,7 @@
 
 #include <zip.h>
 
+#include <system_error>
 #include <algorithm>
 #include <bit>
 #include <charconv>

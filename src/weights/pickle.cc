@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "weights/pickle.h"
 
+#include <system_error>
 #include <algorithm>
 #include <bit>
 #include <charconv>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "weights/sharded_safetensors.h"
 
+#include <system_error>
 #include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>

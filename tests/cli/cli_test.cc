@@ -2,6 +2,7 @@
 // The program as a user calls it: what it prints, its exit code, its one sentence when something is wrong.
 #include <gtest/gtest.h>
 
+#include <sstream>
 #include <algorithm>
 #include <cmath>
 #include <cstdio>

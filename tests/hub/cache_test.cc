@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include <system_error>
 #include <algorithm>
 #include <atomic>
 #include <chrono>

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <iterator>
 #include <algorithm>
 #include <fstream>
 #include <set>

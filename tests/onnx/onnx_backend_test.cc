@@ -5,6 +5,7 @@
 #include <onnx/checker.h>
 #include <onnx/shape_inference/implementation.h>
 
+#include <iterator>
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>

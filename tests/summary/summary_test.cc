@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <tuple>
+
 #include "model/gcvit.h"
 #include "model/image_size.h"
 #include "summary/summary_backend.h"

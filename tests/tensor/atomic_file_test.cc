@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <system_error>
 #include <csignal>
 #include <filesystem>
 #include <fstream>

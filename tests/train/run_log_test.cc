@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cerrno>
 #include <filesystem>
 #include <random>

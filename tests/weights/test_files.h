@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstdint>
+#include <iterator>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
