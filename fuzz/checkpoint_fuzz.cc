@@ -23,7 +23,7 @@ void run(const Input& input, Budget& budget) {
   (void)train::curves_svg(checkpoint.state.rows);
 
   model::GCViT model(checkpoint.info.config);
-  budget.allow_parameters(4 * parameters_of(model));  // the optimiser's numbers and the weights' average
+  budget.allow_parameters(parameters_of(model), 4);  // the optimiser's numbers and the weights' average
   for (ops::Parameter* parameter : model.parameters()) parameter->tensor = Tensor(DType::kF32, parameter->dims);
   const std::vector<const ops::Parameter*> trained(model.parameters().begin(), model.parameters().end());
   ThreadPool pool(1);

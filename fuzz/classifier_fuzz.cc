@@ -24,7 +24,7 @@ void run(const Input& input, Budget& budget) {
 
   const MemoryFile file(input.bytes);
   Classifier classifier(file.path(), {.threads = 1, .batch = 1});
-  budget.allow_parameters(3 * parameters_of(*loaded.model));  // loaded again, and packed
+  budget.allow_parameters(parameters_of(*loaded.model), 3);  // loaded again, and packed
   const std::vector<std::uint8_t> pixels(std::size_t{40} * 24 * 3, 99);
   const std::vector<Prediction> predictions = classifier.classify(Photo::pixels(pixels, 40, 24), 5);
   expect(!predictions.empty() && predictions.size() <= 5, "a photo's classes");

@@ -33,7 +33,8 @@ std::vector<Target>& targets() {
 const Target* running = nullptr;
 
 Budget budget_of(std::size_t size) {
-  return {.bytes = 2 * size + 64 * kMegabyte,
+  return {.file = size,
+          .bytes = 2 * size + 64 * kMegabyte,
           .allocations = 1'000'000 + 32 * std::uint64_t{size},
           .seconds = 2.0 + 2e-5 * static_cast<double>(size)};
 }

@@ -3,6 +3,7 @@
 // linking them apart would take a minute and gigabytes. The program (driver.cc) holds every run against its budget.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -25,12 +26,16 @@ struct Input {
 /// What one run may cost; more is a finding. It starts as what opening a model may take (docs/weights.md): 2 x file +
 /// 64 MB, and steps and time linear in the file. A target adds what the documents allow beyond that.
 struct Budget {
+  std::uint64_t file;         ///< bytes of the input
   std::uint64_t bytes;        ///< allocated at one time, by all threads together
   std::uint64_t allocations;  ///< in all: steps that don't depend on how fast the machine is
   double seconds;             ///< of processor time, with all sanitizers on
 
-  /// For a model that has this many parameters: 2 x f32 parameters.
-  void allow_parameters(std::uint64_t count) { bytes += 2 * sizeof(float) * count; }
+  /// For a model of so many parameters, or so many times such a model: 2 x f32 parameters each. An honest file has at
+  /// least two bytes for a parameter.
+  void allow_parameters(std::uint64_t count, std::uint64_t times = 1) {
+    bytes += times * 2 * sizeof(float) * std::min(count, file / 2);
+  }
 };
 
 struct Target {
