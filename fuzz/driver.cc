@@ -23,7 +23,7 @@ namespace gcvit::fuzz {
 namespace {
 
 constexpr std::uint64_t kMegabyte = std::uint64_t{1} << 20;
-constexpr std::size_t kLongestSentence = 4096;
+constexpr std::size_t kLongestSentence = 8200;
 
 std::vector<Target>& targets() {
   static std::vector<Target> all;

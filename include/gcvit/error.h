@@ -14,7 +14,7 @@ namespace gcvit {
 class GCVIT_EXPORT Error : public std::runtime_error {
  public:
   /// What files and their makers put into the sentence is made printable: control characters, marks that turn the
-  /// direction of writing and bytes that are no UTF-8 appear as "\x1b" or "\u202e".
+  /// direction of writing and bytes that are no UTF-8 appear as "\x1b" or "\u202e". Over 8 KB, its middle is left out.
   explicit Error(const std::string& sentence);
 };
 

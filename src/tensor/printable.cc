@@ -82,7 +82,21 @@ std::string escape(unsigned code) {
   return code < 0x10000 ? fmt::format("\\u{:04x}", code) : fmt::format("\\U{:08x}", code);
 }
 
+/// The last place up to `end`, at most three bytes before it, where no UTF-8 character is cut.
+std::size_t whole_before(std::string_view text, std::size_t end) {
+  for (std::size_t back = 0; back < 4 && back <= end; ++back) {
+    if ((text[end - back] & 0xc0) != 0x80) return end - back;
+  }
+  return end;
+}
+
 }  // namespace
+
+std::string shortened(std::string_view text, std::size_t longest) {
+  if (text.size() <= longest) return std::string(text);
+  std::string both(text.substr(0, whole_before(text, longest / 2)));
+  return both.append("...").append(text.substr(whole_before(text, text.size() - longest / 2)));
+}
 
 std::string printable(std::string_view text) { return with_escapes(text, escape); }
 

@@ -2,6 +2,7 @@
 // Text that strangers wrote (names of classes, tensors and files, metadata), made safe to show.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -14,7 +15,10 @@ namespace gcvit {
 /// need them. What is printable stays as it is, the backslash too, so doing it twice is doing it once.
 std::string printable(std::string_view text);
 
-/// The same for text of several lines: "\n" stays.
+/// Printable text of at most so many bytes (plus three): the middle of a longer one becomes "...". No character is cut.
+std::string shortened(std::string_view text, std::size_t longest);
+
+/// `printable` for text of several lines: "\n" stays.
 std::string printable_lines(std::string_view text);
 
 /// JSON on one line, which must be UTF-8: the same characters as JSON's own escapes, so that it still says the same.

@@ -26,22 +26,9 @@ std::string escaped(std::string_view text) {
   return printable(result);
 }
 
-/// The last place up to `end`, at most three bytes before it, where no UTF-8 character is cut.
-std::size_t whole_before(std::string_view text, std::size_t end) {
-  for (std::size_t back = 0; back < 4 && back <= end; ++back) {
-    if ((text[end - back] & 0xc0) != 0x80) return end - back;
-  }
-  return end;
-}
-
 }  // namespace
 
-std::string in_quotes(std::string_view text) {
-  if (text.size() <= kLongest) return '"' + escaped(text) + '"';
-  const std::string_view front = text.substr(0, whole_before(text, kLongest / 2));
-  const std::string_view back = text.substr(whole_before(text, text.size() - kLongest / 2));
-  return '"' + escaped(front) + "..." + escaped(back) + '"';
-}
+std::string in_quotes(std::string_view text) { return '"' + escaped(shortened(text, kLongest)) + '"'; }
 
 std::string_view without_area(std::string_view sentence) {
   const std::size_t end = sentence.starts_with('[') ? sentence.find("] ") : std::string_view::npos;

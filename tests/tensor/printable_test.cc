@@ -82,5 +82,15 @@ TEST(Printable, ErrorsAre) {
   EXPECT_EQ(error_of([] { throw Error(error_of([] { fail("[a] \x1b"); })); }), "[a] \\x1b");
 }
 
+TEST(Printable, OfALongTextTheMiddleIsLeftOut) {
+  EXPECT_EQ(shortened("abcdef", 6), "abcdef");
+  EXPECT_EQ(shortened("abcdefg", 6), "abc...efg");
+  EXPECT_EQ(shortened("éééé", 6), "é...éé");  // whole characters
+  const std::string sentence = error_of([] { fail("[csv] a.csv: \"{}\" is no label", std::string(1 << 20, 'x')); });
+  EXPECT_LT(sentence.size(), 8200u);
+  EXPECT_TRUE(sentence.starts_with("[csv] a.csv: \"x")) << sentence;
+  EXPECT_TRUE(sentence.ends_with("x\" is no label")) << sentence;
+}
+
 }  // namespace
 }  // namespace gcvit
