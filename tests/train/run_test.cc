@@ -133,13 +133,14 @@ TEST_F(Runs, Bf16TrainsTheSameBitsOnAnyNumberOfThreads) {
 
 TEST_F(Runs, StoppedAnywhereAndResumedItEndsTheSame) {
   const Left whole = run(busy());
-  // `stop` is asked after each step and each batch of the validation: at the n-th question it says yes.
+  // `stop` is asked after each step and each batch of the validation: at the n-th question since the first checkpoint
+  // it says yes.
   int stops = 0;
   for (int n = 1;; ++n) {
     const std::string path = new_folder();
     RunOptions first = options(busy());
     int asked = 0;
-    first.stop = [&] { return ++asked == n; };
+    first.stop = [&] { return holds_run(path) && ++asked == n; };
     if (start_run(path, first) == Outcome::kFinished) break;
     ++stops;
     RunFolder again(path);
@@ -151,6 +152,14 @@ TEST_F(Runs, StoppedAnywhereAndResumedItEndsTheSame) {
   EXPECT_GE(stops, 8);
 }
 
+TEST_F(Runs, StoppedBeforeItBeginsItLeavesNothing) {
+  const std::string path = new_folder();
+  RunOptions first = options(busy());
+  first.stop = [] { return true; };
+  EXPECT_EQ(start_run(path, first), Outcome::kStopped);
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
+
 TEST_F(Runs, AnEarlierCheckpointGivesTheSameFiles) {
   // As when the program is killed: the folder's files are of any time, the checkpoint of an earlier one.
   const std::string path = new_folder();
@@ -158,7 +167,7 @@ TEST_F(Runs, AnEarlierCheckpointGivesTheSameFiles) {
   RunOptions first = options(busy());
   first.checkpoint_minutes = 0.0;
   first.stop = [&] {
-    saved.push_back(read_text(path + "/checkpoint/state.safetensors"));
+    if (holds_run(path)) saved.push_back(read_text(path + "/checkpoint/state.safetensors"));
     return false;
   };
   EXPECT_EQ(start_run(path, first), Outcome::kFinished);
@@ -291,7 +300,7 @@ TEST_F(Runs, ALinearProbeTrainsTheHead) {
   const std::string path = new_folder();
   RunOptions first = options(recipe);
   int asked = 0;
-  first.stop = [&] { return ++asked == 9; };
+  first.stop = [&] { return holds_run(path) && ++asked == 9; };
   EXPECT_EQ(start_run(path, first), Outcome::kStopped);
   RunFolder again(path);
   again.open();
@@ -479,7 +488,7 @@ TEST_F(Runs, ATeacherIsFollowed) {
 TEST_F(Runs, AResumedRunNeedsItsPhotos) {
   const std::string path = new_folder();
   RunOptions first = options(busy());
-  first.stop = [] { return true; };
+  first.stop = [&] { return holds_run(path); };
   EXPECT_EQ(start_run(path, first), Outcome::kStopped);
   write_text(photos + "/red/new.png", testing::blob_png(77));
   RunFolder again(path);
@@ -505,7 +514,7 @@ TEST_F(Runs, AListMayNameAPhotoTwice) {
   const Left whole = run(busy());
   const std::string path = new_folder();
   RunOptions first = options(busy());
-  first.stop = [] { return true; };
+  first.stop = [&] { return holds_run(path); };
   EXPECT_EQ(start_run(path, first), Outcome::kStopped);
   RunFolder again(path);
   again.open();
@@ -522,7 +531,7 @@ struct ResumedRuns : Runs {
     whole = run(recipe);
     path = new_folder();
     RunOptions first = options(recipe);
-    first.stop = [] { return true; };
+    first.stop = [&] { return holds_run(path); };
     EXPECT_EQ(start_run(path, first), Outcome::kStopped);
     notices.clear();
   }
