@@ -14,8 +14,9 @@ namespace gcvit::fuzz {
 /// Any bytes give an error or a picture that keeps its promises; a picture can be preprocessed.
 inline void decode_picture(const Input& input, Budget& budget) {
   constexpr std::uint64_t kMostPixels = 1 << 16;
-  constexpr std::uint64_t kBytesPerPixel = 16;
-  budget.bytes = 4 * input.bytes.size() + kMostPixels * kBytesPerPixel + (4 << 20);
+  constexpr std::uint64_t kBytesPerPixel = 4 * 3;
+  constexpr std::uint64_t kTables = std::uint64_t{64} << 20;  // what docs/preprocessing.md allows beside pixels
+  budget.bytes = 2 * budget.file + kMostPixels * kBytesPerPixel + kTables;
   image::DecodeOptions options;
   options.max_pixels = kMostPixels;
   const image::Image image = image::decode(input.bytes, "input", options);
