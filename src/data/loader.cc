@@ -52,6 +52,7 @@ struct BatchLoader::State {
 
   void make(std::size_t index, std::span<float> view, int thread) {
     const std::size_t sample = order[index];
+    const auto share = image::take_file_memory(size_of(set.samples[sample]), config.augment.decode);
     make_view(read_sample(set.samples[sample]), describe(set.samples[sample]), config.augment,
               random_for(config.seed, Purpose::kView, config.epoch, sample), view,
               scratch[static_cast<std::size_t>(thread)]);

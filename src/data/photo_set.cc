@@ -245,6 +245,13 @@ std::string describe(const Sample& sample) {
   return sample.size == 0 ? sample.file : fmt::format("{}: \"{}\"", sample.file, sample.name);
 }
 
+std::uint64_t size_of(const Sample& sample) {
+  if (sample.size != 0) return sample.size;
+  std::error_code error;
+  const std::uint64_t size = std::filesystem::file_size(sample.file, error);
+  return error ? 0 : size;
+}
+
 std::vector<std::byte> read_sample(const Sample& sample) {
   const std::string name = describe(sample);
   if (sample.size == 0) return read_regular_file(sample.file, "data", kMaxPhotoBytes, name);
@@ -265,6 +272,7 @@ std::vector<std::byte> read_sample(const Sample& sample) {
 }
 
 image::Image decode_sample(const Sample& sample, const image::DecodeOptions& options) {
+  const auto share = image::take_file_memory(size_of(sample), options);
   return image::decode(read_sample(sample), describe(sample), options);
 }
 

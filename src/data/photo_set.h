@@ -73,6 +73,9 @@ void restrict_to_validation(PhotoSet& set);
 /// The sample for messages: its file, and its name where the file holds more than it.
 std::string describe(const Sample& sample);
 
+/// The encoded photo's size in bytes; 0 when its file isn't there.
+std::uint64_t size_of(const Sample& sample);
+
 /// The encoded photo's bytes. Throws `Error` when they can't be read, aren't all there, or are more than
 /// kMaxPhotoBytes.
 std::vector<std::byte> read_sample(const Sample& sample);

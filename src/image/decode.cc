@@ -6,6 +6,7 @@
 #include <memory>
 #include <new>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include "image/decoders.h"
@@ -108,8 +109,17 @@ Image decode_reduced(std::span<const std::byte> bytes, std::string_view name, co
   return image;
 }
 
+std::shared_ptr<const void> take_file_memory(std::uint64_t bytes, const DecodeOptions& options) {
+  const std::uint64_t limit = std::min<std::uint64_t>(DecodeMemory::share_of(options.max_memory), kMaxFileBytes);
+  // What is larger will be refused, and comes alone till then.
+  return DecodeMemory::of_files().take(std::min(bytes, limit), limit);
+}
+
 Image read_image(const std::filesystem::path& path, const DecodeOptions& options) {
   const std::string name = path.string();
+  std::error_code error;
+  const std::uint64_t size = std::filesystem::file_size(path, error);
+  const auto share = take_file_memory(error ? 0 : size, options);
   return decode(read_regular_file(name, "image", kMaxFileBytes), name, options);
 }
 

@@ -60,6 +60,11 @@ using ChooseReduction = std::function<int(std::int32_t height, std::int32_t widt
 Image decode_reduced(std::span<const std::byte> bytes, std::string_view name, const DecodeOptions& options,
                      const ChooseReduction& choose);
 
+/// Waits till there is memory for a file of `bytes` bytes beside those that other threads have read and not let go: 1 GiB
+/// for all of them, or what `options` leaves for pictures where that is less. Take it before the file is read, and let it
+/// go after.
+std::shared_ptr<const void> take_file_memory(std::uint64_t bytes, const DecodeOptions& options);
+
 /// Reads the file at `path`, at most 1 GiB, and decodes it.
 Image read_image(const std::filesystem::path& path, const DecodeOptions& options = {});
 

@@ -51,6 +51,11 @@ DecodeMemory& DecodeMemory::of_process() {
   return memory;
 }
 
+DecodeMemory& DecodeMemory::of_files() {
+  static DecodeMemory memory;
+  return memory;
+}
+
 std::uint64_t DecodeMemory::share_of(std::uint64_t max_memory) {
   // Asked for each picture, and the default takes reading files.
   static const std::uint64_t default_limit = default_memory_limit();

@@ -41,6 +41,8 @@ class DecodeMemory {
 
   /// What all decoders of this process share.
   static DecodeMemory& of_process();
+  /// What the encoded files that they have read share. Who takes of both takes here first.
+  static DecodeMemory& of_files();
   /// What pictures may take together of the bytes that the program may take: a third; 0 for `default_memory_limit()`.
   static std::uint64_t share_of(std::uint64_t max_memory);
 

@@ -2,9 +2,12 @@
 #include "image/decode_memory.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
-#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <random>
 #include <span>
 #include <string>
 #include <thread>
@@ -108,6 +111,28 @@ TEST(DecodeMemory, AHeldPictureKeepsItsPixelsShare) {
   const Image first = decode(bytes, "x", {.max_memory = 3 * needed});
   // Beside it there is room for another one, if there is room for both.
   EXPECT_EQ(decode(bytes, "x", {.max_memory = 3 * (held + needed)}).width, 640);
+}
+
+TEST(DecodeMemory, FilesWaitForEachOtherToo) {
+  // A picture with 3 MB behind its end, and room for one such file at a time.
+  auto bytes = testing::flat_jpeg(48, 64, {});
+  bytes.resize(3'000'000);
+  const std::filesystem::path path =
+      std::filesystem::temp_directory_path() / ("gcvit_padded_" + std::to_string(getpid()) + ".jpg");
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  std::atomic<int> decoded = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 6; ++i) {
+    threads.emplace_back([&] {
+      if (read_image(path, {.max_memory = 3 * 5'000'000}).width == 64) ++decoded;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  std::filesystem::remove(path);
+  EXPECT_EQ(decoded, 6);
+  EXPECT_GE(DecodeMemory::of_files().peak(), bytes.size());
+  EXPECT_LT(DecodeMemory::of_files().peak(), 2 * bytes.size());
 }
 
 TEST(DecodeMemory, ManyPicturesAndThreadsAndHardlyAnyMemory) {
