@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <new>
+#include <thread>
 
 #include "tensor/error.h"
 #include "tensor/resource_error.h"
@@ -83,9 +85,11 @@ TEST(PhotoQueue, ThreadsThatCantBeStartedAreAnErrorThatLeavesNone) {
   const auto start_too_many = [] {
     gcvit::testing::limit_threads();
     const std::ptrdiff_t before = gcvit::testing::thread_count();
-    std::atomic<int> running = 0;
-    const std::string error = gcvit::testing::error_of(
-        [&] { PhotoQueue queue(1000, 1, 1000, 1000, [&](std::size_t, std::span<float>, int) { ++running; }); });
+    // So slow that the threads that could be started are all still there when the next one can't be.
+    const auto slowly = [](std::size_t, std::span<float>, int) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    };
+    const std::string error = gcvit::testing::error_of([&] { PhotoQueue queue(1000, 1, 1000, 1000, slowly); });
     std::fputs(error.c_str(), stderr);
     std::_Exit(gcvit::testing::thread_count_falls_to(before) ? 0 : 1);
   };

@@ -15,6 +15,7 @@ namespace gcvit::testing {
 
 /// This process's user may have a few processes and threads, no more. Root, whom no limit holds, becomes someone else.
 inline void limit_threads() {
+  std::thread([] {}).join();  // with the first one ThreadSanitizer starts one of its own, which stays
   if (geteuid() == 0 && setresuid(61234, 61234, 61234) != 0) _exit(2);
   const rlimit few = {8, 8};
   if (setrlimit(RLIMIT_NPROC, &few) != 0) _exit(2);
@@ -30,7 +31,7 @@ inline bool thread_count_falls_to(std::ptrdiff_t count) {
   for (int tries = 0; tries < 500 && thread_count() > count; ++tries) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
-  return thread_count() == count;
+  return thread_count() <= count;
 }
 
 }  // namespace gcvit::testing
