@@ -13,12 +13,25 @@ namespace gcvit::classifier {
 Engine::Engine(std::shared_ptr<const model::GCViT> model, int threads, std::uint64_t max_memory)
     : model_(std::move(model)), pool_(threads), max_memory_(max_memory), backend_(pool_) {}
 
+namespace {
+
+void check(const MemoryNeed& need, const model::GCViTConfig& config, std::size_t images, int threads, double beside,
+           std::uint64_t max_memory) {
+  const double needed = need.of_run(static_cast<double>(images), threads) + sizeof(float) * beside;
+  gcvit::check_memory(needed, max_memory,
+                      fmt::format("{} image{} of {}x{} at a time", images, images == 1 ? "" : "s", config.image_height,
+                                  config.image_width));
+}
+
+}  // namespace
+
+void Engine::check_memory(const model::GCViT& model, std::size_t images, int threads, std::uint64_t max_memory) {
+  check(MemoryNeed(model), model.config(), images, threads == 0 ? available_processors() : threads, 0.0, max_memory);
+}
+
 void Engine::check_memory(std::size_t images, double beside) {
   if (!need_) need_.emplace(*model_);
-  const double needed = need_->of_run(static_cast<double>(images), pool_.size()) + sizeof(float) * beside;
-  gcvit::check_memory(needed, max_memory_,
-                      fmt::format("{} image{} of {}x{} at a time", images, images == 1 ? "" : "s",
-                                  config().image_height, config().image_width));
+  check(*need_, config(), images, pool_.size(), beside, max_memory_);
   checked_ = std::max(checked_, images);
 }
 

@@ -21,7 +21,12 @@ weights::LoadedModel load(const std::string& file, const ClassifierOptions& opti
   if (options.batch < 1 || options.batch > kMaximalBatch) {
     fail("[classifier] batch: expected 1 to {} photos, found {}", kMaximalBatch, options.batch);
   }
-  return weights::load_model(file, load_options_of(options));
+  weights::LoadOptions wanted = load_options_of(options);
+  // What no image could go through is refused before tables are resized for it.
+  wanted.before_values = [&](const model::GCViT& model) {
+    Engine::check_memory(model, 1, options.threads, options.max_memory);
+  };
+  return weights::load_model(file, wanted);
 }
 
 /// As many tensors as keep the model busy for a batch while the next one is made.

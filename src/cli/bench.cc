@@ -16,7 +16,6 @@
 #include "kernels/target.h"
 #include "model/initialise.h"
 #include "summary/summary_backend.h"
-#include "tensor/memory.h"
 #include "tensor/printable.h"
 #include "tensor/random.h"
 #include "weights/load.h"
@@ -58,13 +57,17 @@ std::string cpu_name() {
 }
 
 std::shared_ptr<const model::GCViT> load(const Options& options, const std::string& name) {
-  const weights::LoadOptions wanted = options.arguments.load_options();
+  weights::LoadOptions wanted = options.arguments.load_options();
+  wanted.before_values = [&](const model::GCViT& model) {
+    const auto batch = static_cast<std::size_t>(*std::ranges::max_element(options.batches));
+    const int threads = *std::ranges::max_element(options.threads);
+    classifier::Engine::check_memory(model, batch, threads, wanted.max_memory);
+  };
   if (options.variant.empty()) return weights::load_model(name, wanted).model;
   model::GCViTConfig config = model::variant_config(name);
   if (wanted.image_size) config = model::with_image_size(config, *wanted.image_size, wanted.window_mode);
   auto model = std::make_shared<model::GCViT>(config);
-  check_memory(sizeof(float) * static_cast<double>(model->parameter_count()), wanted.max_memory,
-               fmt::format("{}: the model's parameters", name));
+  wanted.before_values(*model);
   model::initialise(*model, kSeed);
   return model;
 }

@@ -216,6 +216,7 @@ LoadedModel load_model(RawFile raw, const std::string& file, const LoadOptions& 
     check_memory(sizeof(float) * static_cast<double>(loaded.model->parameter_count()), options.max_memory,
                  fmt::format("{}: the model's parameters", file));
   }
+  if (options.before_values) options.before_values(*loaded.model);
   for (const auto& [parameter, tensor] : found) fill(*parameter, *tensor, file);
   report.dtype = narrow_dtype_of(found);
   // As the weights were tuned, and then to the windows they get.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,6 +33,9 @@ struct LoadOptions {
   /// Bytes that the parameters may take as f32, 0 for `default_memory_limit()`. A new head and tables at another size
   /// of images are in no file, so they are held against this before they are made.
   std::uint64_t max_memory = 0;
+  /// Called with the model, whose parameters have no values yet, when the file's tensors fit it: what it throws ends
+  /// loading before anything of size is made.
+  std::function<void(const model::GCViT&)> before_values = {};
   /// For who asks for shapes alone: a new head and tables at another size of images get no values.
   bool shapes_only = false;
 };

@@ -100,21 +100,24 @@ TEST_F(ClassifierTest, ErrorsAreSentences) {
 TEST_F(ClassifierTest, RefusesWhatNeedsMoreMemoryThanAllowed) {
   const std::vector<std::uint8_t> pixels = testing::blob_pixels(40, 56, 1);
   const Photo photo = Photo::pixels(pixels, 40, 56);
-  Classifier small(file, {.threads = 1, .max_memory = 32 << 20});
-  const std::string sentence = error_of([&] { small.classify(photo, 1); });
+  const std::string sentence = error_of([&] { Classifier(file, {.threads = 1, .max_memory = 32 << 20}); });
   EXPECT_TRUE(sentence.starts_with("[memory] 1 image of ")) << sentence;
   EXPECT_TRUE(sentence.ends_with("32 MiB allowed; a larger --max-memory allows more")) << sentence;
   Classifier enough(file, {.threads = 1, .max_memory = 512 << 20});
   Classifier unlimited(file, {.threads = 1});
   EXPECT_EQ(shown(enough.classify(photo, 3)), shown(unlimited.classify(photo, 3)));
-  // Images of any size and number: nothing of theirs is allocated before.
-  Classifier large(file, {.threads = 1,
-                          .image_height = 16384,
-                          .image_width = 16384,
-                          .window_mode = "fixed",
-                          .batch = 1024,
-                          .max_memory = std::uint64_t{4} << 30});
-  EXPECT_TRUE(error_of([&] { large.classify(photo, 1); }).starts_with("[memory] 1 image of 16384x16384 at a time: "));
+  // Nothing that an image of any size would need is allocated before.
+  const ClassifierOptions large{.threads = 1,
+                                .image_height = 16384,
+                                .image_width = 16384,
+                                .window_mode = "fixed",
+                                .max_memory = std::uint64_t{4} << 30};
+  EXPECT_TRUE(error_of([&] { Classifier(file, large); }).starts_with("[memory] 1 image of 16384x16384 at a time: "));
+  // Nor what a batch needs; it is no larger than the photos are many.
+  Classifier batches(file, {.threads = 1, .batch = 1024, .max_memory = 80 << 20});
+  EXPECT_EQ(shown(batches.classify(photo, 3)), shown(unlimited.classify(photo, 3)));
+  const std::vector<Photo> many(1024, photo);
+  EXPECT_TRUE(error_of([&] { batches.classify(many, 1); }).starts_with("[memory] 1024 images of "));
 }
 
 }  // namespace
