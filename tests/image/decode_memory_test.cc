@@ -53,7 +53,7 @@ TEST(DecodeMemory, ServesInOrder) {
   });
   while (memory.waiting() < 1) std::this_thread::yield();
   std::thread small([&] {
-    const auto share = memory.take(5, 100);
+    const auto share = memory.take(15, 100);  // not beside the large one: that would make their ends a race
     EXPECT_EQ(turn.exchange(2), 1);
   });
   while (memory.waiting() < 2) std::this_thread::yield();
