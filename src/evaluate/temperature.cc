@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "evaluate/temperature.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 namespace gcvit::evaluate {
 namespace {
@@ -46,14 +49,37 @@ bool all_lead(const LabelledLogits& photos) {
   return true;
 }
 
+constexpr std::size_t kParts = 5;
+
+/// Figures of all photos, each with the temperature that the photos of the other parts give; nothing where one part's
+/// others give none.
+std::optional<Metrics> cross_validated(const LabelledLogits& photos) {
+  Metrics metrics(photos.classes());
+  std::vector<float> scaled(static_cast<std::size_t>(photos.classes()));
+  for (std::size_t part = 0; part < kParts; ++part) {
+    LabelledLogits others(photos.classes());
+    for (std::size_t photo = 0; photo < photos.size(); ++photo) {
+      if (photo % kParts != part) others.add(photos.label(photo), photos.logits(photo));
+    }
+    const std::optional<double> temperature = fit_temperature(others);
+    if (!temperature) return std::nullopt;
+    for (std::size_t photo = part; photo < photos.size(); photo += kParts) {
+      std::ranges::transform(photos.logits(photo), scaled.begin(), [&](float logit) {
+        return static_cast<float>(static_cast<double>(logit) / *temperature);
+      });
+      metrics.add(photos.label(photo), scaled);
+    }
+  }
+  return metrics;
+}
+
 }  // namespace
 
 std::optional<double> fit_temperature(const LabelledLogits& photos) {
   if (all_lead(photos)) return std::nullopt;
   double low = 1.0 / kHighestTemperature;
   double high = 1.0 / kLowestTemperature;
-  if (slope_at(photos, low).first >= 0.0) return kHighestTemperature;
-  if (slope_at(photos, high).first <= 0.0) return kLowestTemperature;
+  if (slope_at(photos, low).first >= 0.0 || slope_at(photos, high).first <= 0.0) return std::nullopt;
   // Newton's method, kept between the last point on either side of the minimum.
   double inverse = 1.0;
   for (int round = 0; round < 100 && high - low > 1e-12 * high; ++round) {
@@ -66,6 +92,31 @@ std::optional<double> fit_temperature(const LabelledLogits& photos) {
     if (change <= 1e-12 * inverse) break;
   }
   return 1.0 / inverse;
+}
+
+Calibration calibrate(const LabelledLogits& photos) {
+  if (photos.size() < kFewestPhotosOfCalibration) {
+    return {{}, fmt::format("{} photos are too few: it takes {}", photos.size(), kFewestPhotosOfCalibration)};
+  }
+  if (all_lead(photos)) return {{}, "the model is right on every photo, which says nothing of how sure is too sure"};
+  const std::optional<double> temperature = fit_temperature(photos);
+  if (!temperature) {
+    return {{}, fmt::format("none from {} to {} fits the photos", kLowestTemperature, kHighestTemperature)};
+  }
+  const std::optional<Metrics> with = cross_validated(photos);
+  if (!with) return {{}, "parts of the photos give none"};
+  const Metrics without = photos.metrics();
+  if (!(with->loss() < without.loss())) {
+    return {{},
+            fmt::format("on photos that had no part in the fit the loss would be {:.4f} instead of {:.4f}",
+                        with->loss(), without.loss())};
+  }
+  if (with->calibration_error() > without.calibration_error()) {
+    return {{},
+            fmt::format("on photos that had no part in the fit the calibration error would be {:.4f} instead of {:.4f}",
+                        with->calibration_error(), without.calibration_error())};
+  }
+  return {temperature, ""};
 }
 
 }  // namespace gcvit::evaluate

@@ -60,17 +60,69 @@ TEST(Temperature, CalibrationErrorFallsAndAccuracyStays) {
   EXPECT_EQ(photos.metrics(fitted).top1(), photos.metrics().top1());
 }
 
-TEST(Temperature, StaysInItsBounds) {
+TEST(Temperature, IsNothingAtABound) {
   // Nearly the same logit for all classes, right three times of four: the best temperature is near 0.
   LabelledLogits faint(2);
   // Huge logits that are wrong half the time: the best one is without bound.
   LabelledLogits blind(2);
-  for (int i = 0; i < 4; ++i) {
-    faint.add(i == 0, Logits{1e-4f, 0.0f});
+  for (int i = 0; i < 100; ++i) {
+    faint.add(i % 4 == 0, Logits{1e-4f, 0.0f});
     blind.add(i % 2, Logits{1e4f, 0.0f});
   }
-  EXPECT_EQ(fit_temperature(faint), kLowestTemperature);
-  EXPECT_EQ(fit_temperature(blind), kHighestTemperature);
+  for (const LabelledLogits& photos : {faint, blind}) {
+    EXPECT_EQ(fit_temperature(photos), std::nullopt);
+    EXPECT_EQ(calibrate(photos).temperature, std::nullopt);
+    EXPECT_EQ(calibrate(photos).reason, "none from 0.05 to 20 fits the photos");
+  }
+}
+
+TEST(Calibration, TakesEnoughPhotos) {
+  const LabelledLogits few = drawn(3.0, 49, 4, 3);
+  EXPECT_TRUE(fit_temperature(few).has_value());
+  EXPECT_EQ(calibrate(few).temperature, std::nullopt);
+  EXPECT_EQ(calibrate(few).reason, "49 photos are too few: it takes 50");
+  const LabelledLogits enough = drawn(3.0, 50, 4, 3);
+  EXPECT_EQ(calibrate(enough).temperature, fit_temperature(enough));
+  EXPECT_EQ(calibrate(enough).reason, "");
+}
+
+TEST(Calibration, TakesAMistakeToLearnFrom) {
+  LabelledLogits photos(2);
+  for (int i = 0; i < 60; ++i) photos.add(0, Logits{2.0f, 1.0f});
+  EXPECT_EQ(calibrate(photos).temperature, std::nullopt);
+  EXPECT_NE(calibrate(photos).reason.find("right on every photo"), std::string::npos);
+}
+
+TEST(Calibration, DoesNoHarmOnPhotosThatHadNoPartInTheFit) {
+  // Labels drawn with a temperature of 1: what a few photos say against it is chance, and mostly found out. Whatever is
+  // kept lowers the loss of the photos that it was fitted on and stays near 1.
+  int kept = 0;
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    const LabelledLogits photos = drawn(1.0, 60, 4, seed);
+    const Calibration calibration = calibrate(photos);
+    EXPECT_EQ(calibration.temperature.has_value(), calibration.reason.empty());
+    if (!calibration.temperature) continue;
+    ++kept;
+    EXPECT_LT(photos.metrics(*calibration.temperature).loss(), photos.metrics().loss()) << seed;
+    EXPECT_NEAR(std::log(*calibration.temperature), 0.0, 1.0) << seed;
+  }
+  EXPECT_LE(kept, 15);
+  // Where there is something to mend, it is mended.
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    EXPECT_NEAR(calibrate(drawn(4.0, 400, 4, seed)).temperature.value_or(0.0), 4.0, 1.5) << seed;
+  }
+}
+
+TEST(Calibration, IsRefusedWhereItsPartsAreWorse) {
+  // Every fifth photo is surely wrong, and the part that holds them all is unlike the others: what the others say of it
+  // raises its loss.
+  LabelledLogits photos(2);
+  for (int i = 0; i < 100; ++i) photos.add(i % 5 == 0 ? 1 : i % 50 == 1, Logits{i % 5 == 0 ? 6.0f : 3.0f, 0.0f});
+  ASSERT_TRUE(fit_temperature(photos).has_value());
+  const Calibration calibration = calibrate(photos);
+  EXPECT_EQ(calibration.temperature, std::nullopt);
+  EXPECT_NE(calibration.reason.find("on photos that had no part in the fit the loss would be"), std::string::npos)
+      << calibration.reason;
 }
 
 TEST(Temperature, OneByHand) {
