@@ -88,7 +88,25 @@ std::string start_of(const Options& options) {
   return options.variant.empty() ? "" : "--variant " + options.variant;
 }
 
-/// Throws `UsageError` when a flag says something else than the run that is to go on began with.
+/// Throws `UsageError` unless the run can go on to the end of epoch `options.flags.epochs`, another one than it began with.
+void check_longer(const Options& options, const train::RunState& state) {
+  const train::Recipe& begun = state.recipe;
+  const auto refuse = [&](const std::string& reason) {
+    throw UsageError(
+        fmt::format("--resume: the run began with --epochs {}, and {}: to train on from its end, begin "
+                    "another run with -m {}",
+                    begun.epochs, reason, train::shell_word(options.folder + "/last.safetensors")));
+  };
+  if (begun.sched != "constant") refuse(fmt::format("--sched {} leads its learning rate to their end", begun.sched));
+  if (begun.max_steps > 0) refuse(fmt::format("ends at --max-steps {}", begun.max_steps));
+  const std::int32_t begun_epochs = state.epoch + (state.position > 0 ? 1 : 0);
+  if (options.flags.epochs < begun_epochs) refuse(fmt::format("is in epoch {} already", begun_epochs));
+  if (begun.early_stop > 0 && state.best && state.epoch - state.best->epoch >= begun.early_stop) {
+    refuse(fmt::format("ended by --early-stop {}", begun.early_stop));
+  }
+}
+
+/// Throws `UsageError` when a flag says something else than the run that is to go on began with, and that can't be.
 void check_same(const Options& options, const train::Checkpoint& checkpoint) {
   const train::Recipe& begun = checkpoint.state.recipe;
   const auto refuse = [](const std::string& flag, const auto& had, const auto& found) {
@@ -96,7 +114,12 @@ void check_same(const Options& options, const train::Checkpoint& checkpoint) {
                                  flag, had, found));
   };
   visit_given(options, [&](const char* name, auto member) {
-    if (options.flags.*member != begun.*member) refuse(train::flag_of(name), begun.*member, options.flags.*member);
+    if (options.flags.*member == begun.*member) return;
+    if (std::string_view(name) == "epochs") {
+      check_longer(options, checkpoint.state);
+    } else {
+      refuse(train::flag_of(name), begun.*member, options.flags.*member);
+    }
   });
   const std::string start = start_of(options);
   if (!start.empty() && start != checkpoint.state.weights) refuse("weights", checkpoint.state.weights, start);
@@ -131,6 +154,7 @@ train::RunOptions new_run(const Options& options) {
   }
   train::RunOptions run = run_options(options);
   run.recipe = recipe_of(options);
+  run.keep_warmup = options.app->count("--warmup-epochs") > 0;
   check_flags(run.recipe);
   if (!run.recipe.image_size.empty()) {
     const Size size = parse_size(run.recipe.image_size);
@@ -148,7 +172,9 @@ train::Outcome resume(const Options& options) {
   folder.open();
   const train::Checkpoint checkpoint = train::read_checkpoint(folder.checkpoint());
   check_same(options, checkpoint);
-  return train::resume_run(folder, run_options(options), checkpoint);
+  train::RunOptions run = run_options(options);
+  if (options.app->count("--epochs") > 0) run.epochs = options.flags.epochs;
+  return train::resume_run(folder, run, checkpoint);
 }
 
 int run(const Options& options) {

@@ -53,8 +53,31 @@ void Progress::step(std::int64_t images, double loss, double accuracy) {
   const double elapsed = std::max(clock_() - start_, 1e-9);
   const double left = elapsed * static_cast<double>(steps_ - done_) / static_cast<double>(done_ - before_);
   line_.draw(bar(done_, steps_,
-                 fmt::format(" - ETA {} - {:.1f} img/s - loss: {:.4f} - accuracy: {:.4f}", duration_text(left),
-                             static_cast<double>(images_) / elapsed, loss, accuracy)));
+                 fmt::format(" - ETA {} - {:.1f} {} - loss: {:.4f} - accuracy: {:.4f}", duration_text(left),
+                             static_cast<double>(images_) / elapsed, unit_, loss, accuracy)));
+}
+
+void Progress::begin_features(std::int64_t total) {
+  unit_ = "features/s";
+  steps_ = total;
+  start_ = clock_();
+}
+
+void Progress::features(std::int64_t done) {
+  if (done == 0 || !line_.due()) return;
+  const double elapsed = std::max(clock_() - start_, 1e-9);
+  const double rate = static_cast<double>(done) / elapsed;
+  line_.draw(bar(done, steps_,
+                 fmt::format(" - ETA {} - {:.1f} photos/s - features",
+                             duration_text(static_cast<double>(steps_ - done) / rate), rate)));
+}
+
+double Progress::end_features(std::int64_t done) {
+  const double seconds = clock_() - start_;
+  line_.clear();
+  tell(stream_, fmt::format("Features of {} photos - {} - {:.1f} photos/s\n", done, duration_text(seconds),
+                            static_cast<double>(done) / std::max(seconds, 1e-9)));
+  return seconds;
 }
 
 void Progress::pass(std::int64_t done, std::int64_t total, const char* what) {
@@ -63,8 +86,8 @@ void Progress::pass(std::int64_t done, std::int64_t total, const char* what) {
 
 void Progress::end_epoch(const EpochRow& row) {
   line_.clear();
-  std::string text = fmt::format("{}/{} - {} - {:.1f} img/s - loss: {:.4f} - accuracy: {:.4f}", done_, steps_,
-                                 duration_text(row.seconds), row.images_per_second, row.loss, row.accuracy);
+  std::string text = fmt::format("{}/{} - {} - {:.1f} {} - loss: {:.4f} - accuracy: {:.4f}", done_, steps_,
+                                 duration_text(row.seconds), row.images_per_second, unit_, row.loss, row.accuracy);
   if (row.val_loss) text += fmt::format(" - val_loss: {:.4f}", *row.val_loss);
   if (row.val_accuracy) text += fmt::format(" - val_accuracy: {:.4f}", *row.val_accuracy);
   tell(stream_, (line_.terminal() ? "" : fmt::format("Epoch {}/{} - ", epoch_, epochs_)) + text + "\n");

@@ -34,8 +34,13 @@ class Progress {
   void step(std::int64_t images, double loss, double accuracy);
   /// So many of the `total` validation photos are through.
   void validate(std::int64_t done, std::int64_t total) { pass(done, total, "validating"); }
-  /// So many of all photos have their features.
-  void features(std::int64_t done, std::int64_t total) { pass(done, total, "features"); }
+  /// The features of `total` photos are computed, each once or, with its mirror image, twice. What steps walk over from
+  /// then on are features, and their rate is said as such.
+  void begin_features(std::int64_t total);
+  /// So many of the photos have theirs.
+  void features(std::int64_t done);
+  /// All that can be read have: `done` photos. Returns the seconds that it took.
+  double end_features(std::int64_t done);
   void end_epoch(const EpochRow& row);
   /// Takes the bar away for something else to be printed.
   void clear() { line_.clear(); }
@@ -48,13 +53,14 @@ class Progress {
   std::FILE* stream_;
   StatusLine line_;
   Clock clock_ = now;
+  const char* unit_ = "img/s";
   std::int32_t epoch_ = 0;
   std::int32_t epochs_ = 0;
   std::int64_t steps_ = 0;
   std::int64_t before_ = 0;  ///< steps of the epoch that this process didn't do
   std::int64_t done_ = 0;
   std::int64_t images_ = 0;
-  double start_ = 0.0;
+  double start_ = 0.0;  ///< of the epoch, or of the features
 };
 
 }  // namespace gcvit::train

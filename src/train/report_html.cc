@@ -147,6 +147,8 @@ class Page {
       if (report_.temperature && report_.uncalibrated) {
         what += fmt::format(", {:.4f} before the fitted temperature {:.3g}", report_.uncalibrated->calibration_error(),
                             *report_.temperature);
+      } else if (!report_.why_no_temperature.empty()) {
+        what += "; no temperature is stored: " + escaped(report_.why_no_temperature);
       }
       figure(fmt::format("{:.4f}", metrics.calibration_error()), what);
     } else if (!report_.rows.empty()) {
@@ -154,11 +156,15 @@ class Page {
       figure(fmt::format("{:.4f}", report_.rows.back().loss), "training loss, last epoch");
     }
     if (!report_.rows.empty()) {
-      double seconds = 0.0;
+      double seconds = report_.feature_seconds.value_or(0.0);
       for (const EpochRow& row : report_.rows) seconds += row.seconds;
       figure(duration_text(seconds),
-             fmt::format("for {} epoch{}, {:.1f} images a second", report_.rows.size(),
-                         report_.rows.size() == 1 ? "" : "s", report_.rows.back().images_per_second));
+             fmt::format("for {}{} epoch{}, {:.1f} {} a second",
+                         report_.feature_seconds
+                             ? fmt::format("the features ({}) and ", duration_text(*report_.feature_seconds))
+                             : "",
+                         report_.rows.size(), report_.rows.size() == 1 ? "" : "s",
+                         report_.rows.back().images_per_second, report_.feature_seconds ? "features" : "images"));
     }
     text_ += "</div>\n";
   }

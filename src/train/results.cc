@@ -110,6 +110,9 @@ std::vector<Fact> facts_of(const RunState& state, const Prepared& prepared) {
       {"photos", fmt::format("{}: {} to train on, {} to validate", state.data, count_of(state.train.size()),
                              count_of(state.validation.size()))}};
   if (!state.skipped.empty()) facts.push_back({"skipped", count_of(state.skipped.size()) + " that can't be read"});
+  if (state.recipe.linear_probe) {
+    facts.push_back({"trained", "the head alone, on features that the model's other parameters gave once"});
+  }
   facts.push_back({"recipe", recipe_text(state.recipe)});
   facts.push_back({"finished", utc_now()});
   return facts;
@@ -147,12 +150,14 @@ std::string resume_command(const std::string& data, const std::string& folder) {
   return fmt::format("gcvit train {} -o {} --resume", shell_word(data), shell_word(folder));
 }
 
-RunReport write_results(const RunFolder& folder, const RunState& state, const Prepared& prepared, int threads,
-                        std::uint64_t max_memory, const std::function<void(std::int64_t done)>& progress) {
+RunReport write_results(const RunFolder& folder, const RunState& state, const Prepared& prepared,
+                        double feature_seconds, int threads, std::uint64_t max_memory,
+                        const std::function<void(std::int64_t done)>& progress) {
   RunReport report;
   report.title = fmt::format("{} on {}", short_name(start_name(state)), short_name(state.data));
   report.facts = facts_of(state, prepared);
   report.rows = state.rows;
+  if (state.recipe.linear_probe) report.feature_seconds = feature_seconds;
   report.classes = prepared.info.classes;
   report.commands = commands_of(state, folder);
   if (!prepared.split.validation.empty()) {
@@ -162,7 +167,9 @@ RunReport write_results(const RunFolder& folder, const RunState& state, const Pr
     const Answers answers = ask(session, prepared, progress);
     report.classes = session.labels;
     report.best_epoch = state.best ? state.best->epoch : 0;
-    report.temperature = evaluate::fit_temperature(answers.logits);
+    const evaluate::Calibration calibration = evaluate::calibrate(answers.logits);
+    report.temperature = calibration.temperature;
+    report.why_no_temperature = calibration.reason;
     const double temperature = report.temperature.value_or(1.0);
     report.uncalibrated = answers.logits.metrics();
     report.metrics = answers.logits.metrics(temperature);

@@ -72,6 +72,11 @@ void note_photos(RunState& state, const Prepared& prepared) {
   state.stamped = true;
 }
 
+/// Whether a list that has the name as a line names it.
+bool is_one_line(std::string_view name) {
+  return name.find('\n') == std::string_view::npos && !name.ends_with('\r') && !name.starts_with("\xef\xbb\xbf");
+}
+
 /// Thrown out of long work between steps when the run is to stop.
 struct Stopped {};
 
@@ -89,7 +94,8 @@ class Run {
 
  private:
   const Recipe& recipe() const { return state_.recipe; }
-  void build();
+  void build(bool is_new);
+  void shorten_warmup();
   Network whole_network();
   Network head_network();
   void restore_from(const Checkpoint& checkpoint);
@@ -104,6 +110,7 @@ class Run {
   void save_model(const std::string& name);
   void save_checkpoint();
   void write_config() const;
+  void write_validation_list() const;
   void skip(const data::SkippedSample& skipped);
   void stop_if_asked() const {
     if (options_.stop()) throw Stopped{};
@@ -124,6 +131,7 @@ class Run {
   std::unique_ptr<EventFile> events_;
   std::unique_ptr<StepLog> steps_;
   std::int64_t steps_per_epoch_ = 0;
+  double feature_seconds_ = 0.0;  ///< that the features of a linear probe took
   Clock::time_point saved_ = Clock::now();
 };
 
@@ -161,7 +169,17 @@ Network Run::head_network() {
           }};
 }
 
-void Run::build() {
+/// Rising all the way is no way to use a short run: the warm-up takes a fifth of the steps at most.
+void Run::shorten_warmup() {
+  const Schedule asked(recipe(), steps_per_epoch_);
+  const std::int64_t most = asked.steps() / 5;
+  if (asked.warmup_steps() <= most) return;
+  state_.recipe.warmup_epochs = static_cast<double>(most) / static_cast<double>(steps_per_epoch_);
+  options_.notice(fmt::format("[train] the warm-up takes {} of {} steps in place of {}: --warmup-epochs sets it", most,
+                              asked.steps(), asked.warmup_steps()));
+}
+
+void Run::build(bool is_new) {
   const data::Split& split = prepared_.split;
   const auto skipped = [this](const data::SkippedSample& sample) { skip(sample); };
   if (!recipe().soft_labels.empty()) {
@@ -179,14 +197,19 @@ void Run::build() {
                               split.train.size(), split.validation.size(), prepared_.info.config.classes,
                               data::describe(photos->augment())));
   if (recipe().linear_probe) {
-    options_.notice("[train] linear probe: the features of all photos are computed once");
-    const auto total = static_cast<std::int64_t>(split.train.size() + split.validation.size());
+    options_.notice(
+        fmt::format("[train] linear probe: the head alone trains, on the features of all photos, which are "
+                    "computed once{}",
+                    recipe().augment == "flip" ? ", and once of the mirrored photos to train on" : ""));
+    progress_.begin_features(static_cast<std::int64_t>(split.train.size() + split.validation.size()));
+    std::int64_t photos_done = 0;
     source_ =
         std::make_unique<FeatureSource>(*prepared_.model, *photos, recipe(), pool_, skipped, [&](std::int64_t done) {
-          progress_.features(done, total);
+          photos_done = done;
+          progress_.features(done);
           stop_if_asked();
         });
-    progress_.clear();
+    feature_seconds_ = progress_.end_features(photos_done);
   } else {
     source_ = std::move(photos);
   }
@@ -195,6 +218,7 @@ void Run::build() {
   const auto photos_per_epoch = static_cast<std::int64_t>(source_->training_photos());
   steps_per_epoch_ = (photos_per_epoch + trainer_->photos_per_step() - 1) / trainer_->photos_per_step();
   if (steps_per_epoch_ == 0) fail("[train] {}: none of the photos to train on can be read", options_.data);
+  if (is_new && !options_.keep_warmup) shorten_warmup();
   schedule_ = std::make_unique<Schedule>(recipe(), steps_per_epoch_);
 }
 
@@ -214,7 +238,7 @@ Outcome Run::go(const Checkpoint* from) {
   try {
     // The features of a linear probe come from the weights that the run began with, whose body it never changes.
     if (from != nullptr) restore(*from, *prepared_.model, {}, {});
-    build();
+    build(from == nullptr);
     if (from != nullptr) {
       restore_from(*from);
       folder_.clear_half_written();
@@ -224,7 +248,9 @@ Outcome Run::go(const Checkpoint* from) {
       save_checkpoint();
     }
     // A run that goes on may have been killed before it had one.
-    if (from == nullptr || !std::filesystem::exists(folder_ / "config.json")) write_config();
+    const bool as_it_began = from != nullptr && from->state.recipe == recipe();
+    if (!as_it_began || !std::filesystem::exists(folder_ / "config.json")) write_config();
+    if (from == nullptr || !std::filesystem::exists(folder_ / "val.txt")) write_validation_list();
     write_run_log(folder_ / "log.csv", state_.rows);
     steps_ = std::make_unique<StepLog>(folder_ / "steps.csv", state_.step);
     events_ = std::make_unique<EventFile>(folder_.path(), state_.epoch + 1);
@@ -341,11 +367,11 @@ void Run::end_epoch() {
 
 void Run::finish() {
   const auto total = static_cast<std::int64_t>(prepared_.split.validation.size());
-  const RunReport report =
-      write_results(folder_, state_, prepared_, options_.threads, options_.max_memory, [&](std::int64_t done) {
-        progress_.validate(done, total);
-        stop_if_asked();
-      });
+  const RunReport report = write_results(folder_, state_, prepared_, feature_seconds_, options_.threads,
+                                         options_.max_memory, [&](std::int64_t done) {
+                                           progress_.validate(done, total);
+                                           stop_if_asked();
+                                         });
   progress_.clear();
   if (report.metrics) {
     events_->picture("samples", state_.epoch, example_grid(report.samples, report.classes));
@@ -360,6 +386,8 @@ void Run::finish() {
     options_.notice(fmt::format("[train] temperature {:.3g}: calibration error {:.4f}, {:.4f} without",
                                 *report.temperature, report.metrics->calibration_error(),
                                 report.uncalibrated->calibration_error()));
+  } else if (report.metrics) {
+    options_.notice(fmt::format("[train] no temperature is stored: {}", report.why_no_temperature));
   }
   options_.notice(fmt::format("[train] {} shows the run", folder_ / "report.html"));
 }
@@ -390,6 +418,27 @@ void Run::write_config() const {
       {"steps", schedule_->steps()}};
   AtomicFile file(folder_ / "config.json");
   file.write(config.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+  file.commit();
+}
+
+/// val.txt: the names of the photos that validate, as `gcvit eval --list` and `--val-list` take them.
+void Run::write_validation_list() const {
+  if (state_.validation.empty()) return;
+  std::string lines;
+  std::size_t unlisted = 0;
+  for (const SplitPhoto& photo : state_.validation) {
+    if (is_one_line(photo.name)) {
+      lines += photo.name + "\n";
+    } else {
+      ++unlisted;
+    }
+  }
+  if (unlisted > 0) {
+    options_.notice(fmt::format("[train] {}: {} names of photos are no line of a text, and are left out",
+                                folder_ / "val.txt", unlisted));
+  }
+  AtomicFile file(folder_ / "val.txt");
+  file.write(lines);
   file.commit();
 }
 
@@ -428,6 +477,7 @@ Outcome resume_run(RunFolder& folder, const RunOptions& options, const Checkpoin
   Prepared prepared = prepare(options.data, checkpoint, options.notice);
   check_memory_of(prepared, checkpoint.state.recipe, options);
   RunState state = checkpoint.state;
+  if (options.epochs > 0) state.recipe.epochs = options.epochs;
   note_photos(state, prepared);  // an older checkpoint has no stamps, and photos may have been written anew
   return Run(folder, options, std::move(prepared), std::move(state)).go(&checkpoint);
 }

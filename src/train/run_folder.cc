@@ -26,8 +26,9 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kState = "state.safetensors";
 constexpr std::string_view kLock = "lock";
-constexpr std::array<std::string_view, 7> kFiles = {"config.json",      "log.csv",    "steps.csv",  "best.safetensors",
-                                                    "last.safetensors", "curves.svg", "report.html"};
+constexpr std::array<std::string_view, 8> kFiles = {"config.json", "val.txt",          "log.csv",
+                                                    "steps.csv",   "best.safetensors", "last.safetensors",
+                                                    "curves.svg",  "report.html"};
 constexpr std::string_view kEvents = "events.out.tfevents.";
 
 std::string reason_of(int number) { return std::generic_category().message(number); }

@@ -46,12 +46,14 @@ struct RunReport {
   std::vector<Fact> facts;      ///< model, data, recipe, time: as the header shows them
   std::vector<EpochRow> rows;
   std::vector<std::string> classes;
+  std::optional<double> feature_seconds;  ///< of a linear probe: what its features took before the first epoch
   std::int32_t best_epoch = 0;  ///< whose weights the figures below are of; 0 when there was no validation
 
   /// The validation photos at the best epoch, before and after the temperature; nothing without validation photos.
   std::optional<evaluate::Metrics> uncalibrated;
   std::optional<evaluate::Metrics> metrics;
   std::optional<double> temperature;  ///< nothing when none was fitted: then both are the same
+  std::string why_no_temperature;     ///< for people: "4 photos are too few: it takes 50"
   std::vector<Example> mistakes;
   std::vector<Example> samples;
 

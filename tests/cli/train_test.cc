@@ -103,7 +103,23 @@ TEST_F(Train, ResumeTakesTheSameFlagsAndNoOthers) {
   expect_usage_error("train photos -o run --resume --lr 0.5", "--resume: the run began with --lr 0.0003, found 0.5");
   expect_usage_error("train photos -o run --resume --recipe scratch", "--recipe finetune, found scratch");
   expect_usage_error("train photos -o run --resume --variant xxtiny", "-m m.safetensors, found --variant xxtiny");
+  expect_usage_error("train photos -o run --resume --epochs 3",
+                     "the run began with --epochs 1, and --sched cosine leads its learning rate to their end: to train "
+                     "on from its end, begin another run with -m run/last.safetensors");
   expect_failure("train photos -o nowhere --resume", "nowhere: holds no run to go on with");
+}
+
+TEST_F(Train, ResumeLengthensARunOfConstantRate) {
+  const std::string constant = std::string(kRun) + "--sched constant --lr 1e-4 ";
+  ASSERT_EQ(gcvit(constant + "--epochs 3 -o whole").code, 0);
+  ASSERT_EQ(gcvit(constant + "--epochs 1 -o run").code, 0);
+  const Result longer = gcvit("train photos -o run --resume --epochs 3 -t 2");
+  EXPECT_EQ(longer.code, 0) << longer.err;
+  EXPECT_TRUE(same("run/last.safetensors", "whole/last.safetensors"));
+  EXPECT_TRUE(same("run/steps.csv", "whole/steps.csv"));
+  expect_usage_error("train photos -o run --resume --epochs 2", "and is in epoch 3 already");
+  ASSERT_EQ(gcvit(constant + "--max-steps 2 -o short").code, 0);
+  expect_usage_error("train photos -o short --resume --epochs 20", "and ends at --max-steps 2");
 }
 
 TEST_F(Train, WhatIsCalledWrongly) {

@@ -52,6 +52,28 @@ TEST(Progress, AResumedEpochCountsItsOwnStepsForTheTimeLeft) {
   EXPECT_NE(stream.text().find("ETA 3:10 - 2.0 img/s"), std::string::npos) << stream.text();
 }
 
+TEST(Progress, FeaturesHaveTheirRateAndTheirTimeLeft) {
+  testing::CapturedStream stream;
+  double now = 50.0;
+  Progress progress(stream.get(), true, [&] { return now; });
+  progress.begin_features(100);
+  now += 5.0;
+  progress.features(10);
+  EXPECT_TRUE(stream.text().ends_with(" 10/100 [===>..........................] - ETA 0:45 - 2.0 photos/s - features"))
+      << stream.text();
+  now += 45.0;
+  EXPECT_EQ(progress.end_features(100), 50.0);
+  EXPECT_TRUE(stream.text().ends_with("Features of 100 photos - 0:50 - 2.0 photos/s\n")) << stream.text();
+  // What is walked from then on are no images.
+  progress.begin_epoch(1, 1, 2);
+  now += 1.0;
+  progress.step(32, 0.5, 0.8);
+  EXPECT_NE(stream.text().find("32.0 features/s"), std::string::npos) << stream.text();
+  progress.end_epoch({.epoch = 1, .loss = 0.5, .accuracy = 0.8, .seconds = 1, .images_per_second = 64.0});
+  EXPECT_NE(stream.text().find("64.0 features/s - loss"), std::string::npos) << stream.text();
+  EXPECT_EQ(stream.text().find("img/s"), std::string::npos);
+}
+
 TEST(Progress, ValidationHasItsBarToo) {
   testing::CapturedStream stream;
   Progress progress(stream.get(), true, [] { return 0.0; });
