@@ -11,7 +11,9 @@ namespace {
 void run(const Input& input, Budget&) {
   const MemoryFile file(input.bytes);
   for (const std::string& line : data::read_lines(file.path())) expect(!line.empty(), "a line");
-  check(data::photo_set_of_csv(input.text(), "fuzz.csv"));
+  static const Folder folder;  // with nothing in it
+  const bool tabs = input.text().find('\t') != std::string_view::npos;
+  check(data::photo_set_of_csv(input.text(), folder / (tabs ? "fuzz.tsv" : "fuzz.csv")));
 }
 
 void mutate(std::string& input, std::size_t most, Random& random) {

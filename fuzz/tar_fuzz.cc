@@ -19,8 +19,9 @@ void run(const Input& input, Budget&) {
   };
   data::PhotoSet set;
   std::vector<std::string> labels;
-  std::size_t left_out = 0;
-  data::read_tar_members(bytes.size(), pieces, "fuzz.tar", "fuzz.tar", set, labels, left_out);
+  data::TarRest rest;
+  data::read_tar_members(bytes.size(), pieces, "fuzz.tar", "fuzz.tar", set, labels, rest);
+  expect(labels.size() == set.samples.size(), "a label for each photo");
   for (const data::Sample& sample : set.samples) {
     expect(sample.size > 0 && sample.offset <= bytes.size() && sample.size <= bytes.size() - sample.offset,
            "a photo in the archive");

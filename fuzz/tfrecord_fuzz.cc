@@ -11,10 +11,18 @@ namespace {
 
 void run(const Input& input, Budget&) {
   static const Folder folder;
-  const data::PhotoSet set = data::read_tfrecord_shards("fuzz", {folder.write("fuzz.tfrecord", input.text())});
+  const data::PhotoSet set =
+      data::read_tfrecord_shards("fuzz", {{folder.write("fuzz.tfrecord", input.text()), "fuzz.tfrecord"}});
   check(set);
   for (const data::Sample& sample : set.samples) {
-    expect(data::read_sample(sample).size() == sample.size, "a photo's bytes");
+    expect(sample.size > 0 && sample.offset >= sample.record_offset &&
+               sample.offset + sample.size <= sample.record_offset + sample.record_size,
+           "a photo in its record");
+    try {
+      expect(data::read_sample(sample).size() == sample.size, "a photo's bytes");
+    } catch (const Error&) {
+      // Its record has a wrong checksum, which nobody has looked at before.
+    }
   }
 }
 

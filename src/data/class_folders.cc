@@ -1,79 +1,168 @@
 // SPDX-License-Identifier: Apache-2.0
-// A folder with a sub-folder for each class, or with train and val folders of such.
+// A folder with a sub-folder for each class, or with folders for sides that have such.
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <set>
 #include <string_view>
+#include <utility>
 
 #include "data/listing.h"
-#include "data/sides.h"
 #include "data/sources.h"
 #include "tensor/error.h"
 
 namespace gcvit::data {
 namespace {
 
-/// The sides of a root that has nothing but train and val folders, each with folders below; else nothing.
-std::optional<Sides> sides_of(const std::string& root, const std::vector<std::string>& folders) {
-  std::optional<Sides> sides = sides_among({folders.begin(), folders.end()});
-  if (!sides) return std::nullopt;
-  // Classes may be called "train" and "test": then photos lie right in them.
-  for (const std::string& folder : folders) {
-    if (folders_in(root + "/" + folder).empty()) return std::nullopt;
-  }
-  return sides;
-}
+/// A folder and the photos below it.
+struct Part {
+  std::string folder;
+  std::string prefix;  ///< begins the photos' names
+  Listing listing;
+};
 
-/// Adds the photos in the class folders of `folder`; `prefix` begins their names.
-void add_photos(PhotoSet& set, const std::string& folder, const std::string& prefix) {
+/// Adds the photos in the class folders of `part`.
+void add_photos(PhotoSet& set, Part& part) {
   std::map<std::string_view, std::int32_t> label_of;
   for (std::size_t i = 0; i < set.classes.size(); ++i) label_of.emplace(set.classes[i], static_cast<std::int32_t>(i));
-  std::size_t beside = 0;
-  for (const std::string& path : photos_below(folder)) {
+  LeftOut beside{.reason = "photos beside the class folders"};
+  for (const std::string& path : part.listing.photos) {
     const std::size_t slash = path.find('/');
     if (slash == std::string::npos) {
-      ++beside;
+      if (beside.count++ == 0) beside.example = part.prefix + path;
       continue;
     }
-    set.samples.push_back({prefix + path, label_of.at(std::string_view(path).substr(0, slash)), folder + "/" + path});
+    set.samples.push_back(
+        {part.prefix + path, label_of.at(std::string_view(path).substr(0, slash)), part.folder + "/" + path});
   }
-  if (beside > 0) {
-    set.notices.push_back(fmt::format("{}: {} photos beside the class folders are left out", folder, beside));
+  if (beside.count > 0) set.left_out.push_back(std::move(beside));
+  // What lies beside the class folders, such as a licence, was never meant to be a photo.
+  std::erase_if(part.listing.others, [](const auto& one) { return one.second.example.find('/') == std::string::npos; });
+  for (LeftOut& others : other_kinds(part.listing.others, part.prefix)) set.left_out.push_back(std::move(others));
+}
+
+/// Throws `Error` where two "classes" have nothing but the same folders in them: then those are the classes.
+void check_no_sides(const std::string& root, const Listing& listing) {
+  std::map<std::string_view, std::set<std::string_view>> folders_of;
+  std::set<std::string_view> with_photos;
+  for (const std::string& path : listing.photos) {
+    const std::size_t slash = path.find('/');
+    if (slash == std::string::npos) continue;
+    const std::string_view name = std::string_view(path).substr(0, slash);
+    const std::string_view rest = std::string_view(path).substr(slash + 1);
+    const std::size_t next = rest.find('/');
+    if (next == std::string_view::npos) {
+      with_photos.insert(name);
+    } else {
+      folders_of[name].insert(rest.substr(0, next));
+    }
   }
+  std::map<std::set<std::string_view>, std::string_view> seen;
+  for (const auto& [name, folders] : folders_of) {
+    // A single folder, such as "images", is a layer of every class.
+    if (folders.size() < 2 || with_photos.contains(name)) continue;
+    const auto [other, added] = seen.emplace(folders, name);
+    if (added) continue;
+    fail(
+        "[data] {}: \"{}\" and \"{}\": expected a folder for each class, found the same {} folders in both, such as "
+        "\"{}\": folders are sides where all of them are named train, val, test or the like",
+        root, other->second, name, folders.size(), *folders.begin());
+  }
+}
+
+/// Adds the photos of each side that `options` take.
+void add_sides(PhotoSet& set, const std::string& base, const std::vector<SideFolder>& sides,
+               const OpenOptions& options) {
+  std::vector<SideFound> found;
+  std::vector<Part> parts;
+  for (const SideFolder& side : sides) {
+    const std::string folder = base + "/" + side.name;
+    Part part{folder, side.name + "/", list_below(folder)};
+    found.push_back({side.name, side.side, {}, part.listing.photos.size()});
+    // Photos to be tested on often come without classes.
+    if (side.side != Side::kTest && folders_in(folder).empty()) {
+      fail("[data] {}: expected class folders, as those beside it have, found none", folder);
+    }
+    parts.push_back(std::move(part));
+  }
+  set.sides = std::move(found);
+  choose_sides(set, options);
+
+  std::set<std::string> classes;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (set.sides[i].use == SideUse::kLeftOut && !options.side) continue;
+    for (std::string& folder : folders_in(parts[i].folder)) classes.insert(std::move(folder));
+  }
+  set.classes.assign(classes.begin(), classes.end());
+  sort_classes(set);
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    SideFound& side = set.sides[i];
+    if (side.use == SideUse::kLeftOut) {
+      const Listing& listing = parts[i].listing;
+      if (!listing.photos.empty()) leave_out_side(set, side, parts[i].prefix + listing.photos.front());
+      continue;
+    }
+    add_photos(set, parts[i]);
+    side.photos = set.samples.size() - set.validates.size();
+    set.validates.resize(set.samples.size(), side.use == SideUse::kValidates);
+  }
+  if (!any_validates(set)) set.validates.clear();
 }
 
 }  // namespace
 
-PhotoSet read_class_folders(const std::string& root) {
+std::optional<std::vector<SideFolder>> side_folders(const std::vector<std::string>& folders) {
+  if (folders.empty()) return std::nullopt;
+  const std::vector<std::optional<Side>> sides = sides_of(folders);
+  std::vector<SideFolder> result;
+  for (std::size_t i = 0; i < folders.size(); ++i) {
+    if (!sides[i]) return std::nullopt;
+    result.push_back({folders[i], *sides[i]});
+  }
+  return result;
+}
+
+void check_sides(const std::string& root, std::span<const SideFolder> sides) {
+  for (std::size_t i = 0; i < sides.size(); ++i) {
+    for (std::size_t k = 0; k < i; ++k) {
+      if (sides[i].side != sides[k].side) continue;
+      fail("[data] {}: expected one folder for the {} side, found \"{}\" and \"{}\"", root, name_of(sides[i].side),
+           sides[k].name, sides[i].name);
+    }
+  }
+}
+
+PhotoSet read_class_folders(const std::string& root, const OpenOptions& options) {
   PhotoSet set;
   set.root = root;
+  set.kind = SourceKind::kFolders;
   const std::vector<std::string> folders = folders_in(root);
   if (folders.empty()) fail("[data] {}: expected a folder for each class, found none", root);
   const std::string base = root.ends_with('/') && root.size() > 1 ? root.substr(0, root.size() - 1) : root;
-  const std::optional<Sides> sides = sides_of(base, folders);
-  if (!sides) {
-    set.classes = folders;
-    add_photos(set, base, "");
+  std::optional<std::vector<SideFolder>> sides = side_folders(folders);
+  // Classes may be called "train" and "test": then photos lie right in them.
+  if (sides && std::all_of(folders.begin(), folders.end(),
+                           [&](const std::string& folder) { return folders_in(base + "/" + folder).empty(); })) {
+    sides.reset();
+  }
+  if (sides) {
+    check_sides(root, *sides);
+    add_sides(set, base, *sides, options);
   } else {
-    std::set<std::string> classes;
-    for (const std::string& side : {std::string("train"), sides->validation}) {
-      for (std::string& folder : folders_in(base + "/" + side)) classes.insert(std::move(folder));
-    }
-    set.classes.assign(classes.begin(), classes.end());
-    add_photos(set, base + "/train", "train/");
-    set.validates.assign(set.samples.size(), false);
-    add_photos(set, base + "/" + sides->validation, sides->validation + "/");
-    set.validates.resize(set.samples.size(), true);
-    if (sides->validation == "test") {
-      set.notices.push_back(fmt::format("{}: there is no val folder: the photos in test validate", root));
-    }
-    for (const std::string& other : sides->others) {
-      set.notices.push_back(fmt::format("{}: the photos in {} are left out", root, other));
-    }
+    choose_sides(set, options);
+    set.classes = folders;
+    sort_classes(set);
+    Part part{base, "", list_below(base)};
+    check_no_sides(root, part.listing);
+    add_photos(set, part);
   }
   for (std::size_t i = 0; i < set.classes.size(); ++i) set.present.push_back(static_cast<std::int32_t>(i));
+  check_class_names(set);
   if (set.samples.empty()) {
-    fail("[data] {}: expected photos (jpg, jpeg, png, webp) in its class folders, found none", root);
+    std::string others;
+    for (const LeftOut& one : set.left_out) others += (others.empty() ? "" : " and ") + describe(one);
+    fail("[data] {}: expected photos ({}) in its class folders, found {}", root, kPhotoKinds,
+         others.empty() ? "none" : others);
   }
   return set;
 }

@@ -1,16 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "data/csv.h"
 
+#include <algorithm>
+
+#include "data/listing.h"
 #include "tensor/error.h"
 
 namespace gcvit::data {
 namespace {
 
+std::string_view without_mark(std::string_view text) {
+  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
+  return text;
+}
+
+std::string_view name_of(char separator) {
+  switch (separator) {
+    case ',': return "comma";
+    case ';': return "semicolon";
+    default: return "tab";
+  }
+}
+
 class CsvParser {
  public:
-  CsvParser(std::string_view text, std::string_view name) : text_(text), name_(name) {
-    if (text_.starts_with("\xef\xbb\xbf")) text_.remove_prefix(3);
-  }
+  CsvParser(std::string_view text, std::string_view name, char separator)
+      : text_(without_mark(text)), name_(name), separator_(separator) {}
 
   std::vector<CsvRecord> parse() {
     std::vector<CsvRecord> records;
@@ -20,7 +35,7 @@ class CsvParser {
         continue;
       }
       CsvRecord record{line_, {field()}};
-      while (text_.starts_with(',')) {
+      while (text_.starts_with(separator_)) {
         text_.remove_prefix(1);
         record.fields.push_back(field());
       }
@@ -43,7 +58,7 @@ class CsvParser {
 
   std::string bare_field() {
     std::size_t end = 0;
-    while (end < text_.size() && text_[end] != ',' && text_[end] != '\n') {
+    while (end < text_.size() && text_[end] != separator_ && text_[end] != '\n') {
       if (text_[end] == '"') fail("[csv] {}: line {}: expected a field in quotes, found a quote inside", name_, line_);
       ++end;
     }
@@ -71,19 +86,43 @@ class CsvParser {
       field += '"';
       text_.remove_prefix(1);
     }
-    if (!text_.empty() && text_.front() != ',' && !at_line_end()) {
-      fail("[csv] {}: line {}: expected a comma behind the closing quote, found '{}'", name_, line_, text_.front());
+    if (!text_.empty() && text_.front() != separator_ && !at_line_end()) {
+      fail("[csv] {}: line {}: expected a {} behind the closing quote, found '{}'", name_, line_, name_of(separator_),
+           text_.front());
     }
     return field;
   }
 
   std::string_view text_;
   std::string_view name_;
+  char separator_;
   std::size_t line_ = 1;
 };
 
 }  // namespace
 
-std::vector<CsvRecord> parse_csv(std::string_view text, std::string_view name) { return CsvParser(text, name).parse(); }
+std::vector<CsvRecord> parse_csv(std::string_view text, std::string_view name, char separator) {
+  return CsvParser(text, name, separator).parse();
+}
+
+char separator_of(std::string_view text, std::string_view name) {
+  if (lower_case(name).ends_with(".tsv")) return '\t';
+  text = without_mark(text);
+  text.remove_prefix(std::min(text.find_first_not_of("\r\n"), text.size()));
+  // What stands in quotes separates nothing.
+  bool quoted = false;
+  bool semicolon = false;
+  bool tab = false;
+  for (const char letter : text) {
+    if (letter == '"') quoted = !quoted;
+    if (quoted) continue;
+    if (letter == ',') return ',';
+    if (letter == '\n') break;
+    semicolon = semicolon || letter == ';';
+    tab = tab || letter == '\t';
+  }
+  if (semicolon) return ';';
+  return tab ? '\t' : ',';
+}
 
 }  // namespace gcvit::data

@@ -2,111 +2,243 @@
 // A list of photos, their classes and perhaps their sides, as spreadsheets write it (RFC 4180).
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <system_error>
+#include <unordered_map>
 
 #include "data/csv.h"
+#include "data/csv_columns.h"
 #include "data/listing.h"
 #include "data/sources.h"
 #include "tensor/error.h"
+#include "tensor/file_kind.h"
 #include "tensor/open_file.h"
+#include "tensor/resource_error.h"
 
 namespace gcvit::data {
 namespace {
+
+namespace fs = std::filesystem;
 
 constexpr std::uint64_t kMaxListBytes = std::uint64_t{1} << 30;
 
 std::string read_text(const std::string& path) {
   std::error_code error;
-  if (!std::filesystem::exists(path, error)) fail("[csv] {}: expected a list of photos, found nothing", path);
+  if (!fs::exists(path, error)) fail("[csv] {}: expected a list of photos, found nothing", path);
   return read_regular_text(path, "csv", kMaxListBytes);
 }
 
-/// Whether a line's third column says that the photo validates; nothing when it says neither.
-std::optional<bool> side_of(std::string_view text) {
-  const std::string side = lower_case(text);
-  if (side == "train" || side == "training") return false;
-  if (side == "val" || side == "valid" || side == "validation" || side == "test") return true;
-  return std::nullopt;
+bool is_file(const fs::path& path) {
+  std::error_code error;
+  return fs::is_regular_file(path, error);
 }
 
-/// The columns' places in a record.
-struct Columns {
-  std::size_t path = 0;
-  std::size_t label = 1;
-  std::size_t side = 2;
-  std::size_t first_line = 0;  ///< 1 behind a header
+/// Finds the files of names that have no ending, such as ids: beside the list first, then in all folders below.
+class FilesOfIds {
+ public:
+  explicit FilesOfIds(fs::path folder) : folder_(std::move(folder)) {}
+
+  /// The name of the one photo that `id` is the name of without its ending; nothing where there is none. Throws `Error`
+  /// where there are several.
+  std::optional<std::string> find(const std::string& id, std::string_view list) {
+    std::optional<std::string> found = beside(id, list);
+    if (!found && id.find('/') == std::string::npos) found = below(id, list);
+    return found;
+  }
+
+ private:
+  [[noreturn]] static void refuse(std::string_view list, const std::string& id, const std::string& one,
+                                  const std::string& other) {
+    fail("[csv] {}: \"{}\": expected one photo of that name, found {} and {}", list, id, one, other);
+  }
+
+  std::optional<std::string> beside(const std::string& id, std::string_view list) const {
+    std::optional<std::string> found;
+    for (const std::string& ending : photo_endings()) {
+      const std::string name = id + ending;
+      if (!is_file(folder_ / name)) continue;
+      if (found) refuse(list, id, *found, name);
+      found = name;
+    }
+    return found;
+  }
+
+  std::optional<std::string> below(const std::string& id, std::string_view list) {
+    if (!listed_) {
+      listed_ = true;
+      try {
+        for (std::string& photo : list_below(folder_.empty() ? "." : folder_.string()).photos) {
+          const std::string name = fs::path(photo).filename().string();
+          by_id_.emplace(name.substr(0, name.size() - ending_of(name).size()), std::move(photo));
+        }
+      } catch (const ResourceError&) {
+        throw;
+      } catch (const Error&) {
+        // A folder that nobody asked for can't be read.
+      }
+    }
+    const auto [first, last] = by_id_.equal_range(id);
+    if (first == last) return std::nullopt;
+    if (std::next(first) != last) refuse(list, id, first->second, std::next(first)->second);
+    return first->second;
+  }
+
+  fs::path folder_;
+  bool listed_ = false;
+  std::multimap<std::string, std::string> by_id_;
 };
 
-/// A first line that names its columns may have them in any order and others between them.
-Columns columns_of(const std::vector<CsvRecord>& records) {
-  const auto place_of = [&](std::initializer_list<std::string_view> names) -> std::optional<std::size_t> {
-    for (std::size_t i = 0; i < records[0].fields.size(); ++i) {
-      const std::string field = lower_case(records[0].fields[i]);
-      if (std::find(names.begin(), names.end(), field) != names.end()) return i;
-    }
-    return std::nullopt;
-  };
-  const auto path = place_of({"path", "file", "filename", "file_name", "filepath", "image", "image_path", "photo"});
-  const auto label =
-      place_of({"label", "labels", "class", "class_name", "label_name", "class_id", "category", "target"});
-  if (!path || !label) return {};
-  return {*path, *label, place_of({"split", "side", "set", "subset", "partition"}).value_or(std::string::npos), 1};
+/// A line of the list.
+struct Row {
+  std::size_t line = 0;
+  std::string name;
+  std::string file;
+  std::string label;
+  std::optional<Side> side;
+};
+
+/// Whether a field names a photo by its ending or as a file.
+bool is_photo_path(const fs::path& folder, const std::string& name) {
+  if (name.empty() || name.find('\0') != std::string::npos) return false;
+  return is_photo_name(fs::path(name).filename().native()) || is_file(folder / name);
 }
 
-}  // namespace
+/// Whether a name has no ending, so that a photo's may be missing.
+bool is_id(const std::string& name) {
+  return !name.empty() && name.find('\0') == std::string::npos && ending_of(fs::path(name).filename().native()).empty();
+}
 
-PhotoSet read_csv_list(const std::string& path) { return photo_set_of_csv(read_text(path), path); }
-
-PhotoSet photo_set_of_csv(std::string_view text, const std::string& path) {
-  const std::vector<CsvRecord> records = parse_csv(text, path);
-  if (records.empty()) fail("[csv] {}: expected lines of path and label, found none", path);
-  const Columns columns = columns_of(records);
-  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
-
-  struct Row {
-    Sample sample;
-    std::string label;
-    std::optional<bool> validates;
-  };
+/// The rows of the list, in its order.
+std::vector<Row> read_rows(const std::vector<CsvRecord>& records, const std::string& path) {
+  const fs::path folder = fs::path(path).parent_path();
+  FilesOfIds ids(folder);
+  const Columns columns = columns_of(
+      records, path, [&](const std::string& field) { return is_photo_path(folder, std::string(trimmed(field))); },
+      [&](const std::string& field) {
+        const std::string name(trimmed(field));
+        return is_id(name) && ids.find(name, path).has_value();
+      });
   std::vector<Row> rows;
-  bool any_side = false;
-  for (const CsvRecord& record : std::span(records).subspan(columns.first_line)) {
+  std::size_t lost = 0;
+  for (const CsvRecord& record : std::span(records).subspan(columns.header ? 1 : 0)) {
     const std::vector<std::string>& fields = record.fields;
     if (fields.size() <= std::max(columns.path, columns.label)) {
       fail("[csv] {}: line {}: expected a path and a label, found {} columns", path, record.line, fields.size());
     }
-    Row row;
-    row.sample.name = fields[columns.path];
-    row.label = fields[columns.label];
-    if (row.sample.name.empty() || row.label.empty()) {
+    Row row{.line = record.line,
+            .name = std::string(trimmed(fields[columns.path])),
+            .file = {},
+            .label = std::string(trimmed(fields[columns.label])),
+            .side = {}};
+    if (row.name.empty() || row.label.empty()) {
       fail("[csv] {}: line {}: expected a path and a label, found an empty one", path, record.line);
     }
-    if (row.sample.name.find('\0') != std::string::npos) {
+    if (row.name.find('\0') != std::string::npos) {
       fail("[csv] {}: line {}: expected a path, found a zero byte in it", path, record.line);
     }
-    row.sample.file = (folder / row.sample.name).string();
-    if (columns.side < fields.size() && !fields[columns.side].empty()) {
-      row.validates = side_of(fields[columns.side]);
-      if (!row.validates) {
-        fail("[csv] {}: line {}: expected train or val in the third column, found \"{}\"", path, record.line,
-             fields[columns.side]);
+    const std::string_view side = columns.side < fields.size() ? trimmed(fields[columns.side]) : "";
+    if (!side.empty()) {
+      row.side = side_of_word(side);
+      if (!row.side) {
+        fail("[csv] {}: line {}: expected train, val or test in column {}, found \"{}\"", path, record.line,
+             columns.side + 1, side);
       }
-      any_side = true;
     }
+    if (is_id(row.name) && !is_file(folder / row.name)) {
+      if (auto found = ids.find(row.name, path)) {
+        row.name = std::move(*found);
+      } else {
+        ++lost;
+      }
+    }
+    row.file = (folder / row.name).string();
     rows.push_back(std::move(row));
   }
+  if (lost > 0 && lost == rows.size()) {
+    fail(
+        "[csv] {}: line {}: expected the path of a photo, found \"{}\", which names no file, nor does it with an "
+        "ending "
+        "({})",
+        path, rows.front().line, rows.front().name, kPhotoKinds);
+  }
+  return rows;
+}
+
+/// Keeps one row of each photo, and says how many others there were. Throws `Error` where they say different things.
+LeftOut drop_repeated(std::vector<Row>& rows, const std::string& path) {
+  LeftOut repeated{.reason = "lines that repeat a photo"};
+  std::unordered_map<std::string, std::size_t> first_of;
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const auto [entry, added] = first_of.emplace(fs::path(rows[i].file).lexically_normal().string(), kept);
+    if (added) {
+      if (kept != i) rows[kept] = std::move(rows[i]);
+      ++kept;
+      continue;
+    }
+    const Row& first = rows[entry->second];
+    if (first.label != rows[i].label) {
+      fail("[csv] {}: \"{}\": expected one class for a photo, found \"{}\" in line {} and \"{}\" in line {}", path,
+           first.name, first.label, first.line, rows[i].label, rows[i].line);
+    }
+    const Side side = rows[i].side.value_or(Side::kTrain);
+    if (first.side.value_or(Side::kTrain) != side) {
+      fail("[csv] {}: \"{}\": expected one side for a photo, found {} in line {} and {} in line {}", path, first.name,
+           name_of(first.side.value_or(Side::kTrain)), first.line, name_of(side), rows[i].line);
+    }
+    if (repeated.count++ == 0) repeated.example = rows[i].name;
+  }
+  rows.resize(kept);
+  return repeated;
+}
+
+}  // namespace
+
+PhotoSet read_csv_list(const std::string& path, const OpenOptions& options) {
+  return photo_set_of_csv(read_text(path), path, options);
+}
+
+PhotoSet photo_set_of_csv(std::string_view text, const std::string& path, const OpenOptions& options) {
+  const std::string_view kind = file_kind(std::as_bytes(std::span(text.substr(0, 512))));
+  if (!kind.empty()) fail("[csv] {}: expected lines of path and label, found {}", path, kind);
+  const std::vector<CsvRecord> records = parse_csv(text, path, separator_of(text, path));
+  if (records.empty()) fail("[csv] {}: expected lines of path and label, found none", path);
+  std::vector<Row> rows = read_rows(records, path);
   if (rows.empty()) fail("[csv] {}: expected lines of path and label behind the header, found none", path);
-  std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.sample.name < b.sample.name; });
+  LeftOut repeated = drop_repeated(rows, path);
+  std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.name < b.name; });
 
   PhotoSet set;
   set.root = path;
+  set.kind = SourceKind::kList;
+  if (std::any_of(rows.begin(), rows.end(), [](const Row& row) { return row.side.has_value(); })) {
+    std::map<Side, std::size_t> counts;
+    for (const Row& row : rows) ++counts[row.side.value_or(Side::kTrain)];
+    for (const auto& [side, count] : counts) set.sides.push_back({std::string(name_of(side)), side, {}, count});
+  }
+  choose_sides(set, options);
+  const auto side_of = [&](const Row& row) -> const SideFound* {
+    const auto found = std::find_if(set.sides.begin(), set.sides.end(), [&](const SideFound& side) {
+      return side.side == row.side.value_or(Side::kTrain);
+    });
+    return found == set.sides.end() ? nullptr : &*found;
+  };
+  for (const SideFound& side : set.sides) {
+    if (side.use != SideUse::kLeftOut) continue;
+    const auto example = std::find_if(rows.begin(), rows.end(), [&](const Row& row) { return side_of(row) == &side; });
+    leave_out_side(set, side, example->name);
+  }
   std::vector<std::string> labels;
   for (Row& row : rows) {
+    const SideFound* const side = side_of(row);
+    if (side != nullptr && side->use == SideUse::kLeftOut) continue;
     labels.push_back(std::move(row.label));
-    set.samples.push_back(std::move(row.sample));
-    if (any_side) set.validates.push_back(row.validates.value_or(false));
+    set.samples.push_back({.name = std::move(row.name), .file = std::move(row.file)});
+    if (side != nullptr) set.validates.push_back(side->use == SideUse::kValidates);
   }
+  if (!any_validates(set)) set.validates.clear();
+  if (repeated.count > 0) set.left_out.push_back(std::move(repeated));
   label_samples(set, labels);
   return set;
 }

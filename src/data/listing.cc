@@ -7,6 +7,7 @@
 #include <set>
 #include <system_error>
 
+#include "data/left_out.h"
 #include "tensor/error.h"
 #include "tensor/line_cutter.h"
 #include "tensor/open_file.h"
@@ -16,7 +17,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array<std::string_view, 4> kEndings = {".jpg", ".jpeg", ".png", ".webp"};
+constexpr std::array<std::string_view, 6> kEndings = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp"};
+
+/// Hidden names, and the folder in which archives of macOS keep what no other system knows.
+bool is_passed_over(std::string_view name) { return name.starts_with('.') || name == "__MACOSX"; }
 
 /// What stands in a folder, unsorted, without names that begin with a dot.
 std::vector<fs::directory_entry> entries_of(const fs::path& folder) {
@@ -28,7 +32,7 @@ std::vector<fs::directory_entry> entries_of(const fs::path& folder) {
   std::vector<fs::directory_entry> entries;
   fs::directory_iterator iterator(folder, error);
   for (; !error && iterator != fs::directory_iterator(); iterator.increment(error)) {
-    if (!iterator->path().filename().string().starts_with('.')) entries.push_back(*iterator);
+    if (!is_passed_over(iterator->path().filename().native())) entries.push_back(*iterator);
   }
   if (error) fail("[data] {}: can't be read: {}", folder.string(), error.message());
   return entries;
@@ -39,10 +43,9 @@ bool is_folder(const fs::directory_entry& entry) {
   return entry.is_directory(error);
 }
 
-/// Adds the photos below `folder`; `prefix` is its path from the root, with a slash behind it. `seen` holds the real
+/// Adds what stands below `folder`; `prefix` is its path from the root, with a slash behind it. `seen` holds the real
 /// paths of the folders read so far, so that links can't lead in circles.
-void collect(const fs::path& folder, const std::string& prefix, std::set<std::string>& seen,
-             std::vector<std::string>& photos) {
+void collect(const fs::path& folder, const std::string& prefix, std::set<std::string>& seen, Listing& listing) {
   std::error_code error;
   const fs::path real = fs::canonical(folder, error);
   if (!error && !seen.insert(real.string()).second) return;
@@ -51,23 +54,34 @@ void collect(const fs::path& folder, const std::string& prefix, std::set<std::st
   for (const fs::directory_entry& entry : entries) {
     const std::string name = entry.path().filename().string();
     if (is_folder(entry)) {
-      collect(entry.path(), prefix + name + "/", seen, photos);
+      collect(entry.path(), prefix + name + "/", seen, listing);
     } else if (is_photo_name(name)) {
-      photos.push_back(prefix + name);
+      listing.photos.push_back(prefix + name);
+    } else {
+      OtherFiles& others = listing.others[ending_of(name)];
+      if (others.count++ == 0) others.example = prefix + name;
     }
   }
 }
 
-void expand(const std::string& argument, std::vector<std::string>& photos) {
+using Notice = std::function<void(const std::string& sentence)>;
+
+void expand(const std::string& argument, std::vector<std::string>& photos, const Notice& notice) {
   std::error_code error;
   if (argument == "-" || !fs::is_directory(argument, error)) {
     photos.push_back(argument);
     return;
   }
-  const std::vector<std::string> found = photos_below(argument);
-  if (found.empty()) fail("[data] {}: expected photos (jpg, jpeg, png, webp) in the folder, found none", argument);
+  const Listing found = list_below(argument);
+  const std::vector<LeftOut> left_out = other_kinds(found.others);
+  const std::string others = left_out.empty() ? "" : describe(left_out.front());
+  if (found.photos.empty()) {
+    fail("[data] {}: expected photos ({}) in the folder, found {}", argument, kPhotoKinds,
+         others.empty() ? "none" : others);
+  }
   const std::string folder = argument.ends_with('/') ? argument : argument + "/";
-  for (const std::string& photo : found) photos.push_back(folder + photo);
+  for (const std::string& photo : found.photos) photos.push_back(folder + photo);
+  if (!others.empty()) notice(fmt::format("[data] {}: left out: {}", argument, others));
 }
 
 }  // namespace
@@ -86,12 +100,25 @@ bool is_photo_name(std::string_view name) {
                                                 [&](std::string_view ending) { return lower.ends_with(ending); });
 }
 
-std::vector<std::string> photos_below(const std::string& folder) {
-  std::vector<std::string> photos;
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kBlanks = " \t\r\n\v\f";
+  const std::size_t first = text.find_first_not_of(kBlanks);
+  return first == std::string_view::npos ? "" : text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
+}
+
+std::vector<std::string> photo_endings() { return {kEndings.begin(), kEndings.end()}; }
+
+std::string ending_of(std::string_view name) {
+  const std::size_t dot = name.rfind('.');
+  return dot == std::string_view::npos ? "" : lower_case(name.substr(dot));
+}
+
+Listing list_below(const std::string& folder) {
+  Listing listing;
   std::set<std::string> seen;
-  collect(folder, "", seen, photos);
-  std::sort(photos.begin(), photos.end());
-  return photos;
+  collect(folder, "", seen, listing);
+  std::sort(listing.photos.begin(), listing.photos.end());
+  return listing;
 }
 
 namespace {
@@ -146,16 +173,16 @@ std::vector<std::string> lines_of(std::string_view text, const std::string& path
   return lines;
 }
 
-std::vector<std::string> expand_photo_arguments(const std::vector<std::string>& arguments) {
+std::vector<std::string> expand_photo_arguments(const std::vector<std::string>& arguments, const Notice& notice) {
   std::vector<std::string> photos;
   for (const std::string& argument : arguments) {
     if (!argument.starts_with('@')) {
-      expand(argument, photos);
+      expand(argument, photos, notice);
       continue;
     }
     const std::vector<std::string> lines = read_lines(argument.substr(1));
     if (lines.empty()) fail("[data] {}: expected a path a line, found none", argument.substr(1));
-    for (const std::string& line : lines) expand(line, photos);
+    for (const std::string& line : lines) expand(line, photos, notice);
   }
   return photos;
 }

@@ -2,24 +2,44 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "data/left_out.h"
 
 namespace gcvit::data {
 
 /// The text with its ASCII letters in lower case.
 std::string lower_case(std::string_view text);
 
-/// True for names that end in .jpg, .jpeg, .png or .webp, in whatever case, and don't begin with a dot.
+/// The text without blanks (spaces, tabs, line ends) at its ends.
+std::string_view trimmed(std::string_view text);
+
+/// What the names of photos end in: ".jpg", ...
+std::vector<std::string> photo_endings();
+
+/// The same for sentences: "jpg, jpeg, jpe, jfif, png, webp".
+inline constexpr std::string_view kPhotoKinds = "jpg, jpeg, jpe, jfif, png, webp";
+
+/// True for names that end in one of those, in whatever case, and don't begin with a dot.
 bool is_photo_name(std::string_view name);
 
-/// The photos in `folder` and all folders below, as sorted paths relative to it ("a/b.jpg"; bytes are compared). Names
-/// that begin with a dot are left out; links to folders are followed, each folder is read once. Throws `Error` when the
-/// folder, or one below it, is missing, no folder or not readable.
-std::vector<std::string> photos_below(const std::string& folder);
+/// The ending of a file's name in lower case, with its dot; empty when it has none.
+std::string ending_of(std::string_view name);
 
-/// The folders right below `folder`, sorted names, without those that begin with a dot. Throws like `photos_below`.
+/// What stands in a folder and all folders below.
+struct Listing {
+  std::vector<std::string> photos;  ///< sorted paths relative to the folder ("a/b.jpg"; bytes are compared)
+  std::map<std::string, OtherFiles> others;  ///< by ending
+};
+
+/// Names that begin with a dot are passed over, and so is __MACOSX; links to folders are followed, each folder is read
+/// once. Throws `Error` when the folder, or one below it, is missing, no folder or not readable.
+Listing list_below(const std::string& folder);
+
+/// The folders right below `folder`, sorted names; passes over and throws as `list_below` does.
 std::vector<std::string> folders_in(const std::string& folder);
 
 /// The files right below `folder`, likewise.
@@ -35,7 +55,9 @@ std::vector<std::string> lines_of(std::string_view text, const std::string& path
 
 /// What a command line names, flat and in its order: "@list" stands for the arguments that `list` has, one a line; a
 /// folder for the photos below it, sorted; "-" and everything else for itself. Throws `Error` for a folder without
-/// photos, and for a list that can't be read or names none.
-std::vector<std::string> expand_photo_arguments(const std::vector<std::string>& arguments);
+/// photos, and for a list that can't be read or names none. `notice` hears of files in folders that are no photos.
+std::vector<std::string> expand_photo_arguments(
+    const std::vector<std::string>& arguments,
+    const std::function<void(const std::string& sentence)>& notice = [](const std::string&) {});
 
 }  // namespace gcvit::data

@@ -6,92 +6,35 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <cstdio>
 #include <filesystem>
-#include <map>
+#include <iterator>
 #include <optional>
 #include <set>
 #include <string_view>
 #include <system_error>
 
 #include "data/listing.h"
+#include "data/shards.h"
 #include "data/sources.h"
+#include "data/tfrecord.h"
 #include "tensor/error.h"
 #include "tensor/open_file.h"
 
 namespace gcvit::data {
 namespace {
 
-constexpr std::int32_t kAmbiguous = -1;
-
-/// Two names are one when they differ in nothing but the case of ASCII letters and `_` for a space.
-std::string canonical(std::string_view name) {
-  std::string result = lower_case(name);
-  for (char& letter : result) {
-    if (letter == '_') letter = ' ';
-  }
-  return result;
-}
-
-/// From a class's canonical name to its index.
-std::map<std::string, std::int32_t> class_of_name(std::span<const std::string> class_names,
-                                                  std::span<const std::string> wordnet_ids) {
-  std::map<std::string, std::int32_t> classes;
-  for (const std::span<const std::string> names : {class_names, wordnet_ids}) {
-    for (std::size_t i = 0; i < names.size(); ++i) {
-      const auto label = static_cast<std::int32_t>(i);
-      const auto [entry, added] = classes.emplace(canonical(names[i]), label);
-      if (!added && entry->second != label) entry->second = kAmbiguous;
-    }
-  }
-  return classes;
-}
-
-/// The model's class of each of the set's.
-std::vector<std::int32_t> matching_classes(PhotoSet& set, std::span<const std::string> class_names,
-                                           std::span<const std::string> wordnet_ids) {
-  std::vector<std::int32_t> labels;
-  std::optional<std::string> stranger;
-  if (!set.numbered) {
-    const std::map<std::string, std::int32_t> classes = class_of_name(class_names, wordnet_ids);
-    for (const std::string& name : set.classes) {
-      const auto found = classes.find(canonical(name));
-      if (found == classes.end()) {
-        if (!stranger) stranger = name;
-        continue;
-      }
-      if (found->second == kAmbiguous) {
-        fail("[data] {}: class \"{}\": two classes of the model have that name; name it by its WordNet id", set.root,
-             name);
-      }
-      labels.push_back(found->second);
-    }
-    if (!stranger) return labels;
-    if (!labels.empty()) {
-      fail("[data] {}: class \"{}\": expected a class of the model, as {} others are, found no such class", set.root,
-           *stranger, labels.size());
-    }
-  }
-  if (set.classes.size() > class_names.size()) {
-    fail("[data] {}: expected at most {} classes, as the model has, found {}", set.root, class_names.size(),
-         set.classes.size());
-  }
-  if (!set.numbered) {
-    set.notices.push_back(
-        fmt::format("{}: no class has the name of one of the model's: classes are taken as 0 to {} by their order, "
-                    "\"{}\" as \"{}\"",
-                    set.root, set.classes.size() - 1, set.classes.front(), class_names.front()));
-  }
-  for (std::size_t i = 0; i < set.classes.size(); ++i) labels.push_back(static_cast<std::int32_t>(i));
-  return labels;
-}
-
-}  // namespace
-
-namespace {
-
 bool is_tar_name(const std::string& name) { return lower_case(name).ends_with(".tar"); }
+
+bool is_list_name(const std::string& name) {
+  const std::string lower = lower_case(name);
+  return lower.ends_with(".csv") || lower.ends_with(".tsv");
+}
+
+[[noreturn]] void fail_for_packed(const std::string& file) {
+  check_shard(file, "data", "photos that aren't compressed once more");
+  fail("[data] {}: expected photos that aren't compressed once more, found the ending {}", file, ending_of(file));
+}
 
 /// The numbers of a folder's name like "3.0.1"; none for other names.
 std::optional<std::array<int, 3>> version_of(const std::string& name) {
@@ -117,75 +60,105 @@ std::string newest_version(const std::string& folder, const std::vector<std::str
   return found;
 }
 
-/// The files in `folder` whose names `is_one` likes, with their paths.
-template <typename IsOne>
-std::vector<std::string> paths_in(const std::string& folder, const IsOne& is_one) {
-  std::vector<std::string> paths;
-  for (const std::string& name : files_in(folder)) {
-    if (is_one(name)) paths.push_back((std::filesystem::path(folder) / name).string());
+/// Endings of files in which no photo could be read where it lies.
+bool is_packed_name(const std::string& name) {
+  const std::string ending = ending_of(name);
+  for (const std::string_view packed : {".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".tzst", ".zip"}) {
+    if (ending == packed) return true;
   }
-  return paths;
+  return false;
+}
+
+/// The shards of one kind in a folder.
+struct ShardsFound {
+  std::vector<Shard> shards;
+  bool tfrecord = false;
+};
+
+/// The shards in `folder`, named with `prefix` before them; none where there are none. Throws `Error` where they are of
+/// two kinds, or some can't be read.
+ShardsFound shards_in(const std::string& folder, const std::string& prefix = "", std::optional<Side> side = {}) {
+  const auto take = [&](const auto& is_one) {
+    std::vector<Shard> shards;
+    for (const std::string& name : files_in(folder)) {
+      if (is_one(name)) shards.push_back({(std::filesystem::path(folder) / name).string(), prefix + name, side});
+    }
+    return shards;
+  };
+  const std::vector<Shard> packed = take(is_packed_name);
+  std::vector<Shard> records = take(is_tfrecord_name);
+  std::vector<Shard> archives = take(is_tar_name);
+  if (!records.empty() && !archives.empty()) {
+    fail("[data] {}: expected shards of one kind, found {} and {}", folder, records.front().name,
+         archives.front().name);
+  }
+  if (!packed.empty()) fail_for_packed(packed.front().file);
+  if (!records.empty()) return {std::move(records), true};
+  return {std::move(archives), false};
+}
+
+PhotoSet read_shards(const std::string& root, const ShardsFound& found, const OpenOptions& options) {
+  return found.tfrecord ? read_tfrecord_shards(root, found.shards, false, options)
+                        : read_tar_shards(root, found.shards, false, options);
+}
+
+/// The shards in folders that are named after sides.
+ShardsFound shards_of_sides(const std::string& root, const std::vector<std::string>& folders) {
+  const auto sides = side_folders(folders);
+  if (!sides) return {};
+  ShardsFound all;
+  for (const SideFolder& side : *sides) {
+    const std::string folder = (std::filesystem::path(root) / side.name).string();
+    if (!folders_in(folder).empty()) return {};
+    ShardsFound found = shards_in(folder, side.name + "/", side.side);
+    if (found.shards.empty()) continue;
+    if (!all.shards.empty() && all.tfrecord != found.tfrecord) {
+      fail("[data] {}: expected shards of one kind, found {} and {}", root, all.shards.front().name,
+           found.shards.front().name);
+    }
+    all.tfrecord = found.tfrecord;
+    std::move(found.shards.begin(), found.shards.end(), std::back_inserter(all.shards));
+  }
+  if (!all.shards.empty()) check_sides(root, *sides);
+  return all;
+}
+
+/// What a path names that is no folder.
+PhotoSet open_file(const std::string& path, const OpenOptions& options) {
+  std::error_code error;
+  const std::string name = std::filesystem::path(path).filename().string();
+  if (is_list_name(name)) return read_csv_list(path, options);
+  const bool there = std::filesystem::exists(path, error);
+  const bool ranges = path.find('{') != std::string::npos && !there;
+  if (is_tar_name(name)) {
+    std::vector<Shard> shards;
+    for (const std::string& file : ranges ? expand_shard_names(path) : std::vector{path}) {
+      shards.push_back({file, std::filesystem::path(file).filename().string()});
+    }
+    return read_tar_shards(path, shards, true, options);
+  }
+  if (is_tfrecord_name(name)) return read_tfrecord_shards(path, {{path, name}}, true, options);
+  if (!there) fail("[data] {}: expected a folder, a list or shards, found nothing", path);
+  if (is_packed_name(name)) fail_for_packed(path);
+  fail(
+      "[data] {}: expected a folder, a list (.csv, .tsv) or shards (.tar, .tfrecord), found a file with another ending",
+      path);
 }
 
 }  // namespace
 
-PhotoSet open_photo_set(const std::string& path) {
+PhotoSet open_photo_set(const std::string& path, const OpenOptions& options) {
   std::error_code error;
-  if (!std::filesystem::is_directory(path, error)) {
-    if (lower_case(path).ends_with(".csv")) return read_csv_list(path);
-    const bool ranges = path.find('{') != std::string::npos && !std::filesystem::exists(path, error);
-    if (is_tar_name(path)) return read_tar_shards(path, ranges ? expand_shard_names(path) : std::vector{path});
-    if (is_tfrecord_name(std::filesystem::path(path).filename().string())) return read_tfrecord_shards(path, {path});
-    return read_class_folders(path);  // says what is wrong
-  }
+  if (!std::filesystem::is_directory(path, error)) return open_file(path, options);
   const std::vector<std::string> folders = folders_in(path);
-  std::string shards = folders.empty() ? path : newest_version(path, folders);
-  if (!shards.empty()) {
-    const std::vector<std::string> records = paths_in(shards, is_tfrecord_name);
-    if (!records.empty()) return read_tfrecord_shards(path, records);
+  const std::string folder = folders.empty() ? path : newest_version(path, folders);
+  if (!folder.empty()) {
+    const ShardsFound found = shards_in(folder);
+    if (!found.shards.empty()) return read_shards(path, found, options);
+  } else if (const ShardsFound found = shards_of_sides(path, folders); !found.shards.empty()) {
+    return read_shards(path, found, options);
   }
-  if (folders.empty()) {
-    const std::vector<std::string> archives = paths_in(path, is_tar_name);
-    if (!archives.empty()) return read_tar_shards(path, archives);
-  }
-  return read_class_folders(path);
-}
-
-void label_samples(PhotoSet& set, std::span<const std::string> labels) {
-  std::vector<std::int32_t> indices;
-  for (const std::string& label : labels) {
-    std::int32_t index = 0;
-    const auto [end, error] = std::from_chars(label.data(), label.data() + label.size(), index);
-    if (error != std::errc() || end != label.data() + label.size() || index < 0) break;
-    indices.push_back(index);
-  }
-  set.numbered = indices.size() == labels.size();
-  if (set.numbered) {
-    const auto largest = std::max_element(indices.begin(), indices.end());
-    if (*largest >= kMaxClasses) {
-      fail("[data] {}: photo \"{}\": expected a label below {}, found {}", set.root,
-           set.samples[static_cast<std::size_t>(largest - indices.begin())].name, kMaxClasses, *largest);
-    }
-    for (std::int32_t i = 0; i <= *largest; ++i) set.classes.push_back(std::to_string(i));
-  } else {
-    const std::set<std::string> names(labels.begin(), labels.end());
-    set.classes.assign(names.begin(), names.end());
-    indices.clear();
-    for (const std::string& label : labels) {
-      const auto place = std::lower_bound(set.classes.begin(), set.classes.end(), label);
-      indices.push_back(static_cast<std::int32_t>(place - set.classes.begin()));
-    }
-  }
-  for (std::size_t i = 0; i < set.samples.size(); ++i) set.samples[i].label = indices[i];
-  for (std::size_t i = 0; i < set.classes.size(); ++i) set.present.push_back(static_cast<std::int32_t>(i));
-}
-
-void adopt_classes(PhotoSet& set, std::span<const std::string> class_names, std::span<const std::string> wordnet_ids) {
-  const std::vector<std::int32_t> labels = matching_classes(set, class_names, wordnet_ids);
-  for (Sample& sample : set.samples) sample.label = labels[static_cast<std::size_t>(sample.label)];
-  for (std::int32_t& label : set.present) label = labels[static_cast<std::size_t>(label)];
-  set.classes.assign(class_names.begin(), class_names.end());
-  set.numbered = false;
+  return read_class_folders(path, options);
 }
 
 namespace {
@@ -233,7 +206,16 @@ void validate_on_list(PhotoSet& set, const std::string& list_file, const std::fu
 }
 
 void restrict_to_validation(PhotoSet& set) {
-  if (set.validates.empty()) return;
+  if (set.validates.empty()) {
+    const auto test = std::find_if(set.sides.begin(), set.sides.end(), [](const SideFound& side) {
+      return side.side == Side::kTest && side.use == SideUse::kLeftOut;
+    });
+    const bool taken = std::any_of(set.sides.begin(), set.sides.end(),
+                                   [](const SideFound& side) { return side.use == SideUse::kTaken; });
+    if (test == set.sides.end() || taken) return;
+    fail("[data] {}: expected photos that validate, found none: --side test takes those of {}, --side train the others",
+         set.root, test->name);
+  }
   const std::size_t all = set.samples.size();
   keep(set, [&](std::size_t i) { return static_cast<bool>(set.validates[i]); });
   set.validates.clear();
@@ -246,21 +228,24 @@ std::string describe(const Sample& sample) {
 }
 
 std::uint64_t size_of(const Sample& sample) {
-  if (sample.size != 0) return sample.size;
+  if (sample.size != 0) return std::max(sample.size, sample.record_size);
   std::error_code error;
   const std::uint64_t size = std::filesystem::file_size(sample.file, error);
   return error ? 0 : size;
 }
 
-std::vector<std::byte> read_sample(const Sample& sample) {
-  const std::string name = describe(sample);
-  if (sample.size == 0) return read_regular_file(sample.file, "data", kMaxPhotoBytes, name);
-  if (sample.size > kMaxPhotoBytes) fail("[data] {}: expected at most 1 GiB, found {} bytes", name, sample.size);
+namespace {
+
+/// `size` bytes of the sample's file from `offset` on.
+std::vector<std::byte> read_part(const Sample& sample, std::uint64_t offset, std::uint64_t size,
+                                 const std::string& name) {
+  if (size > kMaxPhotoBytes + kTfrecordFooterBytes)
+    fail("[data] {}: expected at most 1 GiB, found {} bytes", name, size);
   const RegularFile file = open_regular_file(sample.file, "data", name);
-  std::vector<std::byte> bytes(static_cast<std::size_t>(sample.size));
+  std::vector<std::byte> bytes(static_cast<std::size_t>(size));
   for (std::size_t done = 0; done < bytes.size();) {
-    const ssize_t count = ::pread(file.descriptor.number(), bytes.data() + done, bytes.size() - done,
-                                  static_cast<off_t>(sample.offset + done));
+    const ssize_t count =
+        ::pread(file.descriptor.number(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) fail_to_read("data", name, errno);
     if (count == 0) {
@@ -268,6 +253,21 @@ std::vector<std::byte> read_sample(const Sample& sample) {
     }
     done += static_cast<std::size_t>(count);
   }
+  return bytes;
+}
+
+}  // namespace
+
+std::vector<std::byte> read_sample(const Sample& sample) {
+  const std::string name = describe(sample);
+  if (sample.size == 0) return read_regular_file(sample.file, "data", kMaxPhotoBytes, name);
+  if (sample.record_size == 0) return read_part(sample, sample.offset, sample.size, name);
+  std::vector<std::byte> bytes =
+      read_part(sample, sample.record_offset, sample.record_size + kTfrecordFooterBytes, name);
+  check_tfrecord(bytes, name);
+  const auto begin = bytes.begin() + static_cast<std::ptrdiff_t>(sample.offset - sample.record_offset);
+  std::move(begin, begin + static_cast<std::ptrdiff_t>(sample.size), bytes.begin());
+  bytes.resize(static_cast<std::size_t>(sample.size));
   return bytes;
 }
 

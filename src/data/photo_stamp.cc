@@ -7,7 +7,6 @@
 
 #include "tensor/error.h"
 #include "tensor/resource_error.h"
-#include "tensor/sha256.h"
 
 namespace gcvit::data {
 namespace {
@@ -41,8 +40,14 @@ std::vector<PhotoStamp> stamps_of(const PhotoSet& set) {
 
 std::string hash_of(const Sample& sample) {
   Sha256 hash;
+  return hash_of(sample, hash);
+}
+
+std::string hash_of(const Sample& sample, Sha256& hash, std::uint64_t* size) {
   try {
-    hash.update(read_sample(sample));
+    const std::vector<std::byte> bytes = read_sample(sample);
+    if (size != nullptr) *size = bytes.size();
+    hash.update(bytes);
   } catch (const ResourceError&) {
     throw;  // no fault of the photo's
   } catch (const Error&) {

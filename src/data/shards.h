@@ -2,22 +2,21 @@
 #pragma once
 
 #include <functional>
-#include <string>
+#include <span>
 #include <vector>
 
-#include "data/photo_set.h"
+#include "data/sources.h"
 
 namespace gcvit::data {
 
-/// A file that holds many photos.
-struct Shard {
-  std::string file;
-  std::string name;  ///< without folders
-  std::string side;  ///< "train", "validation", ...; empty if its name says nothing
-};
+/// Adds the photos of each shard to `set` by `add`: of those whose side `options` take, where the names of all say one,
+/// else of all. `whole`: the names' sides don't matter unless `options` ask for one. Throws `Error` when some names say
+/// a side that isn't for training and others say none.
+void add_shards(PhotoSet& set, std::span<const Shard> shards, bool whole, const OpenOptions& options,
+                const std::function<void(const Shard&)>& add);
 
-/// Adds the photos of each shard to `set` by `add`, and where all shards have sides, marks which validate; shards of a
-/// third side are left out with a notice.
-void add_shards(PhotoSet& set, const std::vector<Shard>& shards, const std::function<void(const Shard&)>& add);
+/// Throws "[area] file: expected ..., found ..." when the file is empty or begins as one of another kind does: `area`
+/// and `expected` say what it should be.
+void check_shard(const std::string& file, std::string_view area, std::string_view expected);
 
 }  // namespace gcvit::data

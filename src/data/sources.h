@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,32 +15,70 @@
 /// `open_photo_set` says.
 namespace gcvit::data {
 
-/// Class folders, or train/val folders of them.
-PhotoSet read_class_folders(const std::string& root);
+/// Class folders, or folders of sides that have them.
+PhotoSet read_class_folders(const std::string& root, const OpenOptions& options = {});
 
-/// A CSV list; `photo_set_of_csv` has its text already.
-PhotoSet read_csv_list(const std::string& path);
-PhotoSet photo_set_of_csv(std::string_view text, const std::string& path);
+/// A folder that is named after a side.
+struct SideFolder {
+  std::string name;
+  Side side = Side::kTrain;
+};
+/// Folders beside each other with their sides, if all of them are named after one; else nothing.
+std::optional<std::vector<SideFolder>> side_folders(const std::vector<std::string>& folders);
+/// Throws `Error` when two folders of `root` are for one side.
+void check_sides(const std::string& root, std::span<const SideFolder> sides);
 
-/// Whether a file's name is a TFRecord shard's: "flowers.tfrecord", "flowers-train.tfrecord-00000-of-00002".
+/// A list in columns; `photo_set_of_csv` has its text already.
+PhotoSet read_csv_list(const std::string& path, const OpenOptions& options = {});
+PhotoSet photo_set_of_csv(std::string_view text, const std::string& path, const OpenOptions& options = {});
+
+/// A file that holds many photos.
+struct Shard {
+  std::string file;
+  std::string name;  ///< without folders, but with the one that says the side
+  std::optional<Side> side = {};  ///< if its folder says it
+};
+
+/// Whether a file's name is a TFRecord shard's: "flowers.tfrecord", "flowers-train.tfrecord-00000-of-00002",
+/// "00-224x224-460.tfrec", "train-00000-of-01024".
 bool is_tfrecord_name(const std::string& name);
-/// TFRecord shards of tf.Example, in the order of `files`; `root` stands for them in messages.
-PhotoSet read_tfrecord_shards(const std::string& root, const std::vector<std::string>& files);
+/// TFRecord shards of tf.Example, in their order; `root` stands for them in messages. `whole`: they were named
+/// themselves, so that their names say no sides and none needs to be there.
+PhotoSet read_tfrecord_shards(const std::string& root, const std::vector<Shard>& shards, bool whole = true,
+                              const OpenOptions& options = {});
 
 /// WebDataset shards, likewise.
-PhotoSet read_tar_shards(const std::string& root, const std::vector<std::string>& files);
+PhotoSet read_tar_shards(const std::string& root, const std::vector<Shard>& shards, bool whole = true,
+                         const OpenOptions& options = {});
 /// "x-{0000..0003}.tar" as four names.
 std::vector<std::string> expand_shard_names(const std::string& pattern);
-/// Adds the photos of one tar archive of `size` bytes and their labels; `shard` begins their names. `left_out` counts
-/// members that are empty or whose paths lead out.
+
+/// What the members of a tar archive come to beside its photos.
+struct TarRest {
+  LeftOut unsafe{.reason = "members that are empty or lead out of the archive"};
+  LeftOut lonely{.reason = "labels without a photo"};
+  std::map<std::string, OtherFiles> others;
+};
+/// Adds the photos of one tar archive of `size` bytes and their labels; `shard` begins their names.
 void read_tar_members(std::uint64_t size, const TarBytes& bytes, const std::string& file, const std::string& shard,
-                      PhotoSet& set, std::vector<std::string>& labels, std::size_t& left_out);
+                      PhotoSet& set, std::vector<std::string>& labels, TarRest& rest);
+
+/// Sets the use of each of the set's sides. Throws `Error` when the side that is asked for isn't among them.
+void choose_sides(PhotoSet& set, const OpenOptions& options);
+/// Notes that the photos of a side are left out.
+void leave_out_side(PhotoSet& set, const SideFound& side, const std::string& example);
+bool any_validates(const PhotoSet& set);
 
 /// More outputs than any head has: an index that a source claims makes as many names.
 inline constexpr std::int32_t kMaxClasses = 1'000'000;
 
-/// Labels the samples of `set`, one text each: names, whose sorted order makes the classes; or, when all of them are
-/// whole numbers, indices. Throws `Error` for an index that no head has.
+/// Labels the samples of `set`, one text each, which are names of classes.
 void label_samples(PhotoSet& set, std::span<const std::string> labels);
+/// Whether there are names and all of them are whole numbers.
+bool all_numbers(std::span<const std::string> names);
+/// Sorts `classes` and says whether all of them are numbers.
+void sort_classes(PhotoSet& set);
+/// Throws `Error` when two class names differ by nothing but case and blanks.
+void check_class_names(const PhotoSet& set);
 
 }  // namespace gcvit::data

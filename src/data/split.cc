@@ -10,10 +10,8 @@
 #include <string>
 #include <utility>
 
-#include "data/photo_stamp.h"
 #include "data/sampler.h"
 #include "tensor/error.h"
-#include "tensor/resource_error.h"
 #include "tensor/sha256.h"
 
 namespace gcvit::data {
@@ -52,19 +50,14 @@ std::uint64_t rank_of(const std::string& identity, std::uint64_t seed) {
 
 }  // namespace
 
-Split split_stratified(const PhotoSet& set, double fraction, std::uint64_t seed,
-                       const std::function<void()>& before_photo) {
+Split split_stratified(const PhotoSet& set, double fraction, std::uint64_t seed, const HashOptions& options) {
   check_fraction(set, fraction);
   std::vector<bool> validates(set.samples.size(), false);
   if (fraction == 0.0) return split_by(validates);
 
   std::map<std::string, std::vector<std::size_t>> groups;
-  std::vector<std::string> hashes;
-  for (std::size_t i = 0; i < set.samples.size(); ++i) {
-    before_photo();
-    hashes.push_back(hash_of(set.samples[i]));
-    groups[identity(set.samples[i], hashes[i])].push_back(i);
-  }
+  std::vector<std::string> hashes = hashes_of(set, options);
+  for (std::size_t i = 0; i < set.samples.size(); ++i) groups[identity(set.samples[i], hashes[i])].push_back(i);
 
   // A group that two classes share goes with the class of its first photo.
   using Group = std::pair<std::uint64_t, const std::vector<std::size_t>*>;

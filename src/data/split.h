@@ -4,10 +4,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 
+#include "data/photo_hash.h"
 #include "data/photo_set.h"
 
 namespace gcvit::data {
@@ -24,11 +24,9 @@ struct Split {
 /// Of each class about `fraction` of its photos validate. Byte-identical photos, of whatever names and labels, lie on
 /// one side: those of a class are groups by SHA-256, put in an order that their bytes and `seed` alone decide and taken
 /// until the class has its share, so that renaming photos changes nothing and adding some moves few. A class of two
-/// groups or more has one at least on each side. A fraction of 0 gives an empty side. Reads every photo; one that can't
-/// be read is a group of its own. `before_photo` is called before each; what it throws ends the reading. Throws `Error`
-/// unless 0 <= fraction < 1.
-Split split_stratified(
-    const PhotoSet& set, double fraction, std::uint64_t seed, const std::function<void()>& before_photo = [] {});
+/// groups or more has one at least on each side. A fraction of 0 gives an empty side and reads nothing; else every photo
+/// is read, as `options` say, and one that can't be read is a group of its own. Throws `Error` unless 0 <= fraction < 1.
+Split split_stratified(const PhotoSet& set, double fraction, std::uint64_t seed, const HashOptions& options = {});
 
 /// All photos shuffled once by `seed`; the last `fraction` of them, rounded half to even, validates, as the tutorial's
 /// `train[:90%]`, `train[90%:]` of a shuffled data set. Throws like `split_stratified`.

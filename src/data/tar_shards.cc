@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -29,6 +30,7 @@ constexpr std::uint64_t kMaxLabelBytes = std::uint64_t{1} << 20;
 struct Group {
   std::optional<Sample> photo;
   std::optional<std::string> label;
+  std::string ending;  ///< of the photo, from the first dot on
 };
 
 /// A shard's file, read in pieces.
@@ -57,13 +59,6 @@ class ShardFile {
   std::vector<std::byte> piece_;
 };
 
-std::string trimmed(std::string_view text) {
-  constexpr std::string_view kBlank = " \t\r\n";
-  const std::size_t first = text.find_first_not_of(kBlank);
-  if (first == std::string_view::npos) return "";
-  return std::string(text.substr(first, text.find_last_not_of(kBlank) - first + 1));
-}
-
 /// The label that a JSON member gives; nothing if it has none. `place` names the member in errors.
 std::optional<std::string> label_in_json(std::string_view text, const std::string& place) {
   const nlohmann::json json = parse_json(text, "tar", place);
@@ -78,31 +73,35 @@ std::optional<std::string> label_in_json(std::string_view text, const std::strin
   return std::nullopt;
 }
 
-/// The side that a name like "train-0001.tar" begins with.
-std::string side_of(const std::string& name) {
-  const std::size_t end = name.find_first_of("-_.0123456789");
-  return lower_case(name.substr(0, end));
-}
-
 std::string key_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   return path.substr(0, path.find('.', slash == std::string::npos ? 0 : slash));
 }
 
+void note_other(TarRest& rest, const std::string& ending, const std::string& name) {
+  OtherFiles& others = rest.others[ending];
+  if (others.count++ == 0) others.example = name;
+}
+
 }  // namespace
 
 void read_tar_members(std::uint64_t size, const TarBytes& bytes, const std::string& file, const std::string& shard,
-                      PhotoSet& set, std::vector<std::string>& labels, std::size_t& left_out) {
+                      PhotoSet& set, std::vector<std::string>& labels, TarRest& rest) {
   std::vector<std::string> keys;
   std::map<std::string, Group> groups;
   read_tar(size, bytes, file, [&](const TarMember& member) {
-    const std::string key = key_of(member.path);
-    const std::string ending = lower_case(member.path.substr(key.size()));
-    const bool is_photo = is_photo_name("x" + ending) && ending.find('.', 1) == std::string::npos;
+    // A path with more dots has its last one's key as well, which is of use where the first one's has no photo.
+    const std::string first_key = key_of(member.path);
+    const std::string ending = ending_of(std::string_view(member.path).substr(first_key.size()));
+    const std::string key = member.path.substr(0, member.path.size() - ending.size());
+    const bool is_photo = is_photo_name("x" + ending);
     const bool is_label = ending == ".cls" || ending == ".json";
-    if (!is_photo && !is_label) return;
+    if (!is_photo && !is_label) {
+      if (!member.path.ends_with('/')) note_other(rest, ending, member.path);
+      return;
+    }
     if (!is_inner_path(member.path) || (is_photo && member.size == 0)) {
-      ++left_out;
+      if (rest.unsafe.count++ == 0) rest.unsafe.example = shard + "/" + member.path;
       return;
     }
     const auto [entry, added] = groups.try_emplace(key);
@@ -111,6 +110,7 @@ void read_tar_members(std::uint64_t size, const TarBytes& bytes, const std::stri
     if (is_photo) {
       if (group.photo) fail("[tar] {}: \"{}\": expected one photo of that name, found two", file, key);
       group.photo = Sample{shard + "/" + member.path, 0, file, member.offset, member.size};
+      group.ending = lower_case(std::string_view(member.path).substr(first_key.size()));
       return;
     }
     if (member.size > kMaxLabelBytes) {
@@ -126,7 +126,19 @@ void read_tar_members(std::uint64_t size, const TarBytes& bytes, const std::stri
   });
   for (const std::string& key : keys) {
     Group& group = groups[key];
-    if (!group.photo) continue;
+    const std::string first_key = key_of(key);
+    if (key != first_key) {
+      const auto first = groups.find(first_key);
+      const bool has_photo = first != groups.end() && first->second.photo;
+      if (group.photo && (!group.label || has_photo)) {
+        note_other(rest, group.ending, group.photo->name);
+        continue;
+      }
+    }
+    if (!group.photo) {
+      if (group.label && rest.lonely.count++ == 0) rest.lonely.example = shard + "/" + key;
+      continue;
+    }
     if (!group.label || group.label->empty()) {
       fail("[tar] {}: \"{}\": expected its label in {}.cls, or in {}.json as \"label\", found none", file,
            group.photo->name, key, key);
@@ -160,26 +172,30 @@ std::vector<std::string> expand_shard_names(const std::string& pattern) {
   return names;
 }
 
-PhotoSet read_tar_shards(const std::string& root, const std::vector<std::string>& files) {
+PhotoSet read_tar_shards(const std::string& root, const std::vector<Shard>& shards, bool whole,
+                         const OpenOptions& options) {
   PhotoSet set;
   set.root = root;
-  std::vector<Shard> shards;
-  for (const std::string& file : files) {
-    const std::string name = std::filesystem::path(file).filename().string();
-    shards.push_back({file, name, side_of(name)});
-  }
+  set.kind = SourceKind::kTar;
   std::vector<std::string> labels;
-  std::size_t left_out = 0;
-  add_shards(set, shards, [&](const Shard& shard) {
+  TarRest rest;
+  add_shards(set, shards, whole, options, [&](const Shard& shard) {
+    check_shard(shard.file, "tar", "a tar archive");
     ShardFile file(shard.file);
     const TarBytes bytes = [&](std::uint64_t offset, std::size_t size) { return file.read(offset, size); };
-    read_tar_members(file.size(), bytes, shard.file, shard.name, set, labels, left_out);
+    read_tar_members(file.size(), bytes, shard.file, shard.name, set, labels, rest);
   });
-  if (set.samples.empty()) fail("[tar] {}: expected photos (jpg, jpeg, png, webp), found none", root);
-  if (left_out > 0) {
-    set.notices.push_back(
-        fmt::format("{}: {} members are left out: empty, or with paths out of the archive", root, left_out));
+  std::vector<LeftOut> left_out = other_kinds(rest.others, "", "members");
+  for (LeftOut* const one : {&rest.unsafe, &rest.lonely}) {
+    if (one->count > 0) left_out.push_back(std::move(*one));
   }
+  if (set.samples.empty()) {
+    std::string found;
+    for (const LeftOut& one : left_out) found += (found.empty() ? "" : " and ") + describe(one);
+    fail("[tar] {}: expected photos as KEY.jpg ({}) with their classes as KEY.cls or KEY.json, found {}", root,
+         kPhotoKinds, found.empty() ? "none" : found);
+  }
+  std::move(left_out.begin(), left_out.end(), std::back_inserter(set.left_out));
   label_samples(set, labels);
   return set;
 }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -15,7 +16,6 @@ namespace gcvit::data {
 namespace {
 
 constexpr std::size_t kHeaderBytes = 8 + 4;
-constexpr std::size_t kFooterBytes = 4;
 
 /// Remainders of a byte followed by 0 to 7 zero bytes: eight bytes are then taken at once.
 using CrcTables = std::array<std::array<std::uint32_t, 256>, 8>;
@@ -75,7 +75,7 @@ std::uint32_t masked_crc32c(std::span<const std::byte> bytes) {
 }
 
 std::vector<std::byte> tfrecord_frame(std::span<const std::byte> record) {
-  std::vector<std::byte> frame(kHeaderBytes + record.size() + kFooterBytes);
+  std::vector<std::byte> frame(kHeaderBytes + record.size() + kTfrecordFooterBytes);
   put_little_endian<std::uint64_t>(record.size(), frame.data());
   put_little_endian(masked_crc32c(std::span(frame).first(8)), frame.data() + 8);
   if (!record.empty()) std::memcpy(frame.data() + kHeaderBytes, record.data(), record.size());
@@ -83,43 +83,71 @@ std::vector<std::byte> tfrecord_frame(std::span<const std::byte> record) {
   return frame;
 }
 
+void check_tfrecord(std::span<const std::byte> record_and_checksum, std::string_view name) {
+  const std::size_t size = record_and_checksum.size() - kTfrecordFooterBytes;
+  if (little_endian<std::uint32_t>(record_and_checksum.data() + size) !=
+      masked_crc32c(record_and_checksum.first(size))) {
+    fail("[tfrecord] {}: expected the bytes that their checksum is of, found others", name);
+  }
+}
+
 TfrecordReader::TfrecordReader(const std::string& path) : path_(path), file_(open_regular_file(path, "tfrecord")) {}
 
-bool TfrecordReader::read(std::span<std::byte> bytes) {
-  for (std::size_t done = 0; done < bytes.size();) {
-    const ssize_t count = ::pread(file_.descriptor.number(), bytes.data() + done, bytes.size() - done,
-                                  static_cast<off_t>(position_ + done));
+namespace {
+
+/// Reads into `bytes` what the file has from `offset` on; how many that were.
+std::size_t read_at(const RegularFile& file, std::string_view path, std::uint64_t offset, std::span<std::byte> bytes) {
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t count =
+        ::pread(file.descriptor.number(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail_to_read("tfrecord", fmt::format("{}: byte {}", path_, position_), errno);
-    if (count == 0) return false;
+    if (count < 0) fail_to_read("tfrecord", fmt::format("{}: byte {}", path, offset), errno);
+    if (count == 0) break;
     done += static_cast<std::size_t>(count);
   }
-  position_ += bytes.size();
-  return true;
+  return done;
+}
+
+}  // namespace
+
+std::span<const std::byte> TfrecordReader::piece(std::uint64_t offset, std::size_t size) {
+  const std::uint64_t end = window_offset_ + window_.size();
+  if (offset < window_offset_ || offset > end || end - offset < size) {
+    window_.resize(kMaxPieceBytes);
+    window_.resize(read_at(file_, path_, offset, window_));
+    window_offset_ = offset;
+  }
+  const std::span<const std::byte> rest = std::span(window_).subspan(static_cast<std::size_t>(offset - window_offset_));
+  return rest.first(std::min(size, rest.size()));
 }
 
 std::optional<TfrecordReader::Record> TfrecordReader::next() {
   if (position_ == file_.size) return std::nullopt;
   const std::uint64_t start = position_;
   const auto cut_off = [&] { fail("[tfrecord] {}: record at byte {}: ends before its end", path_, start); };
-  std::array<std::byte, kHeaderBytes> header;
-  if (file_.size - position_ < kHeaderBytes || !read(header)) cut_off();
+  const std::span<const std::byte> header = piece(start, kHeaderBytes);
+  if (header.size() < kHeaderBytes) cut_off();
   const auto length = little_endian<std::uint64_t>(header.data());
-  if (little_endian<std::uint32_t>(header.data() + 8) != masked_crc32c(std::span(header).first(8))) {
+  if (little_endian<std::uint32_t>(header.data() + 8) != masked_crc32c(header.first(8))) {
     fail("[tfrecord] {}: record at byte {}: its length has a wrong checksum", path_, start);
   }
   if (length > kMaxRecordBytes) {
     fail("[tfrecord] {}: record at byte {}: expected at most 1 GiB, found {} bytes", path_, start, length);
   }
-  if (file_.size - position_ < length + kFooterBytes) cut_off();
-  record_.resize(static_cast<std::size_t>(length) + kFooterBytes);
-  const std::uint64_t offset = position_;
-  if (!read(record_)) cut_off();
-  const auto bytes = std::span<const std::byte>(record_).first(static_cast<std::size_t>(length));
-  if (little_endian<std::uint32_t>(record_.data() + length) != masked_crc32c(bytes)) {
-    fail("[tfrecord] {}: record at byte {}: its bytes have a wrong checksum", path_, start);
-  }
-  return Record{offset, bytes};
+  const std::uint64_t offset = start + kHeaderBytes;
+  if (offset > file_.size || file_.size - offset < length + kTfrecordFooterBytes) cut_off();
+  position_ = offset + length + kTfrecordFooterBytes;
+  return Record{offset, length};
+}
+
+std::vector<std::byte> TfrecordReader::read(const Record& record) const {
+  std::vector<std::byte> bytes(static_cast<std::size_t>(record.size) + kTfrecordFooterBytes);
+  const std::string place = fmt::format("{}: record at byte {}", path_, record.offset - kHeaderBytes);
+  if (read_at(file_, path_, record.offset, bytes) < bytes.size()) fail("[tfrecord] {}: ends before its end", place);
+  check_tfrecord(bytes, place);
+  bytes.resize(static_cast<std::size_t>(record.size));
+  return bytes;
 }
 
 }  // namespace gcvit::data

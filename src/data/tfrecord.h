@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tensor/append_file.h"
@@ -23,31 +24,47 @@ std::uint32_t masked_crc32c(std::span<const std::byte> bytes);
 /// The bytes of one record with its length and checksums.
 std::vector<std::byte> tfrecord_frame(std::span<const std::byte> record);
 
-/// Reads a file's records one after the other.
+/// Of the checksum behind a record.
+inline constexpr std::size_t kTfrecordFooterBytes = 4;
+
+/// Throws `Error` unless the checksum in the last four of the bytes is that of the record before it; `name` stands for
+/// it in the error.
+void check_tfrecord(std::span<const std::byte> record_and_checksum, std::string_view name);
+
+/// Finds a file's records one after the other, without reading them: of each its length alone is checked.
 class TfrecordReader {
  public:
   /// Records longer than this are refused before memory for them is asked for; so are those that the file hasn't room
   /// for.
   static constexpr std::uint64_t kMaxRecordBytes = std::uint64_t{1} << 30;
+  /// Of a piece.
+  static constexpr std::size_t kMaxPieceBytes = std::size_t{1} << 12;
 
   /// Throws `Error` when the file can't be read.
   explicit TfrecordReader(const std::string& path);
 
   struct Record {
     std::uint64_t offset = 0;  ///< where its bytes begin in the file
-    std::span<const std::byte> bytes;  ///< valid until the next call
+    std::uint64_t size = 0;
   };
 
-  /// The next record; nothing at the end. Throws `Error` for a record that is cut off or has a wrong checksum.
+  /// The next record; nothing at the end. Throws `Error` for a record that is cut off or whose length has a wrong
+  /// checksum.
   std::optional<Record> next();
 
- private:
-  bool read(std::span<std::byte> bytes);
+  /// The bytes of a record. Throws `Error` when their checksum is wrong.
+  std::vector<std::byte> read(const Record& record) const;
 
+  /// Up to `size` bytes from `offset` on, at most kMaxPieceBytes; valid until the next call of this or of `next`. Fewer
+  /// at the file's end.
+  std::span<const std::byte> piece(std::uint64_t offset, std::size_t size);
+
+ private:
   std::string path_;
   RegularFile file_;
   std::uint64_t position_ = 0;
-  std::vector<std::byte> record_;
+  std::vector<std::byte> window_;  ///< what was read last
+  std::uint64_t window_offset_ = 0;
 };
 
 /// Appends records to a file; a record is in the file when `append` returns. All errors are thrown as `Error`.

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// TFRecord shards of tf.Example as TensorFlow Datasets lays a data set out: NAME-SPLIT.tfrecord-0000i-of-0000n, with the
-// class names in label.labels.txt beside them. A photo is found once and then read from where it lies in its shard.
-#include <system_error>
+// TFRecord shards of tf.Example, such as TensorFlow Datasets lays a data set out: NAME-SPLIT.tfrecord-0000i-of-0000n,
+// with the class names in label.labels.txt beside them. A photo is found once and then read from where it lies in its
+// shard; the checksum of its record is compared then.
 #include <algorithm>
-#include <cstdio>
-#include <cstring>
+#include <array>
+#include <charconv>
 #include <filesystem>
 #include <map>
 #include <optional>
 #include <string_view>
+#include <system_error>
 
-#include "data/example.pb.h"
+#include "data/example_index.h"
 #include "data/listing.h"
 #include "data/shards.h"
 #include "data/sources.h"
@@ -21,36 +22,49 @@
 namespace gcvit::data {
 namespace {
 
-/// What a shard's file name says; `split` is empty where it says nothing.
+/// What a shard's file name says.
 struct ShardName {
-  std::string base;  ///< up to and with ".tfrecord"
-  std::string split;
-  std::size_t index = 0;
+  std::string base;  ///< without its number
   std::size_t count = 1;
 };
 
+/// The number that `text` is, if it is one of five digits or so.
+std::optional<std::size_t> digits(std::string_view text) {
+  std::size_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const bool whole = error == std::errc() && end == text.data() + text.size() && text.size() >= 2 && text.size() <= 9;
+  return whole ? std::optional(number) : std::nullopt;
+}
+
 std::optional<ShardName> parse_shard_name(const std::string& name) {
-  constexpr std::string_view kEnding = ".tfrecord";
-  const std::size_t ending = name.find(kEnding);
-  if (ending == std::string::npos || name.starts_with('.')) return std::nullopt;
-  ShardName shard;
-  shard.base = name.substr(0, ending + kEnding.size());
-  const std::size_t dash = name.rfind('-', ending);
-  if (dash != std::string::npos && dash < ending) shard.split = name.substr(dash + 1, ending - dash - 1);
-  const std::string rest = name.substr(ending + kEnding.size());
-  if (rest.empty()) return shard;
-  int read = 0;
-  if (std::sscanf(rest.c_str(), "-%5zu-of-%5zu%n", &shard.index, &shard.count, &read) != 2 ||
-      static_cast<std::size_t>(read) != rest.size() || shard.index >= shard.count) {
-    return std::nullopt;
+  if (name.starts_with('.')) return std::nullopt;
+  ShardName shard{.base = name};
+  bool numbered = false;
+  const std::size_t of = name.rfind("-of-");
+  if (of != std::string::npos && of > 0) {
+    const std::size_t dash = name.rfind('-', of - 1);
+    if (dash != std::string::npos) {
+      const auto index = digits(std::string_view(name).substr(dash + 1, of - dash - 1));
+      const auto count = digits(std::string_view(name).substr(of + 4));
+      if (index && count) {
+        if (*index >= *count) return std::nullopt;
+        shard = {name.substr(0, dash), *count};
+        numbered = true;
+      }
+    }
   }
-  return shard;
+  const std::string ending = ending_of(shard.base);
+  for (const std::string_view known : {".tfrecord", ".tfrecords", ".tfrec"}) {
+    if (ending == known) return shard;
+  }
+  // "train-00000-of-01024"
+  return numbered && ending.empty() ? std::optional(shard) : std::nullopt;
 }
 
 /// A million names.
-constexpr std::uint64_t kMaxNamesBytes = std::uint64_t{64} << 20;
+constexpr std::uint64_t kMaxNamesBytes = std::uint64_t{1} << 27;
 
-/// The class names beside the shards; none if they aren't there.
+/// The class names that stand beside the shards; none where there is no such file.
 std::vector<std::string> class_names_in(const std::filesystem::path& folder) {
   const std::filesystem::path names = folder / "label.labels.txt";
   std::error_code error;
@@ -58,85 +72,144 @@ std::vector<std::string> class_names_in(const std::filesystem::path& folder) {
   return lines_of(read_regular_text(names.string(), "tfrecord", kMaxNamesBytes), names.string());
 }
 
-/// The image and label of a record; `place` names it in errors.
-Sample read_example(const TfrecordReader::Record& record, const std::string& place) {
-  proto::Example example;
-  if (!example.ParseFromArray(record.bytes.data(), static_cast<int>(record.bytes.size()))) {
-    fail("[tfrecord] {}: expected a tf.Example, found other bytes", place);
+/// What data sets call the encoded photo, and its class: the first of these that is there.
+constexpr std::array<std::string_view, 9> kImageNames = {"image",       "image/encoded", "image_raw",
+                                                         "image_bytes", "encoded_image", "image_encoded",
+                                                         "image_data",  "img",           "jpeg"};
+constexpr std::array<std::string_view, 15> kLabelNames = {
+    "label",       "labels",   "class",  "image/class/label", "class/label", "class_id",    "label_id",  "class_label",
+    "class_index", "category", "target", "image/class/text",  "class_name",  "image/label", "label_name"};
+
+using Features = std::map<std::string, Feature>;
+
+const Feature* feature_of(const Features& features, std::span<const std::string_view> names) {
+  for (const std::string_view name : names) {
+    const auto found = features.find(std::string(name));
+    if (found != features.end() && found->second.values > 0) return &found->second;
   }
-  const auto& features = example.features().feature();
-  const auto image = features.find("image");
-  if (image == features.end() || image->second.bytes_list().value_size() != 1 ||
-      image->second.bytes_list().value(0).empty()) {
-    fail("[tfrecord] {}: expected a feature \"image\" of one encoded photo, found none", place);
+  return nullptr;
+}
+
+/// "class (an integer), image (bytes)"
+std::string shown(const Features& features) {
+  constexpr std::size_t kMost = 20;
+  constexpr std::array<std::string_view, 4> kKinds = {"empty", "bytes", "floats", "integers"};
+  std::string text;
+  std::size_t count = 0;
+  for (const auto& [name, feature] : features) {
+    if (count++ == kMost) return text + ", ...";
+    text +=
+        fmt::format("{}\"{}\" ({})", text.empty() ? "" : ", ", name, kKinds[static_cast<std::size_t>(feature.kind)]);
   }
-  const auto label = features.find("label");
-  if (label == features.end() || label->second.int64_list().value_size() != 1) {
-    fail("[tfrecord] {}: expected a feature \"label\" of one integer, found none", place);
-  }
-  const std::int64_t index = label->second.int64_list().value(0);
-  if (index < 0 || index >= kMaxClasses) {
-    fail("[tfrecord] {}: expected a label from 0 to below {}, found {}", place, kMaxClasses, index);
-  }
-  const std::string& bytes = image->second.bytes_list().value(0);
-  const void* const found = ::memmem(record.bytes.data(), record.bytes.size(), bytes.data(), bytes.size());
-  const auto inside = static_cast<const std::byte*>(found) - record.bytes.data();
+  return text.empty() ? "none" : text;
+}
+
+/// A photo without its label.
+struct Example {
   Sample sample;
-  sample.label = static_cast<std::int32_t>(index);
-  sample.offset = record.offset + static_cast<std::uint64_t>(inside);
-  sample.size = bytes.size();
-  return sample;
+  std::string label;
+};
+
+/// The longest name of a class that a record may have.
+constexpr std::uint64_t kMostLabelBytes = 1024;
+
+Example read_example(TfrecordReader& reader, const TfrecordReader::Record& record, const std::string& file,
+                     std::size_t number) {
+  const Features features = features_of(reader, record, file, number);
+  const auto refuse = [&](std::string_view expected) {
+    fail("[tfrecord] {}: record {}: expected {}, found the features {}", file, number, expected, shown(features));
+  };
+  const Feature* const image = feature_of(features, kImageNames);
+  if (image == nullptr || image->kind != Feature::Kind::kBytes || image->values != 1 || image->size == 0) {
+    refuse(fmt::format("a feature of one encoded photo ({})", fmt::join(kImageNames, ", ")));
+  }
+  const Feature* const label = feature_of(features, kLabelNames);
+  const bool is_index = label != nullptr && label->kind == Feature::Kind::kIntegers;
+  const bool is_name =
+      label != nullptr && label->kind == Feature::Kind::kBytes && label->size > 0 && label->size <= kMostLabelBytes;
+  if (label == nullptr || label->values != 1 || !(is_index || is_name)) {
+    refuse(fmt::format("a feature of one class, an integer or a name ({})", fmt::join(kLabelNames, ", ")));
+  }
+  Example example;
+  example.sample.offset = image->offset;
+  example.sample.size = image->size;
+  example.sample.record_offset = record.offset;
+  example.sample.record_size = record.size;
+  if (is_name) {
+    const std::span<const std::byte> bytes = reader.piece(label->offset, static_cast<std::size_t>(label->size));
+    example.label = trimmed({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    if (example.label.empty()) refuse("a name for its class");
+    return example;
+  }
+  if (label->integer < 0 || label->integer >= kMaxClasses) {
+    fail("[tfrecord] {}: record {}: expected a label from 0 to below {}, found {}", file, number, kMaxClasses,
+         label->integer);
+  }
+  example.label = std::to_string(label->integer);
+  return example;
+}
+
+/// Throws `Error` when shards of a series are missing.
+void check_complete(const std::string& root, std::span<const Shard> shards) {
+  std::map<std::string, std::pair<std::size_t, std::size_t>> counts;  // of a series: shards found and expected
+  for (const Shard& shard : shards) {
+    const auto name = parse_shard_name(shard.name);
+    if (!name) continue;
+    auto& [found, expected] = counts[name->base];
+    ++found;
+    expected = std::max(expected, name->count);
+  }
+  for (const auto& [base, count] : counts) {
+    if (count.first != count.second) {
+      fail("[tfrecord] {}: expected {} shards of {}, found {}", root, count.second, base, count.first);
+    }
+  }
 }
 
 }  // namespace
 
 bool is_tfrecord_name(const std::string& name) { return parse_shard_name(name).has_value(); }
 
-PhotoSet read_tfrecord_shards(const std::string& root, const std::vector<std::string>& files) {
-  std::vector<Shard> shards;
-  std::map<std::string, std::pair<std::size_t, std::size_t>> counts;  // of a split: shards found and expected
-  for (const std::string& file : files) {
-    const std::filesystem::path path(file);
-    const auto name = parse_shard_name(path.filename().string());
-    if (!name) fail("[tfrecord] {}: expected a name like flowers-train.tfrecord-00000-of-00002", file);
-    shards.push_back({file, path.filename().string(), name->split});
-    auto& [found, expected] = counts[name->base];
-    ++found;
-    expected = std::max(expected, name->count);
-  }
-  if (files.front() != root) {
-    for (const auto& [base, count] : counts) {
-      if (count.first != count.second) {
-        fail("[tfrecord] {}: expected {} shards of {}, found {}", root, count.second, base, count.first);
-      }
-    }
-  }
-
+PhotoSet read_tfrecord_shards(const std::string& root, const std::vector<Shard>& shards, bool whole,
+                              const OpenOptions& options) {
+  if (!whole) check_complete(root, shards);
   PhotoSet set;
   set.root = root;
-  set.classes = class_names_in(std::filesystem::path(files.front()).parent_path());
-  set.numbered = set.classes.empty();
-  const std::size_t named = set.classes.size();
-  std::size_t classes = named;
-  const auto add = [&](const Shard& shard) {
+  set.kind = SourceKind::kTfrecord;
+  const std::vector<std::string> names = class_names_in(std::filesystem::path(shards.front().file).parent_path());
+  std::vector<std::string> labels;
+  add_shards(set, shards, whole, options, [&](const Shard& shard) {
+    check_shard(shard.file, "tfrecord", "TFRecord shards");
     TfrecordReader reader(shard.file);
-    std::size_t index = 0;
+    std::size_t number = 0;
     while (const auto record = reader.next()) {
-      const std::string place = fmt::format("{}: record {}", shard.file, index);
-      Sample sample = read_example(*record, place);
-      if (!set.numbered && static_cast<std::size_t>(sample.label) >= named) {
-        fail("[tfrecord] {}: expected one of the {} classes of label.labels.txt, found {}", place, named, sample.label);
+      Example example = read_example(reader, *record, shard.file, number);
+      example.sample.name = fmt::format("{}/{:06}", shard.name, number);
+      example.sample.file = shard.file;
+      if (!names.empty()) {
+        std::size_t index = names.size();
+        std::from_chars(example.label.data(), example.label.data() + example.label.size(), index);
+        if (index >= names.size()) {
+          fail("[tfrecord] {}: record {}: expected one of the {} classes of label.labels.txt, found {}", shard.file,
+               number, names.size(), example.label);
+        }
+        example.sample.label = static_cast<std::int32_t>(index);
+      } else {
+        labels.push_back(std::move(example.label));
       }
-      classes = std::max(classes, static_cast<std::size_t>(sample.label) + 1);
-      sample.name = fmt::format("{}/{:06}", shard.name, index++);
-      sample.file = shard.file;
-      set.samples.push_back(std::move(sample));
+      set.samples.push_back(std::move(example.sample));
+      ++number;
     }
-  };
-  add_shards(set, shards, add);
-  for (std::size_t i = named; i < classes; ++i) set.classes.push_back(std::to_string(i));
-  for (std::size_t i = 0; i < set.classes.size(); ++i) set.present.push_back(static_cast<std::int32_t>(i));
+  });
   if (set.samples.empty()) fail("[tfrecord] {}: expected photos, found none", root);
+  if (names.empty()) {
+    label_samples(set, labels);
+    return set;
+  }
+  set.classes = names;
+  set.numbered = all_numbers(names);
+  check_class_names(set);
+  for (std::size_t i = 0; i < names.size(); ++i) set.present.push_back(static_cast<std::int32_t>(i));
   return set;
 }
 

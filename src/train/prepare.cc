@@ -95,14 +95,24 @@ weights::LoadedModel load_start(const Start& start, const Recipe& recipe, std::i
   return loaded;
 }
 
+/// Whether the classes of a numbered set are the outputs of a head: fewer than these, or as many and numbered from 0. Those
+/// numbered from 1 count as well: whoever takes them as outputs says what is wrong.
+bool numbers_outputs(const data::PhotoSet& set, std::size_t outputs) {
+  if (!set.numbered || set.classes.size() > outputs) return false;
+  const std::string& last = set.classes.back();
+  return set.classes.size() < outputs || last == std::to_string(outputs - 1) || last == std::to_string(outputs);
+}
+
 /// Makes the set's labels index the head's outputs, renews the head when it is for other classes, and names them.
 void join_classes(data::PhotoSet& set, weights::LoadedModel& loaded, const Recipe& recipe, const Notice& notice) {
   weights::ModelInfo& info = loaded.info;
+  const auto outputs = static_cast<std::size_t>(info.config.classes);
   const bool named = !info.classes.empty() || info.config.classes == 1000;
-  if (!loaded.report.new_head && named && !set.numbered) {
+  const bool by_number = numbers_outputs(set, outputs);
+  if (!loaded.report.new_head && named) {
     const std::vector<std::string> labels = classifier::class_labels(info);
     const std::vector<std::string> ids = classifier::wordnet_ids(labels);
-    if (all_known(set, labels, ids)) {
+    if (all_known(set, labels, ids) || by_number) {
       data::adopt_classes(set, labels, ids);
       info.classes = labels;  // so that a run that goes on finds them again
       return;
@@ -112,25 +122,28 @@ void join_classes(data::PhotoSet& set, weights::LoadedModel& loaded, const Recip
       renew_head(*loaded.model, recipe.seed);
     }
   }
-  const bool fits = set.classes.size() == static_cast<std::size_t>(info.config.classes);
+  const bool fits = set.classes.size() == outputs;
+  // A new head of as many outputs takes numbers as names.
+  const bool as_indices = by_number && (!loaded.report.new_head || !fits);
+  if (as_indices) data::take_numbers_as_indices(set, outputs);
   if (loaded.report.new_head) {
     notice(fmt::format("[train] the head is new: {} classes with random values", info.config.classes));
     info.classes.clear();
   } else {
-    notice(fmt::format("[train] the head of {} is kept: class i of the photos, by sorted name, is its output i",
-                       info.config.classes));
+    notice(fmt::format("[train] the head of {} is kept: class i of the photos, by {}, is its output i",
+                       info.config.classes, as_indices ? "number" : "sorted name"));
   }
-  if (info.classes.empty() && fits && !set.numbered) info.classes = set.classes;
+  if (info.classes.empty() && fits && !as_indices) info.classes = set.classes;
 }
 
-data::Split split_photos(const data::PhotoSet& set, const Recipe& recipe, const std::function<void()>& while_waiting) {
+data::Split split_photos(const data::PhotoSet& set, const Recipe& recipe, const data::HashOptions& hashing) {
   if (!set.validates.empty()) {
     data::Split split = data::split_as_marked(set);
     if (recipe.val_split == 0.0) split.validation.clear();
     return split;
   }
   return recipe.tutorial_split ? data::split_tutorial(set, recipe.val_split, recipe.seed)
-                               : data::split_stratified(set, recipe.val_split, recipe.seed, while_waiting);
+                               : data::split_stratified(set, recipe.val_split, recipe.seed, hashing);
 }
 
 /// Throws `Error` unless the names that the saved files will have can be written there.
@@ -264,7 +277,7 @@ Prepared prepare(data::PhotoSet photos, const Start& start, const Recipe& recipe
   }
   prepared.stamps = data::stamps_of(set);
   if (!recipe.val_list.empty()) data::validate_on_list(set, recipe.val_list, while_waiting);
-  prepared.split = split_photos(set, recipe, while_waiting);
+  prepared.split = split_photos(set, recipe, {.progress = [&](const data::HashProgress&) { while_waiting(); }});
   for (std::size_t i = 0; i < prepared.split.hashes.size(); ++i) prepared.stamps[i].sha256 = prepared.split.hashes[i];
   data::check_trainable(set, prepared.split, classes, recipe.val_split > 0.0);
   weights::LoadedModel loaded = load_start(start, recipe, classes);
@@ -288,7 +301,9 @@ Prepared prepare(const std::string& data, const Checkpoint& checkpoint, const No
   prepared.set = data::open_photo_set(data);
   data::PhotoSet& set = prepared.set;
   prepared.info = checkpoint.info;
-  if (!prepared.info.classes.empty() && !set.numbered && prepared.info.classes != set.classes) {
+  if (prepared.info.classes.empty() && set.numbered) {
+    data::take_numbers_as_indices(set, static_cast<std::size_t>(prepared.info.config.classes));
+  } else if (!prepared.info.classes.empty() && prepared.info.classes != set.classes) {
     data::adopt_classes(set, prepared.info.classes, classifier::wordnet_ids(prepared.info.classes));
   }
   find_photos(prepared, checkpoint, notice);

@@ -70,33 +70,38 @@ TEST(CsvList, NamesAreSortedClasses) {
   EXPECT_TRUE(set.validates.empty());
 }
 
-TEST(CsvList, WholeNumbersAreIndices) {
-  const List list("path,label\nb.jpg,2\n/a.jpg,0\n");
+TEST(CsvList, WholeNumbersAreNamesUntilAModelTakesThemAsIndices) {
+  const List list("path,label\nb.jpg,10\n/a.jpg,0\nc.jpg,9\n");
   PhotoSet set = open_photo_set(list.path);
   EXPECT_TRUE(set.numbered);
-  EXPECT_EQ(set.classes, (Names{"0", "1", "2"}));
+  EXPECT_EQ(set.classes, (Names{"0", "9", "10"}));
   EXPECT_EQ(set.samples[0].file, "/a.jpg");
-  adopt_classes(set, Names{"x", "y", "z", "w"}, {});
-  EXPECT_EQ(set.samples[1].label, 2);
-  EXPECT_TRUE(set.notices.empty());
+  PhotoSet adopted = set;
+  adopt_classes(adopted, Names{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"}, {});
+  EXPECT_EQ(adopted.samples[1].label, 10);
+  ASSERT_EQ(adopted.notices.size(), 1u);
+  EXPECT_NE(adopted.notices[0].find("by their numbers, \"0\" as \"a\""), std::string::npos);
   EXPECT_NE(error_of([&] {
-              PhotoSet again = open_photo_set(list.path);
-              adopt_classes(again, Names{"x", "y"}, {});
-            }).find("at most 2 classes"),
+              PhotoSet again = set;
+              adopt_classes(again, Names{"x", "y", "z"}, {});
+            }).find("class \"9\": expected a number below 3"),
             std::string::npos);
+  take_numbers_as_indices(set, 11);
+  EXPECT_EQ(set.samples[2].label, 9);
+  EXPECT_EQ(set.classes.size(), 11u);
   const List mixed("b.jpg,2\na.jpg,rose\n");
   EXPECT_EQ(open_photo_set(mixed.path).classes, (Names{"2", "rose"}));
   const List huge("b.jpg,2000000000\n");
-  EXPECT_NE(error_of([&] { open_photo_set(huge.path); }).find("found 2000000000"), std::string::npos);
+  EXPECT_EQ(open_photo_set(huge.path).classes, (Names{"2000000000"}));
 }
 
 TEST(CsvList, AThirdColumnSaysTheSide) {
   const List list("b.jpg,x,train\na.jpg,x,Val\nc.jpg,y,\nd.jpg,y\n");
   EXPECT_EQ(shown(open_photo_set(list.path)), "a.jpg=x* b.jpg=x c.jpg=y d.jpg=y ");
   const List named("Label,id,split,FileName\nx,7,test,a.jpg\ny,8,train,b.jpg\n");
-  EXPECT_EQ(shown(open_photo_set(named.path)), "a.jpg=x* b.jpg=y ");
+  EXPECT_EQ(shown(open_photo_set(named.path)), "b.jpg=y ");
   const List wrong("b.jpg,x,train\na.jpg,x,maybe\n");
-  EXPECT_NE(error_of([&] { open_photo_set(wrong.path); }).find("line 2: expected train or val in the third column"),
+  EXPECT_NE(error_of([&] { open_photo_set(wrong.path); }).find("line 2: expected train, val or test in column 3"),
             std::string::npos);
   const List ignored("path,label,comment\nb.jpg,x,maybe\n");
   EXPECT_EQ(shown(open_photo_set(ignored.path)), "b.jpg=x ");

@@ -21,7 +21,7 @@ void touch(const std::string& path) {
 }
 
 TEST(Listing, KnowsPhotosByTheirEndings) {
-  for (const char* name : {"a.jpg", "a.JPG", "b.jpeg", "c.Png", "d.WEBP", "x.y.jpg"})
+  for (const char* name : {"a.jpg", "a.JPG", "b.jpeg", "c.Png", "d.WEBP", "x.y.jpg", "e.JFIF", "f.jpe"})
     EXPECT_TRUE(is_photo_name(name)) << name;
   for (const char* name : {"a.gif", "jpg", "a.jpg.txt", "a.jp", "", ".jpg", "._a.jpg"})
     EXPECT_FALSE(is_photo_name(name)) << name;
@@ -33,7 +33,7 @@ TEST(Listing, FindsPhotosInAllFoldersBelowSorted) {
        {"b.jpg", "a/z.png", "a/B.webp", "a-b/1.jpg", "a/deep/er/1.jpeg", "notes.txt", ".hidden/1.jpg"}) {
     touch(folder / name);
   }
-  EXPECT_EQ(photos_below(folder / ""), (Names{"a-b/1.jpg", "a/B.webp", "a/deep/er/1.jpeg", "a/z.png", "b.jpg"}));
+  EXPECT_EQ(list_below(folder / "").photos, (Names{"a-b/1.jpg", "a/B.webp", "a/deep/er/1.jpeg", "a/z.png", "b.jpg"}));
   EXPECT_EQ(folders_in(folder / ""), (Names{"a", "a-b"}));
 }
 
@@ -43,13 +43,13 @@ TEST(Listing, FollowsLinksButNotInCircles) {
   touch(folder / "elsewhere/2.jpg");
   std::filesystem::create_directory_symlink(folder / "a", folder / "a/again");
   std::filesystem::create_directory_symlink(folder / "elsewhere", folder / "a/linked");
-  EXPECT_EQ(photos_below(folder / "a"), (Names{"1.jpg", "linked/2.jpg"}));
+  EXPECT_EQ(list_below(folder / "a").photos, (Names{"1.jpg", "linked/2.jpg"}));
 }
 
 TEST(Listing, SaysWhatIsWrongWithAFolder) {
   const TemporaryFolder folder;
   touch(folder / "file.jpg");
-  EXPECT_EQ(error_of([&] { photos_below(folder / "none"); }),
+  EXPECT_EQ(error_of([&] { list_below(folder / "none"); }),
             "[data] " + (folder / "none") + ": expected a folder, found nothing");
   EXPECT_EQ(error_of([&] { folders_in(folder / "file.jpg"); }),
             "[data] " + (folder / "file.jpg") + ": expected a folder, found a file");
@@ -70,9 +70,10 @@ TEST(Listing, RefusesFoldersWithoutPhotosAndBadLists) {
   const TemporaryFolder folder;
   std::filesystem::create_directory(folder / "empty");
   write_text(folder / "blank", "\n\r\n");
-  EXPECT_NE(
-      error_of([&] { expand_photo_arguments({folder / "empty"}); }).find("expected photos (jpg, jpeg, png, webp)"),
-      std::string::npos);
+  EXPECT_NE(error_of([&] {
+              expand_photo_arguments({folder / "empty"});
+            }).find("expected photos (jpg, jpeg, jpe, jfif, png, webp)"),
+            std::string::npos);
   EXPECT_NE(
       error_of([&] { expand_photo_arguments({"@" + (folder / "blank")}); }).find("expected a path a line, found none"),
       std::string::npos);

@@ -34,9 +34,9 @@ std::string shown(const PhotoSet& set) {
 }
 
 /// The photos with the classes of a model.
-PhotoSet open_for(const std::string& path, const Names& classes, const Names& wordnet_ids = {}) {
+PhotoSet open_for(const std::string& path, const Names& classes, const Names& wordnet_ids = {}, bool by_index = false) {
   PhotoSet set = open_photo_set(path);
-  adopt_classes(set, classes, wordnet_ids);
+  adopt_classes(set, classes, wordnet_ids, by_index);
   return set;
 }
 
@@ -62,9 +62,14 @@ TEST(PhotoSet, ANameOfTwoClassesIsRefused) {
             std::string::npos);
 }
 
-TEST(PhotoSet, SortedFoldersAreClassesWhenNoneHasAName) {
+TEST(PhotoSet, SortedFoldersAreClassesByIndexAlone) {
   const Files files({"b/1.jpg", "a/1.jpg", "c/"});
-  const PhotoSet folder = open_for(files.root(), Names{"x", "y", "z", "w"});
+  const Names classes{"x", "y", "z", "w"};
+  EXPECT_NE(error_of([&] { open_for(files.root(), classes); })
+                .find("class \"a\": expected a class of the model, such as \"x\", found a match for none of 3 classes; "
+                      "--by-index takes them by their order"),
+            std::string::npos);
+  const PhotoSet folder = open_for(files.root(), classes, {}, true);
   EXPECT_EQ(shown(folder), "a/1.jpg=0 b/1.jpg=1 ");
   ASSERT_EQ(folder.notices.size(), 1u);
   EXPECT_NE(folder.notices[0].find("classes are taken as 0 to 2 by their order, \"a\" as \"x\""), std::string::npos)
@@ -82,7 +87,7 @@ TEST(PhotoSet, AFolderThatMatchesNothingBesideOthersThatDoIsRefused) {
 TEST(PhotoSet, MoreFoldersThanClassesAreRefused) {
   const Files files({"a/1.jpg", "b/1.jpg", "c/1.jpg"});
   EXPECT_NE(error_of([&] {
-              open_for(files.root(), Names{"x", "y"});
+              open_for(files.root(), Names{"x", "y"}, {}, true);
             }).find("expected at most 2 classes, as the model has, found 3"),
             std::string::npos);
 }
@@ -91,8 +96,8 @@ TEST(PhotoSet, PhotosBesideTheFoldersAreLeftOutAloud) {
   const Files files({"rose/1.jpg", "stray.jpg", "readme.txt"});
   const PhotoSet folder = open_for(files.root(), Names{"rose"});
   EXPECT_EQ(shown(folder), "rose/1.jpg=0 ");
-  ASSERT_EQ(folder.notices.size(), 1u);
-  EXPECT_NE(folder.notices[0].find("1 photos beside the class folders"), std::string::npos);
+  ASSERT_EQ(folder.left_out.size(), 1u);
+  EXPECT_EQ(describe(folder.left_out[0]), "1 photos beside the class folders, such as stray.jpg");
 }
 
 TEST(PhotoSet, NothingToReadIsAnError) {
@@ -141,25 +146,18 @@ TEST(PhotoSet, TrainAndValFoldersAreSides) {
   PhotoSet set = open_photo_set(files.root());
   EXPECT_EQ(shown(set), "train/a/2.jpg=0 train/b/1.jpg=1 val/a/3.jpg=0 val/c/4.jpg=2 ");
   EXPECT_EQ(set.validates, (std::vector<bool>{false, false, true, true}));
-  ASSERT_EQ(set.notices.size(), 1u);
-  EXPECT_NE(set.notices[0].find("the photos in test are left out"), std::string::npos);
+  ASSERT_EQ(set.left_out.size(), 1u);
+  EXPECT_EQ(describe(set.left_out[0]), "1 photos of the test side, such as test/a/5.jpg");
   restrict_to_validation(set);
   EXPECT_EQ(shown(set), "val/a/3.jpg=0 val/c/4.jpg=2 ");
   EXPECT_TRUE(set.validates.empty());
 }
 
-TEST(PhotoSet, ATestFolderValidatesWhenThereIsNoOther) {
-  const Files files({"train/b/1.jpg", "test/b/5.jpg"});
-  const PhotoSet set = open_photo_set(files.root());
-  EXPECT_EQ(set.validates, (std::vector<bool>{false, true}));
-  EXPECT_EQ(set.notices.size(), 1u);
-}
-
 TEST(PhotoSet, ClassesMayBeCalledTrainAndTest) {
   const Files files({"train/1.jpg", "test/2.jpg"});
   EXPECT_EQ(shown(open_photo_set(files.root())), "test/2.jpg=0 train/1.jpg=1 ");
-  const Files more({"train/a/1.jpg", "val/a/2.jpg", "plane/3.jpg"});
-  EXPECT_EQ(open_photo_set(more.root()).classes, (Names{"plane", "train", "val"}));
+  const Files more({"train/a/1.jpg", "bus/2.jpg", "car/3.jpg"});
+  EXPECT_EQ(open_photo_set(more.root()).classes, (Names{"bus", "car", "train"}));
 }
 
 TEST(PhotoSet, ASampleIsReadWhereItLies) {

@@ -160,10 +160,10 @@ TEST(TarShards, NothingLeadsOutOfAnArchive) {
   const PhotoSet set = open_photo_set(files / "x.tar");
   ASSERT_EQ(set.samples.size(), 1u);
   EXPECT_EQ(set.samples[0].name, "x.tar/d.jpg");
-  EXPECT_EQ(set.samples[0].label, 4);
+  EXPECT_EQ(set.classes, (std::vector<std::string>{"4"}));
   EXPECT_TRUE(set.numbered);
-  ASSERT_EQ(set.notices.size(), 1u);
-  EXPECT_NE(set.notices[0].find("5 members are left out"), std::string::npos) << set.notices[0];
+  ASSERT_EQ(set.left_out.size(), 1u);
+  EXPECT_EQ(describe(set.left_out[0]), "5 members that are empty or lead out of the archive, such as x.tar/../a.jpg");
 }
 
 TEST(TarShards, NamesSayTheSides) {

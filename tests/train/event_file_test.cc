@@ -18,7 +18,8 @@ std::vector<std::string> records_of(const std::string& path) {
   data::TfrecordReader reader(path);
   std::vector<std::string> records;
   while (const auto record = reader.next()) {
-    records.emplace_back(reinterpret_cast<const char*>(record->bytes.data()), record->bytes.size());
+    const std::vector<std::byte> bytes = reader.read(*record);
+    records.emplace_back(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   }
   return records;
 }

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "data/found.h"
+
+#include <algorithm>
+#include <map>
+#include <string_view>
+#include <unordered_set>
+
+#include <fmt/format.h>
+
+namespace gcvit::data {
+namespace {
+
+/// More are no use to a reader.
+constexpr std::size_t kShownClasses = 10;
+constexpr std::size_t kShownSides = 6;
+
+/// What hashes say of the photos.
+void compare(Found& found, const PhotoSet& set, const std::vector<std::string>& hashes) {
+  found.read = true;
+  found.identical.reason = "photos that are byte for byte another one";
+  found.unreadable.reason = "photos that can't be read";
+  std::unordered_set<std::string_view> seen;
+  for (std::size_t i = 0; i < hashes.size(); ++i) {
+    const bool readable = !hashes[i].empty();
+    if (readable && seen.insert(hashes[i]).second) continue;
+    LeftOut& one = readable ? found.identical : found.unreadable;
+    if (one.count++ == 0) one.example = set.samples[i].name;
+  }
+}
+
+std::string plural(std::size_t count, std::string_view one) {
+  return fmt::format("{} {}{}", count, one, count == 1 ? "" : "s");
+}
+
+std::string classes_text(const Found& found) {
+  std::string text;
+  const std::size_t shown = found.classes.size() > kShownClasses + 1 ? kShownClasses : found.classes.size();
+  for (std::size_t i = 0; i < shown; ++i) {
+    text += fmt::format("{}{} {}", i == 0 ? "" : ", ", found.classes[i].name, found.classes[i].photos);
+  }
+  if (shown < found.classes.size()) text += fmt::format(" and {} more", found.classes.size() - shown);
+  return text;
+}
+
+std::string side_text(const SideFound& side) {
+  std::string counts;
+  if (side.shards > 0) counts = plural(side.shards, "shard");
+  if (side.shards == 0 || side.use != SideUse::kLeftOut) {
+    counts += (counts.empty() ? "" : ", ") + plural(side.photos, "photo");
+  }
+  const std::string_view means = name_of(side.side);
+  const std::string meaning = side.name == means ? "" : fmt::format(" ({})", means);
+  return fmt::format("{}{}: {}, {}", side.name, meaning, counts, name_of(side.use));
+}
+
+}  // namespace
+
+std::string_view name_of(SourceKind kind) {
+  switch (kind) {
+    case SourceKind::kFolders: return "class folders";
+    case SourceKind::kList: return "a list";
+    case SourceKind::kTfrecord: return "TFRecord shards";
+    case SourceKind::kTar: break;
+  }
+  return "WebDataset shards";
+}
+
+std::string_view name_of(SideUse use) {
+  switch (use) {
+    case SideUse::kTrains: return "trains";
+    case SideUse::kValidates: return "validates";
+    case SideUse::kTaken: return "taken";
+    case SideUse::kLeftOut: break;
+  }
+  return "left out";
+}
+
+Found found_in(const PhotoSet& set, const Split* split) {
+  Found found;
+  found.root = set.root;
+  found.kind = name_of(set.kind);
+  found.sides = set.sides;
+  found.left_out = set.left_out;
+  std::map<std::int32_t, ClassFound> classes;
+  for (const std::int32_t label : set.present) {
+    classes[label].name = set.classes[static_cast<std::size_t>(label)];
+  }
+  const auto count = [&](std::size_t sample, bool validates) {
+    ClassFound& one = classes[set.samples[sample].label];
+    ++one.photos;
+    if (validates) ++one.validation;
+    ++(validates ? found.validation : found.train);
+  };
+  if (split != nullptr) {
+    for (const std::size_t sample : split->train) count(sample, false);
+    for (const std::size_t sample : split->validation) count(sample, true);
+  } else {
+    for (std::size_t i = 0; i < set.samples.size(); ++i) count(i, !set.validates.empty() && set.validates[i]);
+  }
+  found.photos = found.train + found.validation;
+  for (auto& [label, one] : classes) found.classes.push_back(std::move(one));
+  if (split != nullptr && split->hashes.size() == set.samples.size()) compare(found, set, split->hashes);
+  return found;
+}
+
+std::vector<std::string> describe(const Found& found) {
+  std::vector<std::string> lines;
+  const std::size_t classes = found.classes.size();
+  lines.push_back(fmt::format("{}: {}: {} of {} class{}: {}", found.root, found.kind, plural(found.photos, "photo"),
+                              classes, classes == 1 ? "" : "es", classes_text(found)));
+  if (!found.sides.empty()) {
+    std::string text;
+    for (std::size_t i = 0; i < std::min(found.sides.size(), kShownSides); ++i) {
+      text += (i == 0 ? "" : "; ") + side_text(found.sides[i]);
+    }
+    if (found.sides.size() > kShownSides) text += fmt::format(" and {} more", found.sides.size() - kShownSides);
+    lines.push_back(fmt::format("{}: sides: {}", found.root, text));
+  }
+  std::string left_out;
+  for (const LeftOut& one : found.left_out) left_out += (left_out.empty() ? "" : "; ") + describe(one);
+  if (!left_out.empty()) lines.push_back(fmt::format("{}: left out: {}", found.root, left_out));
+  for (const LeftOut* const one : {&found.identical, &found.unreadable}) {
+    if (one->count > 0) lines.push_back(fmt::format("{}: {}", found.root, describe(*one)));
+  }
+  return lines;
+}
+
+}  // namespace gcvit::data
