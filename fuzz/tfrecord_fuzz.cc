@@ -5,6 +5,7 @@
 #include "fuzz/containers.h"
 #include "fuzz/photo_sets.h"
 #include "fuzz/target.h"
+#include "tensor/error.h"
 
 namespace gcvit::fuzz {
 namespace {

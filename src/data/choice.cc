@@ -46,7 +46,8 @@ void leave_out_side(PhotoSet& set, const SideFound& side, const std::string& exa
   const bool shards = side.shards > 0;
   set.left_out.push_back({.reason = fmt::format("{} of the {} side", shards ? "shards" : "photos", name_of(side.side)),
                           .count = shards ? side.shards : side.photos,
-                          .example = example});
+                          .example = example,
+                          .is_side = true});
 }
 
 bool any_validates(const PhotoSet& set) {

@@ -118,7 +118,9 @@ std::vector<std::string> describe(const Found& found) {
     lines.push_back(fmt::format("{}: sides: {}", found.root, text));
   }
   std::string left_out;
-  for (const LeftOut& one : found.left_out) left_out += (left_out.empty() ? "" : "; ") + describe(one);
+  for (const LeftOut& one : found.left_out) {
+    if (!one.is_side) left_out += (left_out.empty() ? "" : "; ") + describe(one);
+  }
   if (!left_out.empty()) lines.push_back(fmt::format("{}: left out: {}", found.root, left_out));
   for (const LeftOut* const one : {&found.identical, &found.unreadable}) {
     if (one->count > 0) lines.push_back(fmt::format("{}: {}", found.root, describe(*one)));

@@ -14,6 +14,7 @@ struct LeftOut {
   std::string reason;  ///< behind a count: "files of other kinds", "photos beside the class folders"
   std::size_t count = 0;
   std::string example = {};  ///< the first one's name
+  bool is_side = false;  ///< all of a side, which the set's sides have too
   /// Of files of other kinds: each ending with its count, by ending.
   std::vector<std::pair<std::string, std::size_t>> endings = {};
 };

@@ -2,19 +2,18 @@
 #include "data/photo_hash.h"
 
 #include <algorithm>
+#include <atomic>
 #include <charconv>
+#include <chrono>
 #include <filesystem>
 #include <string_view>
 #include <system_error>
 #include <utility>
 
-#include "image/photo_queue.h"
 #include "tensor/atomic_file.h"
 #include "tensor/error.h"
 #include "tensor/line_cutter.h"
 #include "tensor/open_file.h"
-#include "tensor/resource_error.h"
-#include "tensor/sha256.h"
 #include "tensor/thread_pool.h"
 
 namespace gcvit::data {
@@ -23,8 +22,7 @@ namespace {
 constexpr std::string_view kFirstLine = "gcvit photo hashes 1";
 constexpr std::size_t kHashDigits = 64;
 constexpr std::size_t kLongestLine = std::size_t{1} << 16;
-/// Photos that threads may be ahead of the one that is waited for.
-constexpr std::size_t kAhead = 1024;
+constexpr std::chrono::milliseconds kBetweenReports(100);
 
 /// Takes a number and the space behind it.
 template <typename Number>
@@ -111,27 +109,45 @@ std::vector<std::string> hashes_of(const PhotoSet& set, const HashOptions& optio
       unknown.push_back(i);
     }
   }
-  HashProgress progress{.done = hashes.size() - unknown.size(), .total = hashes.size(), .bytes = 0};
-  const int threads = options.threads > 0 ? options.threads : available_processors();
-  std::vector<Sha256> scratch(static_cast<std::size_t>(threads));
-  std::vector<std::uint64_t> sizes(unknown.size());
-  image::PhotoQueue queue(unknown.size(), 0, kAhead, threads, [&](std::size_t index, std::span<float>, int thread) {
-    const std::size_t i = unknown[index];
-    const auto share = image::take_file_memory(size_of(set.samples[i]), {});
-    hashes[i] = hash_of(set.samples[i], scratch[static_cast<std::size_t>(thread)], &sizes[index]);
-  });
-  while (const image::PhotoQueue::Photo* const photo = queue.next()) {
-    if (!photo->error.empty()) throw ResourceError(photo->error);  // what is wrong with a photo is no error here
-    const std::size_t i = unknown[photo->index];
-    if (cached) {
+  const std::size_t known = hashes.size() - unknown.size();
+  const auto keep = [&] {
+    for (std::size_t n = 0; cached && n < unknown.size(); ++n) {
+      const std::size_t i = unknown[n];
       PhotoStamp stamp = options.stamps[i];
       stamp.sha256 = hashes[i];
       options.cache->keep(set.samples[i].name, stamp);
     }
-    ++progress.done;
-    progress.bytes += sizes[photo->index];
-    options.progress(progress);
+  };
+  ThreadPool pool(options.threads);
+  std::vector<HashScratch> scratch(static_cast<std::size_t>(pool.size()));
+  std::atomic<std::size_t> done = 0;
+  std::atomic<std::uint64_t> bytes = 0;
+  std::atomic<bool> stop = false;
+  const auto report = [&] { options.progress({known + done.load(), hashes.size(), bytes.load()}); };
+  auto next_report = std::chrono::steady_clock::now() + kBetweenReports;
+  try {
+    pool.parallel_for(static_cast<std::int64_t>(unknown.size()), [&](std::int64_t index, int worker) {
+      if (stop.load()) return;
+      const std::size_t i = unknown[static_cast<std::size_t>(index)];
+      try {
+        std::uint64_t size = 0;
+        hashes[i] = hash_of(set.samples[i], scratch[static_cast<std::size_t>(worker)], size);
+        bytes.fetch_add(size);
+        done.fetch_add(1);
+        if (worker != 0 || std::chrono::steady_clock::now() < next_report) return;
+        report();
+        next_report = std::chrono::steady_clock::now() + kBetweenReports;
+      } catch (...) {
+        stop.store(true);
+        throw;
+      }
+    });
+  } catch (...) {
+    keep();
+    throw;
   }
+  keep();
+  report();
   return hashes;
 }
 

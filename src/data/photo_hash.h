@@ -40,13 +40,12 @@ struct HashProgress {
 };
 
 struct HashOptions {
-  int threads = 0;  ///< that read and hash, at lower priority; 0: as many as there are processors
+  int threads = 0;  ///< that read and hash; 0: as many as there are processors
   /// One a sample, without hashes, from before any photo was read: what `cache` goes by. Empty without a cache.
   std::span<const PhotoStamp> stamps = {};
-  /// Saves the photos that it knows from being read; gets the others' hashes one by one, also those before `progress`
-  /// throws.
+  /// Saves the photos that it knows from being read; gets the others' hashes, also where `progress` throws.
   HashCache* cache = nullptr;
-  /// Called behind each photo, by the caller's thread. What it throws ends the reading.
+  /// Called about ten times a second and at the end, by the caller's thread. What it throws ends the reading.
   std::function<void(const HashProgress&)> progress = [](const HashProgress&) {};
 };
 

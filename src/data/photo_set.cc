@@ -140,6 +140,7 @@ PhotoSet open_file(const std::string& path, const OpenOptions& options) {
   if (is_tfrecord_name(name)) return read_tfrecord_shards(path, {{path, name}}, true, options);
   if (!there) fail("[data] {}: expected a folder, a list or shards, found nothing", path);
   if (is_packed_name(name)) fail_for_packed(path);
+  check_shard(path, "data", "a folder, a list or shards");
   fail(
       "[data] {}: expected a folder, a list (.csv, .tsv) or shards (.tar, .tfrecord), found a file with another ending",
       path);

@@ -2,10 +2,15 @@
 #include "data/photo_stamp.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <span>
 #include <string_view>
 
 #include "tensor/error.h"
+#include "tensor/open_file.h"
 #include "tensor/resource_error.h"
 
 namespace gcvit::data {
@@ -25,6 +30,28 @@ PhotoStamp stamp_of(const std::string& file) {
   return stamp;
 }
 
+constexpr std::size_t kPiece = std::size_t{1} << 20;
+/// As many of these as there are threads fit any memory.
+constexpr std::uint64_t kSmallPhoto = std::uint64_t{16} << 20;
+
+/// Adds the file's bytes to the hash; how many they are. Throws `Error` like `read_sample`.
+std::uint64_t hash_file(const std::string& path, HashScratch& scratch) {
+  const RegularFile file = open_regular_file(path, "data");
+  // A small file and its end come in one piece.
+  const auto piece = static_cast<std::size_t>(std::min<std::uint64_t>(file.size + 1, kPiece));
+  if (scratch.buffer.size() < piece) scratch.buffer.resize(piece);
+  std::uint64_t size = 0;
+  while (true) {
+    if (size > kMaxPhotoBytes) fail("[data] {}: expected at most 1 GiB, found more", path);
+    const ssize_t count = ::read(file.descriptor.number(), scratch.buffer.data(), scratch.buffer.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail_to_read("data", path, errno);
+    if (count == 0) return size;
+    scratch.hash.update(std::span(scratch.buffer).first(static_cast<std::size_t>(count)));
+    size += static_cast<std::uint64_t>(count);
+  }
+}
+
 }  // namespace
 
 std::vector<PhotoStamp> stamps_of(const PhotoSet& set) {
@@ -39,21 +66,29 @@ std::vector<PhotoStamp> stamps_of(const PhotoSet& set) {
 }
 
 std::string hash_of(const Sample& sample) {
-  Sha256 hash;
-  return hash_of(sample, hash);
+  HashScratch scratch;
+  std::uint64_t size = 0;
+  return hash_of(sample, scratch, size);
 }
 
-std::string hash_of(const Sample& sample, Sha256& hash, std::uint64_t* size) {
+std::string hash_of(const Sample& sample, HashScratch& scratch, std::uint64_t& size) {
+  size = 0;
   try {
-    const std::vector<std::byte> bytes = read_sample(sample);
-    if (size != nullptr) *size = bytes.size();
-    hash.update(bytes);
+    if (sample.size == 0) {
+      size = hash_file(sample.file, scratch);
+    } else {
+      const auto share = sample.size > kSmallPhoto ? image::take_file_memory(size_of(sample), {}) : nullptr;
+      const std::vector<std::byte> bytes = read_sample(sample);
+      size = bytes.size();
+      scratch.hash.update(bytes);
+    }
   } catch (const ResourceError&) {
     throw;  // no fault of the photo's
   } catch (const Error&) {
+    scratch.hash.finish();
     return "";
   }
-  return hash.finish();
+  return scratch.hash.finish();
 }
 
 Change change_of(const Sample& sample, const PhotoStamp& before, const PhotoStamp& now) {

@@ -2,6 +2,7 @@
 // Whether a photo is still the one that it was.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -26,8 +27,14 @@ std::vector<PhotoStamp> stamps_of(const PhotoSet& set);
 /// SHA-256 of the photo's bytes; empty when they can't be read. Throws `ResourceError` when the system is what lacks.
 std::string hash_of(const Sample& sample);
 
-/// The same with a hash that is used again, which is faster for many small photos; `size` gets the number of bytes.
-std::string hash_of(const Sample& sample, Sha256& hash, std::uint64_t* size = nullptr);
+/// What is kept between the photos that one thread hashes.
+struct HashScratch {
+  Sha256 hash;
+  std::vector<std::byte> buffer;
+};
+
+/// The same, faster for many small photos; `size` gets the number of bytes. Takes 1 MiB for a file of whatever size.
+std::string hash_of(const Sample& sample, HashScratch& scratch, std::uint64_t& size);
 
 /// What a comparison of stamps comes to.
 enum class Change { kNone, kUnknown, kChanged };

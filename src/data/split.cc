@@ -8,6 +8,7 @@
 #include <numeric>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <utility>
 
 #include "data/sampler.h"
@@ -55,7 +56,7 @@ Split split_stratified(const PhotoSet& set, double fraction, std::uint64_t seed,
   std::vector<bool> validates(set.samples.size(), false);
   if (fraction == 0.0) return split_by(validates);
 
-  std::map<std::string, std::vector<std::size_t>> groups;
+  std::unordered_map<std::string, std::vector<std::size_t>> groups;
   std::vector<std::string> hashes = hashes_of(set, options);
   for (std::size_t i = 0; i < set.samples.size(); ++i) groups[identity(set.samples[i], hashes[i])].push_back(i);
 
