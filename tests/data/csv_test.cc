@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "data/photo_set.h"
-#include "tests/weights/test_files.h"
+#include "tests/data/files.h"
 
 namespace gcvit::data {
 namespace {
@@ -49,21 +49,10 @@ struct List : TemporaryFolder {
   explicit List(std::string_view text) : path(*this / "list.CSV") { write_text(path, text); }
 };
 
-std::string shown(const PhotoSet& set) {
-  std::string text;
-  for (std::size_t i = 0; i < set.samples.size(); ++i) {
-    const Sample& sample = set.samples[i];
-    text += sample.name + "=" + set.classes[static_cast<std::size_t>(sample.label)];
-    if (!set.validates.empty() && set.validates[i]) text += "*";
-    text += " ";
-  }
-  return text;
-}
-
 TEST(CsvList, NamesAreSortedClasses) {
   const List list("b.jpg,rose\n\"a,1.jpg\",\"Daisy, wild\"\nsub/c.png,rose\n");
   const PhotoSet set = open_photo_set(list.path);
-  EXPECT_EQ(shown(set), "a,1.jpg=Daisy, wild b.jpg=rose sub/c.png=rose ");
+  EXPECT_EQ(shown_names(set), "a,1.jpg=Daisy, wild b.jpg=rose sub/c.png=rose ");
   EXPECT_EQ(set.classes, (Names{"Daisy, wild", "rose"}));
   EXPECT_FALSE(set.numbered);
   EXPECT_EQ(set.samples[2].file, (list / "sub/c.png"));
@@ -97,14 +86,162 @@ TEST(CsvList, WholeNumbersAreNamesUntilAModelTakesThemAsIndices) {
 
 TEST(CsvList, AThirdColumnSaysTheSide) {
   const List list("b.jpg,x,train\na.jpg,x,Val\nc.jpg,y,\nd.jpg,y\n");
-  EXPECT_EQ(shown(open_photo_set(list.path)), "a.jpg=x* b.jpg=x c.jpg=y d.jpg=y ");
+  EXPECT_EQ(shown_names(open_photo_set(list.path)), "a.jpg=x* b.jpg=x c.jpg=y d.jpg=y ");
   const List named("Label,id,split,FileName\nx,7,test,a.jpg\ny,8,train,b.jpg\n");
-  EXPECT_EQ(shown(open_photo_set(named.path)), "b.jpg=y ");
+  EXPECT_EQ(shown_names(open_photo_set(named.path)), "b.jpg=y ");
   const List wrong("b.jpg,x,train\na.jpg,x,maybe\n");
   EXPECT_NE(error_of([&] { open_photo_set(wrong.path); }).find("line 2: expected train, val or test in column 3"),
             std::string::npos);
   const List ignored("path,label,comment\nb.jpg,x,maybe\n");
-  EXPECT_EQ(shown(open_photo_set(ignored.path)), "b.jpg=x ");
+  EXPECT_EQ(shown_names(open_photo_set(ignored.path)), "b.jpg=x ");
+}
+
+TEST(Csv, OtherSeparators) {
+  EXPECT_EQ(separator_of("a;b,c", "x.csv"), ',');
+  EXPECT_EQ(separator_of("\n\r\na;b\nc,d", "x.csv"), ';');
+  EXPECT_EQ(separator_of("a\tb;", "x.csv"), ';');
+  EXPECT_EQ(separator_of("a\tb", "x.csv"), '\t');
+  EXPECT_EQ(separator_of("\"a,b\";c", "x.csv"), ';');
+  EXPECT_EQ(separator_of("a", "x.csv"), ',');
+  EXPECT_EQ(separator_of("a,b", "x.TSV"), '\t');
+  EXPECT_EQ(parse_csv("a,1\t\"b\tc\"\r\n", "x.tsv", '\t')[0].fields, (Names{"a,1", "b\tc"}));
+  EXPECT_NE(error_of([] { parse_csv("\"a\"b", "x", '\t'); }).find("expected a tab behind"), std::string::npos);
+}
+
+TEST(Csv, WhatIsWrittenIsReadAgain) {
+  std::uint64_t state = 1;
+  const auto below = [&](std::uint64_t bound) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return (state >> 33) % bound;
+  };
+  constexpr std::string_view kLetters = "ab,;\t\"\n\r ";
+  for (int run = 0; run < 300; ++run) {
+    const char separator = ",;\t"[below(3)];
+    std::vector<Names> table;
+    std::string text;
+    for (std::uint64_t rows = 1 + below(4); rows > 0; --rows) {
+      Names row;
+      for (std::uint64_t columns = 2 + below(3); columns > 0; --columns) {
+        std::string field;
+        for (std::uint64_t letters = below(5); letters > 0; --letters) field += kLetters[below(kLetters.size())];
+        text += row.empty() ? "" : std::string(1, separator);
+        std::string quoted = "\"";
+        for (const char letter : field) quoted += letter == '"' ? "\"\"" : std::string(1, letter);
+        text += quoted + "\"";
+        row.push_back(std::move(field));
+      }
+      text += below(2) == 0 ? "\n" : "\r\n";
+      table.push_back(std::move(row));
+    }
+    const std::vector<CsvRecord> records = parse_csv(text, "x.csv", separator);
+    ASSERT_EQ(records.size(), table.size());
+    for (std::size_t i = 0; i < table.size(); ++i) EXPECT_EQ(records[i].fields, table[i]) << text;
+  }
+}
+
+TEST(CsvList, OtherSeparatorsAndMarks) {
+  const Files files;
+  files.add("a.tsv", "\xef\xbb\xbfp/a,1.jpg\t daisy\nb.jpg\troses\r\n");
+  EXPECT_EQ(shown_names(open_photo_set(files / "a.tsv")), "b.jpg=roses p/a,1.jpg=daisy ");
+  files.add("b.csv",
+            "\xef\xbb\xbf"
+            "Path;Label\na.jpg;x\n");
+  EXPECT_EQ(shown_names(open_photo_set(files / "b.csv")), "a.jpg=x ");
+  files.add("c.csv", std::string_view("\xff\xfe"
+                                      "a\0",
+                                      4));
+  EXPECT_NE(error_of([&] { open_photo_set(files / "c.csv"); }).find("found UTF-16 text: save it as UTF-8"),
+            std::string::npos);
+  files.add("d.csv", "version https://git-lfs.github.com/spec/v1\noid sha256:1\n");
+  EXPECT_NE(error_of([&] { open_photo_set(files / "d.csv"); }).find("found a Git LFS pointer"), std::string::npos);
+}
+
+TEST(CsvList, AHeaderIsKnownByItsWords) {
+  for (const char* const header : {"image_id,label", "path,species", "Image ID , Breed", "img;cls", "filename,y",
+                                   "id,label_id", "FilePaths,labels,data set", "x,image,target,id"}) {
+    const Files files;
+    const std::string text = header;
+    const char separator = text.find(';') != std::string::npos ? ';' : ',';
+    std::string row = text.starts_with("x,") ? "z,a.jpg,0,7" : "a.jpg,0";
+    if (separator == ';') row = "a.jpg;0";
+    files.add("x.csv", text + "\n" + row + "\n");
+    EXPECT_EQ(shown_names(open_photo_set(files / "x.csv")), "a.jpg=0 ") << header;
+  }
+  const Files files;
+  files.add("sides.csv", "filepaths,labels,data set\na.jpg,x,train\nb.jpg,x,test\n");
+  EXPECT_EQ(shown_names(open_photo_set(files / "sides.csv")), "a.jpg=x ");
+  // A class may be called like a column.
+  files.add("row.csv", "a.jpg,label\nb.jpg,class\n");
+  EXPECT_EQ(shown_names(open_photo_set(files / "row.csv")), "a.jpg=label b.jpg=class ");
+  // Where there are several, the path is before the id, and the name before the number.
+  files.add("many.csv", "id,class_id,label,path\n1,5,x,a.jpg\n");
+  EXPECT_EQ(shown_names(open_photo_set(files / "many.csv")), "a.jpg=x ");
+}
+
+TEST(CsvList, AnUnknownHeaderIsRefusedByName) {
+  const auto refusal = [](const std::string& text) {
+    const Files files;
+    files.add("x.csv", text);
+    return error_of([&] { open_photo_set(files / "x.csv"); });
+  };
+  std::string error = refusal("path,gattung\na.jpg,x\n");
+  EXPECT_NE(error.find("line 1: expected a header that names the column of the class (label, labels, class,"),
+            std::string::npos)
+      << error;
+  EXPECT_NE(error.find("found \"path\", \"gattung\""), std::string::npos) << error;
+  error = refusal("bild,label\na.jpg,x\n");
+  EXPECT_NE(error.find("the column of the photo (path, filepath,"), std::string::npos) << error;
+  error = refusal("bild,gattung\na.jpg,x\n");
+  EXPECT_NE(error.find("found \"bild\", \"gattung\""), std::string::npos) << error;
+}
+
+TEST(CsvList, BlanksAreTrimmed) {
+  const List list("a.jpg, daisy\n b.jpg ,\t\"daisy \" \n c.jpg,roses , val \n");
+  EXPECT_NE(error_of([&] { open_photo_set(list.path); }), "");  // a quote behind a blank
+  const List good("a.jpg, daisy\n b.jpg ,\"daisy \"\n c.jpg,roses , val \n");
+  EXPECT_EQ(shown_names(open_photo_set(good.path)), "a.jpg=daisy b.jpg=daisy c.jpg=roses* ");
+  const List twice("a.jpg,Daisy\nb.jpg,daisy\n");
+  EXPECT_NE(error_of([&] { open_photo_set(twice.path); }).find("found \"Daisy\" and \"daisy\""), std::string::npos);
+}
+
+TEST(CsvList, APhotoHasOneLineOrTheSameOnes) {
+  const List conflict("a/1.jpg,x\nb.jpg,y\n./a/../a/1.jpg,y\n");
+  EXPECT_NE(error_of([&] {
+              open_photo_set(conflict.path);
+            }).find("\"a/1.jpg\": expected one class for a photo, found \"x\" in line 1 and \"y\" in line 3"),
+            std::string::npos);
+  const List sides("a.jpg,x,train\na.jpg,x,val\n");
+  EXPECT_NE(error_of([&] { open_photo_set(sides.path); }).find("found train in line 1 and validation in line 2"),
+            std::string::npos);
+  const List repeated("a.jpg,x\nb.jpg,y\n./a.jpg,x\na.jpg, x\n");
+  const PhotoSet set = open_photo_set(repeated.path);
+  EXPECT_EQ(shown_names(set), "a.jpg=x b.jpg=y ");
+  ASSERT_EQ(set.left_out.size(), 1u);
+  EXPECT_EQ(describe(set.left_out[0]), "2 lines that repeat a photo, such as ./a.jpg");
+}
+
+TEST(CsvList, IdsStandForThePhotosOfTheirNames) {
+  const Files files(
+      {"1a2b.jpg", "train/3c.jpeg", "train/deep/4d.png", "two.jpg", "two.png", "x/five.jpg", "y/five.jpg", "blob"});
+  files.add("list.csv", "id,breed\n1a2b,x\n3c,y\n4d,x\ntrain/3c,y\nblob,x\n");
+  const PhotoSet set = open_photo_set(files / "list.csv");
+  EXPECT_EQ(shown_names(set), "1a2b.jpg=x blob=x train/3c.jpeg=y train/deep/4d.png=x ");
+  EXPECT_EQ(set.left_out.size(), 1u);
+  files.add("rows.csv", "3c,y\n4d,label\n");
+  EXPECT_EQ(shown_names(open_photo_set(files / "rows.csv")), "train/3c.jpeg=y train/deep/4d.png=label ");
+  files.add("two.csv", "id,breed\ntwo,x\n");
+  EXPECT_NE(error_of([&] {
+              open_photo_set(files / "two.csv");
+            }).find("\"two\": expected one photo of that name, found two.jpg and two.png"),
+            std::string::npos);
+  files.add("five.csv", "id,breed\nfive,x\n");
+  EXPECT_NE(error_of([&] { open_photo_set(files / "five.csv"); }).find("found x/five.jpg and y/five.jpg"),
+            std::string::npos);
+  files.add("none.csv", "id,breed\nnone,x\n");
+  EXPECT_NE(error_of([&] {
+              open_photo_set(files / "none.csv");
+            }).find("line 2: expected the path of a photo, found \"none\""),
+            std::string::npos);
 }
 
 TEST(CsvList, RefusesWhatIsNoList) {

@@ -100,5 +100,32 @@ TEST(Listing, AListIsReadToItsEndOrRefused) {
             std::string::npos);
 }
 
+TEST(Listing, CountsFilesOfOtherKinds) {
+  const TemporaryFolder folder;
+  for (const char* name : {"a/1.jpg", "a/1.BMP", "a/b/2.bmp", "a/notes", "a/.hidden.gif", "__MACOSX/a/1.gif"}) {
+    touch(folder / name);
+  }
+  const Listing listing = list_below(folder / "");
+  EXPECT_EQ(listing.photos, (Names{"a/1.jpg"}));
+  const std::vector<LeftOut> left_out = other_kinds(listing.others, "x/");
+  ASSERT_EQ(left_out.size(), 1u);
+  EXPECT_EQ(describe(left_out[0]), "3 files of other kinds (no ending 1, .bmp 2), such as x/a/notes");
+  Names said;
+  expand_photo_arguments({folder / "a"}, [&](const std::string& sentence) { said.push_back(sentence); });
+  EXPECT_EQ(said, (Names{"[data] " + (folder / "a") +
+                         ": left out: 3 files of other kinds (no ending 1, .bmp 2), such as notes"}));
+  touch(folder / "gifs/1.gif");
+  EXPECT_NE(error_of([&] { expand_photo_arguments({folder / "gifs"}); }).find("found 1 files of other kinds (.gif 1)"),
+            std::string::npos);
+}
+
+TEST(Listing, AMarkBeforeAListOfArgumentsIsNoPartOfAPath) {
+  const TemporaryFolder folder;
+  write_text(folder / "bom.lst",
+             "\xef\xbb\xbf"
+             "csv/p/daisy/00.jpg\n");
+  EXPECT_EQ(expand_photo_arguments({"@" + (folder / "bom.lst")}), (Names{"csv/p/daisy/00.jpg"}));
+}
+
 }  // namespace
 }  // namespace gcvit::data

@@ -5,33 +5,14 @@
 
 #include <filesystem>
 
-#include "tests/weights/test_files.h"
+#include "tests/data/files.h"
 
 namespace gcvit::data {
 namespace {
 
 using weights::error_of;
-using weights::TemporaryFolder;
 using weights::write_text;
 using Names = std::vector<std::string>;
-
-/// A folder with these (empty) files in it.
-struct Files : TemporaryFolder {
-  explicit Files(const Names& names) {
-    for (const std::string& name : names) {
-      const std::filesystem::path path = *this / name;
-      std::filesystem::create_directories(path.parent_path());
-      if (!name.ends_with('/')) write_text(path.string(), "");
-    }
-  }
-  std::string root() const { return *this / ""; }
-};
-
-std::string shown(const PhotoSet& set) {
-  std::string text;
-  for (const Sample& sample : set.samples) text += sample.name + "=" + std::to_string(sample.label) + " ";
-  return text;
-}
 
 /// The photos with the classes of a model.
 PhotoSet open_for(const std::string& path, const Names& classes, const Names& wordnet_ids = {}, bool by_index = false) {
@@ -158,6 +139,17 @@ TEST(PhotoSet, ClassesMayBeCalledTrainAndTest) {
   EXPECT_EQ(shown(open_photo_set(files.root())), "test/2.jpg=0 train/1.jpg=1 ");
   const Files more({"train/a/1.jpg", "bus/2.jpg", "car/3.jpg"});
   EXPECT_EQ(open_photo_set(more.root()).classes, (Names{"bus", "car", "train"}));
+}
+
+TEST(PhotoSet, FilesOfOtherKindsAreCounted) {
+  const Files files({"a/1.jpg", "a/2.bmp", "a/3.gif", "b/4.jfif", "b/deep/5.bmp", "b/6.JPE", "LICENSE.txt"});
+  const PhotoSet set = open_photo_set(files.root());
+  EXPECT_EQ(shown(set), "a/1.jpg=0 b/4.jfif=1 b/6.JPE=1 ");
+  ASSERT_EQ(set.left_out.size(), 1u);
+  EXPECT_EQ(describe(set.left_out[0]), "3 files of other kinds (.bmp 2, .gif 1), such as a/2.bmp");
+  const Files none({"a/2.bmp"});
+  EXPECT_NE(error_of([&] { open_photo_set(none.root()); }).find("found 1 files of other kinds (.bmp 1)"),
+            std::string::npos);
 }
 
 TEST(PhotoSet, ASampleIsReadWhereItLies) {

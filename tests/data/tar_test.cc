@@ -3,11 +3,12 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdio>
+#include <tuple>
 #include <cstring>
 
 #include "data/photo_set.h"
-#include "tests/weights/test_files.h"
+#include "tests/data/files.h"
+#include "tests/data/tar_bytes.h"
 
 namespace gcvit::data {
 namespace {
@@ -22,33 +23,6 @@ std::string photo(const std::string& name) { return read_text(std::string(GCVIT_
 
 std::string text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-std::string with_checksum(std::string header) {
-  header.replace(148, 8, 8, ' ');
-  unsigned sum = 0;
-  for (const char letter : header) sum += static_cast<unsigned char>(letter);
-  char digits[8];
-  std::snprintf(digits, sizeof digits, "%06o", sum);
-  return header.replace(148, 7, digits, 7);
-}
-
-std::string header_of(const std::string& path, std::size_t size, char type = '0') {
-  std::string header(512, '\0');
-  header.replace(0, path.size(), path);
-  char digits[13];
-  std::snprintf(digits, sizeof digits, "%011zo", size);
-  header.replace(124, 12, digits, 12);
-  header[156] = type;
-  header.replace(257, 8,
-                 std::string("ustar\0"
-                             "00",
-                             8));
-  return with_checksum(header);
-}
-
-std::string member_of(const std::string& path, const std::string& content, char type = '0') {
-  return header_of(path, content.size(), type) + content + std::string((512 - content.size() % 512) % 512, '\0');
 }
 
 const std::string kEnd(1024, '\0');
@@ -184,6 +158,57 @@ TEST(TarShards, RefusesPhotosWithoutLabelsAndLabelsWithoutPhotos) {
   EXPECT_NE(error_of([&] { open_photo_set(files / "y.tar"); }).find("expected photos"), std::string::npos);
   write_text(files / "z.tar", member_of("a.jpg", "A") + member_of("a.png", "B") + member_of("a.cls", "3"));
   EXPECT_NE(error_of([&] { open_photo_set(files / "z.tar"); }).find("found two"), std::string::npos);
+}
+
+TEST(TarShards, KeysMayHaveDots) {
+  const Files files;
+  files.add("x.tar",
+            shard_of("train.v1/img 2.0.0000", "x") + shard_of("train.v1/img 2.0.0001", "y") + shard_of("b", "x"));
+  EXPECT_EQ(shown_names(open_photo_set(files / "x.tar")),
+            "x.tar/train.v1/img 2.0.0000.jpg=x x.tar/train.v1/img 2.0.0001.jpg=y x.tar/b.jpg=x ");
+  // A mask beside a photo is none, as WebDataset has it.
+  files.add("y.tar", shard_of("a", "x") + member_of("a.seg.png", "mask") + member_of("a.seg.json", "{\"label\": 1}") +
+                         member_of("a.txt", "caption") + member_of("lonely.cls", "x"));
+  const PhotoSet set = open_photo_set(files / "y.tar");
+  EXPECT_EQ(shown_names(set), "y.tar/a.jpg=x ");
+  ASSERT_EQ(set.left_out.size(), 2u);
+  EXPECT_EQ(describe(set.left_out[0]), "2 members of other kinds (.seg.png 1, .txt 1), such as y.tar/a.seg.png");
+  EXPECT_EQ(describe(set.left_out[1]), "1 labels without a photo, such as y.tar/lonely");
+}
+
+TEST(TarShards, SaysWhatIsThereInsteadOfPhotos) {
+  const Files files;
+  files.add("x.tar",
+            member_of("a.bmp", "A") + member_of("a.cls", "0") + member_of("b.left.jpg", "B") + member_of("c.txt", "C"));
+  EXPECT_EQ(error_of([&] { open_photo_set(files / "x.tar"); }),
+            "[tar] " + (files / "x.tar") +
+                ": expected photos as KEY.jpg (jpg, jpeg, jpe, jfif, png, webp) with their classes as KEY.cls or "
+                "KEY.json, found 3 members of other kinds (.bmp 1, .left.jpg 1, .txt 1), such as a.bmp and 1 labels "
+                "without a photo, such as x.tar/a");
+  files.add("y.tar",
+            member_of("a.JFIF", "A") + member_of("a.cls", "0") + member_of("b.jpe", "A") + member_of("b.cls", "0"));
+  EXPECT_EQ(open_photo_set(files / "y.tar").samples.size(), 2u);
+}
+
+TEST(TarShards, CompressedOnesAreNamed) {
+  for (const auto& [name, head, kind] : {std::tuple{"x.tar.gz", "\x1f\x8b\x08", "gzip data: unpack it first (gunzip)"},
+                                         {"x.tgz", "\x1f\x8b\x08", "gzip data"},
+                                         {"x.tar", "\x1f\x8b\x08", "gzip data"},
+                                         {"x.tar.bz2", "BZh9", "bzip2 data: unpack it first (bunzip2)"},
+                                         {"x.tar.xz",
+                                          "\xfd"
+                                          "7zXZ",
+                                          "the ending .xz"},
+                                         {"x.tar.zst", "\x28\xb5\x2f\xfd", "zstd data: unpack it first (unzstd)"},
+                                         {"x.zip", "PK\x03\x04", "a ZIP archive: unpack it first (unzip)"},
+                                         {"x.tar", "", "an empty file"},
+                                         {"x.tar", "version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"},
+                                         {"x.tar", "\n<!DOCTYPE HTML>", "an HTML page"}}) {
+    const Files files;
+    files.add(name, head);
+    EXPECT_TRUE(has(error_of([&] { open_photo_set(files / name); }), std::string("found ") + kind)) << name << kind;
+    EXPECT_TRUE(has(error_of([&] { open_photo_set(files.root()); }), std::string("found ") + kind)) << name << kind;
+  }
 }
 
 }  // namespace

@@ -6,7 +6,8 @@
 #include <filesystem>
 
 #include "data/photo_set.h"
-#include "tests/weights/test_files.h"
+#include "tests/data/example_bytes.h"
+#include "tests/data/files.h"
 
 namespace gcvit::data {
 namespace {
@@ -137,6 +138,108 @@ TEST(TfrecordShards, RecordsOfAnotherKindAreRefused) {
   EXPECT_NE(refusal("no example").find("x.tfrecord: record 0: expected a tf.Example"), std::string::npos);
   EXPECT_NE(refusal("").find("expected a feature of one encoded photo (image, image/encoded"), std::string::npos);
   EXPECT_NE(refusal("").find("found the features none"), std::string::npos);
+}
+
+TEST(TfrecordShards, AreKnownByTheirNames) {
+  const Files files;
+  const std::string record = records_of({example_of({{"image", bytes_feature("p")}, {"label", integer_feature(3)}})});
+  for (const char* const name : {"x.tfrecord", "x.tfrecords", "x.TFREC", "flowers00-224x224-4.tfrec",
+                                 "x.tfrecord-00000-of-00001", "train-00000-of-00001", "x-00002-of-00010.tfrecord"}) {
+    files.add(name, record);
+    EXPECT_EQ(open_photo_set(files / name).classes, (std::vector<std::string>{"3"})) << name;
+  }
+  for (const char* const name : {"x.tfrecord.txt", "x-00002-of-00002", "x-1-of", "tfrecord"}) {
+    files.add(name, record);
+    EXPECT_TRUE(has(error_of([&] { open_photo_set(files / name); }), "found a file with another ending")) << name;
+  }
+}
+
+TEST(TfrecordShards, FeaturesHaveTheirUsualNames) {
+  const Files files;
+  const auto open = [&](const std::vector<std::pair<std::string, std::string>>& features) {
+    files.add("x.tfrecord", records_of({example_of(features)}));
+    return open_photo_set(files / "x.tfrecord");
+  };
+  const std::string photo = bytes_feature("the photo");
+  for (const char* const name : {"image", "image/encoded", "image_raw"}) {
+    for (const char* const label : {"label", "image/class/label", "class"}) {
+      const PhotoSet set = open({{"id", bytes_feature("x")}, {label, packed_feature({7})}, {name, photo}});
+      EXPECT_EQ(set.classes, (std::vector<std::string>{"7"}));
+      EXPECT_EQ(text_of(read_sample(set.samples.at(0))), "the photo");
+    }
+  }
+  EXPECT_EQ(open({{"image", photo}, {"image/class/text", bytes_feature(" daisy\n")}}).classes,
+            (std::vector<std::string>{"daisy"}));
+  EXPECT_EQ(open({{"label", integer_feature(1)}, {"image", photo}, {"label", integer_feature(2)}}).classes,
+            (std::vector<std::string>{"2"}));  // the last one, as protocol buffers have it
+  const auto refusal = [&](const std::vector<std::pair<std::string, std::string>>& features) {
+    return error_of([&] { open(features); });
+  };
+  EXPECT_TRUE(has(refusal({{"id", bytes_feature("x")}, {"image", photo}}),
+                  "record 0: expected a feature of one class, an integer or a name (label, labels, class, "));
+  EXPECT_TRUE(has(refusal({{"id", bytes_feature("x")}, {"image", photo}}),
+                  "found the features \"id\" (bytes), \"image\" (bytes)"));
+  EXPECT_TRUE(has(refusal({{"label", integer_feature(1)}, {"depth", float_feature()}}),
+                  "expected a feature of one encoded photo (image, image/encoded, "));
+  EXPECT_TRUE(has(refusal({{"label", integer_feature(1)}, {"depth", float_feature()}}), "\"depth\" (floats)"));
+  EXPECT_TRUE(has(refusal({{"label", packed_feature({1, 2})}, {"image", photo}}), "expected a feature of one class"));
+  EXPECT_TRUE(has(refusal({{"label", float_feature()}, {"image", photo}}), "expected a feature of one class"));
+  EXPECT_TRUE(
+      has(refusal({{"label", packed_feature({std::uint64_t{1} << 63})}, {"image", photo}}), "expected a label from 0"));
+}
+
+TEST(TfrecordShards, OtherFilesAreCalledWhatTheyAre) {
+  const Files files;
+  files.add("x.tfrecord", "\x1f\x8b\x08 and so on");
+  EXPECT_TRUE(
+      has(error_of([&] { open_photo_set(files / "x.tfrecord"); }), "found gzip data: unpack it first (gunzip)"));
+  EXPECT_TRUE(has(error_of([&] { open_photo_set(files.root()); }), "found gzip data"));
+  files.add("x.tfrecord", "");
+  EXPECT_TRUE(has(error_of([&] { open_photo_set(files.root()); }), "found an empty file"));
+  files.add("x.tfrecord", "version https://git-lfs.github.com/spec/v1\n");
+  EXPECT_TRUE(has(error_of([&] { open_photo_set(files.root()); }), "found a Git LFS pointer: fetch the real file"));
+  files.add("x.tar", "");
+  EXPECT_TRUE(
+      has(error_of([&] { open_photo_set(files.root()); }), "expected shards of one kind, found x.tfrecord and x.tar"));
+}
+
+TEST(TfrecordShards, APhotosChecksumIsComparedWhenItIsRead) {
+  const Files files;
+  const std::string photo(10'000, 'x');  // longer than a piece
+  std::string text = records_of({example_of({{"image", bytes_feature(photo)}, {"label", integer_feature(0)}}),
+                                 example_of({{"image", bytes_feature("b")}, {"label", integer_feature(1)}})});
+  text[5000] = 'y';
+  files.add("x.tfrecord", text);
+  const PhotoSet set = open_photo_set(files / "x.tfrecord");
+  ASSERT_EQ(set.samples.size(), 2u);
+  EXPECT_EQ(error_of([&] { read_sample(set.samples[0]); }),
+            "[tfrecord] " + (files / "x.tfrecord") +
+                ": \"x.tfrecord/000000\": expected the bytes that their checksum is of, found others");
+  EXPECT_EQ(text_of(read_sample(set.samples[1])), "b");
+}
+
+TEST(TfrecordShards, NoByteOfARecordBreaksTheirReading) {
+  const Files files;
+  const std::string example = example_of({{"id", bytes_feature("x")},
+                                          {"f", float_feature()},
+                                          {"label", packed_feature({300})},
+                                          {"image", bytes_feature("photo")}});
+  for (std::size_t i = 0; i < example.size(); ++i) {
+    for (const int flip : {1, 4, 32, 128, 255}) {
+      std::string broken = example;
+      broken[i] = static_cast<char>(broken[i] ^ flip);
+      files.add("x.tfrecord", records_of({broken, example}));
+      try {
+        for (const Sample& sample : open_photo_set(files / "x.tfrecord").samples) {
+          EXPECT_EQ(read_sample(sample).size(), sample.size);
+        }
+      } catch (const Error& error) {
+        EXPECT_TRUE(has(error.what(), "x.tfrecord: record 0: expected")) << i << error.what();
+      }
+    }
+    files.add("x.tfrecord", records_of({example.substr(0, i), example}));
+    EXPECT_TRUE(has(error_of([&] { open_photo_set(files / "x.tfrecord"); }), "record 0: expected")) << i;  // cut off
+  }
 }
 
 }  // namespace

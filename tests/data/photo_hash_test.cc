@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "data/photo_hash.h"
+
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+
+#include "data/found.h"
+#include "data/split.h"
+#include "tests/data/example_bytes.h"
+#include "tests/data/files.h"
+
+namespace gcvit::data {
+namespace {
+
+using weights::error_of;
+
+/// 94 photos of 4 classes, with identical ones within and between these.
+struct Photos : Files {
+  PhotoSet set;
+  std::vector<PhotoStamp> stamps;
+  Photos() {
+    for (const auto& [name, count] : {std::pair{"a", 60}, {"b", 31}, {"c", 2}, {"d", 1}}) {
+      for (int i = 0; i < count; ++i) {
+        const std::string who = i % 7 == 0 ? "" : name;
+        add(std::string(name) + "/" + std::to_string(i) + ".jpg", "photo " + who + std::to_string(i % 23));
+      }
+    }
+    set = open_photo_set(root());
+    stamps = stamps_of(set);
+  }
+};
+
+/// FNV-1a of the indices.
+std::uint64_t digest(const std::vector<std::size_t>& indices) {
+  std::uint64_t sum = 1469598103934665603u;
+  for (const std::size_t index : indices) sum = (sum ^ index) * 1099511628211u;
+  return sum;
+}
+
+TEST(PhotoHash, TheSplitIsTheSameAsEverOnAnyNumberOfThreads) {
+  const Photos photos;
+  for (const int threads : {1, 2, 5}) {
+    // Seen before there were threads.
+    EXPECT_EQ(digest(split_stratified(photos.set, 0.1, 42, {.threads = threads}).validation), 0x92913192ae044355u);
+    EXPECT_EQ(digest(split_stratified(photos.set, 0.3, 42, {.threads = threads}).validation), 0xccd026b00b899cd2u);
+    EXPECT_EQ(digest(split_stratified(photos.set, 0.5, 42, {.threads = threads}).validation), 0xf57604abb8f6710au);
+  }
+}
+
+TEST(PhotoHash, TellsHowFarItIs) {
+  const Photos photos;
+  HashProgress last;
+  hashes_of(photos.set, {.threads = 2, .progress = [&](const HashProgress& progress) {
+                           EXPECT_GE(progress.done, last.done);
+                           last = progress;
+                         }});
+  EXPECT_EQ(last.done, 94u);
+  EXPECT_EQ(last.total, 94u);
+  EXPECT_GT(last.bytes, 94u * 7);
+  EXPECT_THROW(hashes_of(photos.set, {.progress = [](const HashProgress&) { throw std::runtime_error("stop"); }}),
+               std::runtime_error);
+  // Nothing is read for an empty side.
+  split_stratified(photos.set, 0.0, 1, {.progress = [](const HashProgress&) { FAIL(); }});
+}
+
+TEST(PhotoHash, WhatTheCacheKnowsIsntRead) {
+  const Photos photos;
+  HashCache cache;
+  std::uint64_t bytes = 0;
+  HashOptions options{.stamps = photos.stamps, .cache = &cache, .progress = [&](const HashProgress& progress) {
+                        bytes = progress.bytes;
+                      }};
+  const std::vector<std::string> hashes = hashes_of(photos.set, options);
+  EXPECT_EQ(cache.size(), 94u);
+  const std::string file = photos / "hashes";
+  cache.write(file);
+  HashCache again = HashCache::read(file);
+  EXPECT_EQ(again.size(), 94u);
+  options.cache = &again;
+  EXPECT_EQ(hashes_of(photos.set, options), hashes);
+  EXPECT_EQ(bytes, 0u);
+  // A photo with another time or size is read.
+  std::vector<PhotoStamp> changed = photos.stamps;
+  ++changed[3].time;
+  ++changed[5].size;
+  changed[7].there = false;
+  options.stamps = changed;
+  weights::write_text(photos.set.samples[3].file, "another");
+  const std::vector<std::string> now = hashes_of(photos.set, options);
+  EXPECT_EQ(bytes, 7u + std::filesystem::file_size(photos.set.samples[5].file) +
+                       std::filesystem::file_size(photos.set.samples[7].file));
+  EXPECT_NE(now[3], hashes[3]);
+  EXPECT_EQ(now[5], hashes[5]);
+}
+
+TEST(PhotoHash, TheCacheKeepsWhatWasReadBeforeAStop) {
+  const Photos photos;
+  HashCache cache;
+  EXPECT_THROW(hashes_of(photos.set, {.threads = 1,
+                                      .stamps = photos.stamps,
+                                      .cache = &cache,
+                                      .progress = [](const HashProgress&) { throw std::runtime_error("stop"); }}),
+               std::runtime_error);
+  EXPECT_GT(cache.size(), 0u);
+}
+
+TEST(PhotoHash, ACacheIsReadWholeOrRefused) {
+  const Files files;
+  EXPECT_EQ(HashCache::read(files / "none").size(), 0u);
+  HashCache cache;
+  PhotoStamp stamp{.there = true, .size = 12, .time = -5, .sha256 = std::string(64, 'a')};
+  cache.keep("a b  c.jpg", stamp);
+  cache.keep("line\nend.jpg", stamp);
+  cache.write(files / "hashes");
+  HashCache read = HashCache::read(files / "hashes");
+  ASSERT_NE(read.find("a b  c.jpg", stamp), nullptr);
+  EXPECT_EQ(*read.find("a b  c.jpg", stamp), stamp.sha256);
+  EXPECT_EQ(read.size(), 1u);
+  const std::string text = weights::read_text(files / "hashes");
+  for (std::size_t size = 1; size + 11 < text.size(); ++size) {
+    if (size == text.find('\n') || size == text.find('\n') + 1) continue;  // an empty one
+    files.add("cut", text.substr(0, size));
+    EXPECT_TRUE(has(error_of([&] { HashCache::read(files / "cut"); }), "line ")) << size;
+  }
+  cache.keep("x", {.there = false, .size = 1, .time = 1, .sha256 = stamp.sha256});
+  cache.keep("y", {.there = true, .size = 1, .time = 1, .sha256 = ""});
+  EXPECT_EQ(cache.size(), 2u);
+}
+
+TEST(PhotoHash, APhotoOfARecordIsHashedLikeAnyOther) {
+  const Files files;
+  files.add("a.jpg", "photo");
+  const std::string text = records_of({example_of({{"image", bytes_feature("photo")}, {"label", integer_feature(0)}})});
+  files.add("x.tfrecord", text);
+  const PhotoSet set = open_photo_set(files / "x.tfrecord");
+  EXPECT_EQ(hash_of(set.samples[0]), hash_of({.name = "a.jpg", .file = files / "a.jpg"}));
+  std::string broken = text;
+  broken[text.find("photo")] = 'P';
+  files.add("x.tfrecord", broken);
+  EXPECT_EQ(hash_of(set.samples[0]), "");
+}
+
+TEST(PhotoHash, FoundSaysWhatIsIdenticalAndUnreadable) {
+  const Photos photos;
+  PhotoSet set = photos.set;
+  set.samples[3].file = photos / "gone";
+  const Split split = split_stratified(set, 0.1, 42);
+  const Found found = found_in(set, &split);
+  EXPECT_EQ(found.photos, 94u);
+  EXPECT_EQ(found.validation, split.validation.size());
+  EXPECT_EQ(found.unreadable.count, 1u);
+  EXPECT_EQ(found.unreadable.example, set.samples[3].name);
+  EXPECT_GT(found.identical.count, 10u);
+  const std::vector<std::string> said = describe(found);
+  ASSERT_EQ(said.size(), 3u);
+  EXPECT_EQ(said[0], photos.root() + ": class folders: 94 photos of 4 classes: a 60, b 31, c 2, d 1");
+  EXPECT_TRUE(has(said[2], ": 1 photos that can't be read, such as a/11.jpg")) << said[2];
+}
+
+TEST(Found, NamesTenClassesAndCountsTheOthers) {
+  Files files;
+  for (int i = 0; i < 30; ++i) files.add("c" + std::to_string(10 + i) + "/1.jpg");
+  const std::vector<std::string> said = describe(found_in(open_photo_set(files.root())));
+  ASSERT_EQ(said.size(), 1u);
+  EXPECT_TRUE(
+      said[0].ends_with("30 photos of 30 classes: c10 1, c11 1, c12 1, c13 1, c14 1, c15 1, c16 1, c17 1, c18 "
+                        "1, c19 1 and 20 more"))
+      << said[0];
+}
+
+}  // namespace
+}  // namespace gcvit::data
