@@ -9,6 +9,7 @@
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "data/found.h"
 #include "evaluate/evaluate.h"
 #include "tensor/memory.h"
 #include "tensor/printable.h"
@@ -24,8 +25,8 @@ constexpr double kJsonCell = 32.0;  ///< bytes of a number of the matrix, as a v
 
 struct Options {
   ModelArguments arguments;
-  std::string data;
-  std::string list;
+  evaluate::LabelledPhotos photos;
+  std::string side;
   bool json = false;
 };
 
@@ -126,8 +127,10 @@ int run(const Options& options) {
     check_memory(kJsonCell * classes * classes, options.arguments.options.max_memory,
                  fmt::format("the confusion matrix of {} classes in JSON", session.labels.size()));
   }
-  data::PhotoSet photos = evaluate::read_labelled_photos(session, options.data);
-  if (!options.list.empty()) data::restrict_to_list(photos, options.list);
+  evaluate::LabelledPhotos wanted = options.photos;
+  if (!options.side.empty()) wanted.side = data::side_of_word(options.side);
+  const data::PhotoSet photos = evaluate::read_labelled_photos(session, wanted);
+  for (const std::string& line : data::describe(data::found_in(photos))) notice("[data] " + line);
   for (const std::string& sentence : photos.notices) notice("[data] " + sentence);
 
   Progress progress(photos.samples.size());
@@ -154,9 +157,16 @@ Command add_eval(CLI::App& program) {
       program.add_subcommand("eval", "Measure a model on labelled photos: class folders, a CSV list or shards");
   const auto options = std::make_shared<Options>();
   options->arguments.add_model(*app);
-  app->add_option("data", options->data, "The photos")->required()->type_name("DATA");
-  app->add_option("--list", options->list, "Only the photos that this file names, a path below the folder a line")
+  app->add_option("data", options->photos.path, "The photos")->required()->type_name("DATA");
+  app->add_option("--list", options->photos.list,
+                  "Only the photos that this file names, a path below the folder a line, as a run's val.txt does")
       ->type_name("FILE");
+  app->add_option("--side", options->side,
+                  "Only the photos of this side of DATA; without it those that validate, where DATA says which")
+      ->check(CLI::IsMember({"train", "validation", "test"}))
+      ->type_name("SIDE");
+  app->add_flag("--by-index", options->photos.by_index,
+                "Classes whose names are none of the model's are taken by their order: class 0 is the model's class 0");
   add_json(*app, options->json);
   options->arguments.add_photos(*app);
   options->arguments.add_image_size(*app);

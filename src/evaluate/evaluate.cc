@@ -5,11 +5,15 @@
 
 namespace gcvit::evaluate {
 
-data::PhotoSet read_labelled_photos(const classifier::Session& session, const std::string& path) {
-  data::PhotoSet photos = data::open_photo_set(path);
-  data::adopt_classes(photos, session.labels, classifier::wordnet_ids(session.labels));
-  data::restrict_to_validation(photos);
-  return photos;
+data::PhotoSet read_labelled_photos(const classifier::Session& session, const LabelledPhotos& photos) {
+  data::PhotoSet set = data::open_photo_set(photos.path, {.side = photos.side});
+  data::adopt_classes(set, session.labels, classifier::wordnet_ids(session.labels), photos.by_index);
+  if (!photos.list.empty()) {
+    data::restrict_to_list(set, photos.list);
+  } else if (!photos.side) {
+    data::restrict_to_validation(set);
+  }
+  return set;
 }
 
 Evaluation evaluate(classifier::Session& session, const data::PhotoSet& photos,

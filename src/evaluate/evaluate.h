@@ -18,9 +18,17 @@ struct Evaluation {
   std::int64_t skipped = 0;               ///< photos that could not be read or have a logit that isn't finite
 };
 
-/// Opens the photos at `path` with the names of the session's classes, or their WordNet ids where they are ImageNet's;
-/// of those that say which photos validate, only these.
-data::PhotoSet read_labelled_photos(const classifier::Session& session, const std::string& path);
+/// Which photos are measured, and how they are matched with a model's classes.
+struct LabelledPhotos {
+  std::string path;
+  std::optional<data::Side> side = {};  ///< only this side's; else those that validate, where the set says which
+  std::string list = {};  ///< a file that names the photos, whether they validate or not; empty: all
+  bool by_index = false;           ///< class i of a set whose names don't match is class i of the model
+};
+
+/// Opens the photos with the names of the session's classes, or their WordNet ids where they are ImageNet's. Throws
+/// `Error` as `data::open_photo_set`, `adopt_classes` and `restrict_to_list` do.
+data::PhotoSet read_labelled_photos(const classifier::Session& session, const LabelledPhotos& photos);
 
 /// Every photo of `photos` through the model. `progress` is called after each, with the photo's error or an empty text.
 /// Memory doesn't grow with their number; the outcome doesn't depend on threads or batch.

@@ -265,7 +265,7 @@ void check_unchanged(Prepared& prepared, const RunState& state, const Notice& no
 }  // namespace
 
 Prepared prepare(data::PhotoSet photos, const Start& start, const Recipe& recipe, const Notice& notice,
-                 const std::function<void()>& while_waiting) {
+                 const Waiting& waiting) {
   Prepared prepared;
   prepared.set = std::move(photos);
   data::PhotoSet& set = prepared.set;
@@ -275,12 +275,15 @@ Prepared prepare(data::PhotoSet photos, const Start& start, const Recipe& recipe
   if (classes < found) {
     fail("[train] {}: expected at most {} classes, as --num-classes says, found {}", data, classes, found);
   }
+  // Before the photos are read, which may take an hour.
+  weights::LoadedModel loaded = load_start(start, recipe, classes);
   prepared.stamps = data::stamps_of(set);
-  if (!recipe.val_list.empty()) data::validate_on_list(set, recipe.val_list, while_waiting);
-  prepared.split = split_photos(set, recipe, {.progress = [&](const data::HashProgress&) { while_waiting(); }});
+  if (!recipe.val_list.empty()) data::validate_on_list(set, recipe.val_list, waiting.for_list);
+  prepared.split = split_photos(set, recipe, {.threads = waiting.threads, .progress = waiting.for_hashes});
   for (std::size_t i = 0; i < prepared.split.hashes.size(); ++i) prepared.stamps[i].sha256 = prepared.split.hashes[i];
   data::check_trainable(set, prepared.split, classes, recipe.val_split > 0.0);
-  weights::LoadedModel loaded = load_start(start, recipe, classes);
+  prepared.found = data::found_in(set, &prepared.split);
+  for (const std::string& line : data::describe(prepared.found)) notice("[data] " + line);
   join_classes(set, loaded, recipe, notice);
   check_names(loaded.info.classes, data);
   for (const std::string& sentence : set.notices) notice("[data] " + sentence);
@@ -307,6 +310,7 @@ Prepared prepare(const std::string& data, const Checkpoint& checkpoint, const No
     data::adopt_classes(set, prepared.info.classes, classifier::wordnet_ids(prepared.info.classes));
   }
   find_photos(prepared, checkpoint, notice);
+  prepared.found = data::found_in(set, &prepared.split);
   check_unchanged(prepared, checkpoint.state, notice);
   data::check_trainable(set, prepared.split, prepared.info.config.classes, !checkpoint.state.validation.empty());
   prepared.preprocess = classifier::preprocessing_of(prepared.info, "auto", checkpoint.file);

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "data/found.h"
+#include "data/photo_hash.h"
 #include "data/photo_set.h"
 #include "data/photo_stamp.h"
 #include "data/split.h"
@@ -34,6 +36,7 @@ struct Start {
 struct Prepared {
   data::PhotoSet set;  ///< its labels index the head's outputs
   data::Split split;
+  data::Found found;  ///< what the source has, by its own names
   std::vector<data::PhotoStamp> stamps;  ///< one a sample of the set, from before any photo was read
   weights::ModelInfo info;
   std::unique_ptr<model::GCViT> model;  ///< all tensors its own, to be written; drop path as the recipe says
@@ -42,13 +45,18 @@ struct Prepared {
 
 using Notice = std::function<void(std::string_view sentence)>;
 
+/// What happens while a new run waits; what these throw ends the waiting.
+struct Waiting {
+  int threads = 0;  ///< that read and hash photos; 0: as many as there are processors
+  std::function<void()> for_list = [] {};  ///< called as long as the list of validation photos isn't all there
+  std::function<void(const data::HashProgress&)> for_hashes = [](const data::HashProgress&) {};
+};
+
 /// Splits the photos and opens the weights. The head is kept when it has an output for each class and, where both
 /// have names, all classes' names are among the model's; else it is new, and random by the recipe's seed. `notice` gets
-/// sentences for people; `while_waiting` is called as long as the list of validation photos is waited for and between
-/// photos that are read; what it throws ends that. Throws `Error` when anything can't be read or no step could be made.
-Prepared prepare(
-    data::PhotoSet set, const Start& start, const Recipe& recipe, const Notice& notice,
-    const std::function<void()>& while_waiting = [] {});
+/// sentences for people. Throws `Error` when anything can't be read or no step could be made.
+Prepared prepare(data::PhotoSet set, const Start& start, const Recipe& recipe, const Notice& notice,
+                 const Waiting& waiting = {});
 
 /// The same for a run that goes on: the model as the checkpoint says, with values to be restored, and its very photos,
 /// each at its old place in the set. Throws `Error` when one of them is no longer in `data`, has another class or isn't

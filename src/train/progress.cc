@@ -57,6 +57,18 @@ void Progress::step(std::int64_t images, double loss, double accuracy) {
                              static_cast<double>(images_) / elapsed, unit_, loss, accuracy)));
 }
 
+void Progress::hashes(const data::HashProgress& hashed) {
+  if (steps_ == 0) start_ = clock_();
+  steps_ = static_cast<std::int64_t>(hashed.total);
+  if (hashed.done == 0 || !line_.due()) return;
+  const double elapsed = std::max(clock_() - start_, 1e-9);
+  const auto done = static_cast<double>(hashed.done);
+  line_.draw(bar(static_cast<std::int64_t>(hashed.done), steps_,
+                 fmt::format(" - ETA {} - {:.0f} photos/s - {:.1f} MB/s - reading photos to split them",
+                             duration_text((static_cast<double>(hashed.total) - done) * elapsed / done), done / elapsed,
+                             static_cast<double>(hashed.bytes) * 1e-6 / elapsed)));
+}
+
 void Progress::begin_features(std::int64_t total) {
   unit_ = "features/s";
   steps_ = total;

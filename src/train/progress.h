@@ -7,6 +7,7 @@
 #include <functional>
 #include <string>
 
+#include "data/photo_hash.h"
 #include "tensor/status_line.h"
 #include "train/run_log.h"
 
@@ -42,6 +43,8 @@ class Progress {
   /// All that can be read have: `done` photos. Returns the seconds that it took.
   double end_features(std::int64_t done);
   void end_epoch(const EpochRow& row);
+  /// Photos are read before the first step, to split them.
+  void hashes(const data::HashProgress& hashed);
   /// Takes the bar away for something else to be printed.
   void clear() { line_.clear(); }
 
@@ -60,7 +63,7 @@ class Progress {
   std::int64_t before_ = 0;  ///< steps of the epoch that this process didn't do
   std::int64_t done_ = 0;
   std::int64_t images_ = 0;
-  double start_ = 0.0;  ///< of the epoch, or of the features
+  double start_ = 0.0;  ///< of the epoch, of the features or of the hashes
 };
 
 }  // namespace gcvit::train

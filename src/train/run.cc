@@ -19,6 +19,7 @@
 #include "tensor/memory.h"
 #include "train/event_file.h"
 #include "train/feature_source.h"
+#include "train/found_json.h"
 #include "train/gradient_sum.h"
 #include "train/pictures.h"
 #include "train/progress.h"
@@ -414,6 +415,7 @@ void Run::write_config() const {
       {"classes", prepared_.info.classes},
       {"train_photos", state_.train.size()},
       {"validation_photos", state_.validation.size()},
+      {"found", to_json(prepared_.found)},
       {"steps_per_epoch", steps_per_epoch_},
       {"steps", schedule_->steps()}};
   AtomicFile file(folder_ / "config.json");
@@ -458,9 +460,16 @@ Outcome start_run(const std::string& path, const RunOptions& options) {
   folder.check_outside(set);
   Prepared prepared;
   try {
-    prepared = prepare(std::move(set), options.start, options.recipe, options.notice, [&] {
+    const auto stop_if_asked = [&] {
       if (options.stop()) throw Stopped{};
-    });
+    };
+    Progress progress;
+    prepared = prepare(
+        std::move(set), options.start, options.recipe, options.notice,
+        {.threads = options.threads, .for_list = stop_if_asked, .for_hashes = [&](const data::HashProgress& hashed) {
+           progress.hashes(hashed);
+           stop_if_asked();
+         }});
   } catch (const Stopped&) {
     return Outcome::kStopped;
   }

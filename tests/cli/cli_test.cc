@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program as a user calls it: what it prints, its exit code, its one sentence when something is wrong.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <sstream>
@@ -363,7 +364,7 @@ TEST_F(Cli, EvalCountsAndListsRestrict) {
   }
   const Result result = gcvit("eval -m m.safetensors data --json");
   ASSERT_EQ(result.code, 0) << result.err;
-  EXPECT_EQ(result.err, "");
+  EXPECT_TRUE(result.err.starts_with("gcvit: [data] data: class folders: 6 photos of ")) << result.err;
   const json object = json::parse(result.out);
   EXPECT_EQ(keys_of(object), (Keys{"confusion", "count", "ece", "loss", "per_class", "skipped", "top1", "top5"}));
   EXPECT_EQ(object["count"], 6);
@@ -390,10 +391,48 @@ TEST_F(Cli, EvalRefusesFoldersThatHoldNoClasses) {
   std::filesystem::create_directories(folder / "empty");
   std::filesystem::create_directories(folder / "strange/red");
   std::filesystem::create_directories(folder / "strange/mauve");
-  expect_failure("eval -m m.safetensors none", "none: expected a folder, found nothing");
-  expect_failure("eval -m m.safetensors m.safetensors", "found a file");
+  expect_failure("eval -m m.safetensors none", "none: expected a folder, a list or shards, found nothing");
+  expect_failure("eval -m m.safetensors m.safetensors", "m.safetensors: expected a folder, a list");
   expect_failure("eval -m m.safetensors empty", "a folder for each class");
   expect_failure("eval -m m.safetensors strange", "strange: expected photos");
+}
+
+TEST_F(Cli, EvalMatchesClassesByNameOrNumberAndElseOnlyWhenAsked) {
+  const auto put = [&](const std::string& place) {
+    std::filesystem::create_directories((folder / place).substr(0, (folder / place).rfind('/')));
+    write_text(folder / place, testing::blob_png(1));
+  };
+  const auto counts = [&](const std::string& arguments) {
+    const Result result = gcvit("eval -m m.safetensors --json " + arguments);
+    EXPECT_EQ(result.code, 0) << result.err;
+    std::vector<int> found;
+    if (result.code == 0) {
+      for (const json& one : json::parse(result.out)["per_class"]) found.push_back(one["count"]);
+    }
+    return found;
+  };
+  for (const char* const place : {"gap/0/a.png", "gap/2/a.png", "gap/2/b.png", "gap/4/a.png"}) put(place);
+  EXPECT_EQ(counts("gap"), (std::vector{1, 0, 2, 0, 1, 0, 0}));
+  for (int i = 1; i <= 7; ++i) put(fmt::format("from_one/{}/a.png", i));
+  expect_failure("eval -m m.safetensors from_one", "from_one: ");
+  EXPECT_EQ(counts("from_one --by-index"), (std::vector{1, 1, 1, 1, 1, 1, 1}));
+  for (const char* const place : {"named/apple/a.png", "named/pear/a.png"}) put(place);
+  expect_failure("eval -m m.safetensors named", "named: ");
+  EXPECT_EQ(counts("named --by-index"), (std::vector{1, 1, 0, 0, 0, 0, 0}));
+
+  for (const char* const place :
+       {"sides/Train/0/a.png", "sides/val/0/a.png", "sides/val/1/a.png", "sides/test/3/a.png"}) {
+    put(place);
+  }
+  EXPECT_EQ(counts("sides"), (std::vector{1, 1, 0, 0, 0, 0, 0}));
+  EXPECT_EQ(counts("sides --side test"), (std::vector{0, 0, 0, 1, 0, 0, 0}));
+  EXPECT_EQ(counts("sides --side train"), (std::vector{1, 0, 0, 0, 0, 0, 0}));
+  // A list says itself which photos are meant.
+  write_text(folder / "list.txt", "Train/0/a.png\nval/1/a.png\n");
+  EXPECT_EQ(counts("sides --list list.txt"), (std::vector{1, 1, 0, 0, 0, 0, 0}));
+  const Result said = gcvit("eval -m m.safetensors sides");
+  EXPECT_NE(said.err.find("Train (train): 1 photo, trains; "), std::string::npos) << said.err;
+  EXPECT_NE(said.err.find("test: 1 photo, left out"), std::string::npos) << said.err;
 }
 
 TEST_F(Cli, BenchReportsEveryRow) {

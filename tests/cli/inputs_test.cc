@@ -151,7 +151,9 @@ TEST_F(Inputs, FileDescriptorsThatRunOutAreNoBadPhotos) {
       "printf 'red/0.png\\nblue/1.png\\n' >&9; exec 9>&-; wait $!");
   EXPECT_EQ(result.code, 1);
   EXPECT_EQ(result.out, "");
-  EXPECT_EQ(result.err, "gcvit: [data] photos/blue/1.png: can't be read: Too many open files\n");
+  EXPECT_EQ(result.err,
+            "gcvit: [data] photos: class folders: 2 photos of 3 classes: red 1, green 0, blue 1\n"
+            "gcvit: [data] photos/blue/1.png: can't be read: Too many open files\n");
 }
 
 TEST_F(Inputs, NumbersInJsonThatNothingHoldsAreOneSentence) {

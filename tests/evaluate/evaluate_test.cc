@@ -39,7 +39,7 @@ TEST(Evaluate, CountsWhatTheModelSaysForAnyThreadsAndBatch) {
   std::vector<double> losses;
   for (const auto& [threads, batch] : {std::pair{1, 1}, {2, 8}, {3, 64}}) {
     classifier::Session session(file, {.threads = threads, .batch = batch});
-    const data::PhotoSet photos = read_labelled_photos(session, root);
+    const data::PhotoSet photos = read_labelled_photos(session, {.path = root});
     ASSERT_EQ(photos.samples.size(), 32u);
     std::size_t steps = 0;
     std::size_t complaints = 0;
@@ -72,7 +72,7 @@ TEST(Evaluate, TakesListsAndWhatTheySayValidates) {
   }
   write_text(folder / "list.csv", list);
   classifier::Session session(file, {});
-  const data::PhotoSet photos = read_labelled_photos(session, folder / "list.csv");
+  const data::PhotoSet photos = read_labelled_photos(session, {.path = folder / "list.csv"});
   ASSERT_EQ(photos.samples.size(), 2u);
   EXPECT_EQ(photos.samples[0].label, 0);
   EXPECT_EQ(photos.samples[1].label, 4);

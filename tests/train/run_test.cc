@@ -228,7 +228,16 @@ TEST_F(Runs, TheFilesSayWhatTheyAre) {
   EXPECT_EQ(config["steps_per_epoch"], 3);
   EXPECT_EQ(config["steps"], 6);
   EXPECT_EQ(config["weights"], "-m m.safetensors");
-  EXPECT_EQ(notices[0], "[train] the head is new: 3 classes with random values");
+  EXPECT_EQ(notices[0],
+            fmt::format("[data] {}: class folders: 24 photos of 3 classes: blue 8, green 8, red 8", photos));
+  EXPECT_EQ(notices[1], "[train] the head is new: 3 classes with random values");
+  const nlohmann::json& found = config["found"];
+  EXPECT_EQ(found["kind"], "class folders");
+  EXPECT_EQ(found["photos"], 24);
+  EXPECT_EQ(found["classes"][2], nlohmann::json({{"name", "red"}, {"photos", 8}, {"validation", 2}}));
+  EXPECT_EQ(found["sides"], nlohmann::json::array());
+  EXPECT_EQ(found["left_out"], nlohmann::json::array());
+  EXPECT_EQ(found["identical"]["count"], 0);
   // The averaged weights are the best ones, the last are those of the last step.
   EXPECT_FALSE(same_weights(path + "/best.safetensors", path + "/last.safetensors"));
   EXPECT_TRUE(same_weights(path + "/checkpoint/state.safetensors", path + "/last.safetensors"));
