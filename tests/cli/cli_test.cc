@@ -406,8 +406,9 @@ TEST_F(Cli, EvalMatchesClassesByNameOrNumberAndElseOnlyWhenAsked) {
     const Result result = gcvit("eval -m m.safetensors --json " + arguments);
     EXPECT_EQ(result.code, 0) << result.err;
     std::vector<int> found;
-    if (result.code == 0) {
-      for (const json& one : json::parse(result.out)["per_class"]) found.push_back(one["count"]);
+    const json object = json::parse(result.out, nullptr, false);
+    if (object.is_object()) {
+      for (const json& one : object["per_class"]) found.push_back(one["count"]);
     }
     return found;
   };
