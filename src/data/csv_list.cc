@@ -200,7 +200,7 @@ PhotoSet read_csv_list(const std::string& path, const OpenOptions& options) {
 }
 
 PhotoSet photo_set_of_csv(std::string_view text, const std::string& path, const OpenOptions& options) {
-  const std::string_view kind = file_kind(std::as_bytes(std::span(text.substr(0, 512))));
+  const std::string kind = wrapped_kind(text);
   if (!kind.empty()) fail("[csv] {}: expected lines of path and label, found {}", path, kind);
   const std::vector<CsvRecord> records = parse_csv(text, path, separator_of(text, path));
   if (records.empty()) fail("[csv] {}: expected lines of path and label, found none", path);

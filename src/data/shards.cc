@@ -81,12 +81,12 @@ void add_shards(PhotoSet& set, std::span<const Shard> shards, bool whole, const 
 void check_shard(const std::string& file, std::string_view area, std::string_view expected) {
   const RegularFile opened = open_regular_file(file, area);
   if (opened.size == 0) fail("[{}] {}: expected {}, found an empty file", area, file, expected);
-  std::array<std::byte, 512> head;
+  std::array<std::byte, kFileKindBytes> head;
   ssize_t count = 0;
   do count = ::pread(opened.descriptor.number(), head.data(), head.size(), 0);
   while (count < 0 && errno == EINTR);
   if (count < 0) fail_to_read(area, file, errno);
-  const std::string_view kind = file_kind(std::span(head).first(static_cast<std::size_t>(count)));
+  const std::string kind = wrapped_kind(std::span(head).first(static_cast<std::size_t>(count)));
   if (!kind.empty()) fail("[{}] {}: expected {}, found {}", area, file, expected, kind);
 }
 

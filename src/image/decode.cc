@@ -11,6 +11,7 @@
 
 #include "image/decoders.h"
 #include "tensor/error.h"
+#include "tensor/file_kind.h"
 #include "tensor/open_file.h"
 
 namespace gcvit::image {
@@ -24,12 +25,7 @@ bool starts_with(std::span<const std::byte> bytes, std::size_t offset, std::stri
 
 /// What a file is that we don't read, so that the sentence helps.
 std::string other_format(std::span<const std::byte> bytes) {
-  if (starts_with(bytes, 0, "GIF8")) return "GIF";
-  if (starts_with(bytes, 0, "BM")) return "BMP";
-  if (starts_with(bytes, 0, std::string_view("II*\0", 4)) || starts_with(bytes, 0, std::string_view("MM\0*", 4))) {
-    return "TIFF";
-  }
-  if (starts_with(bytes, 4, "ftyp")) return "HEIF or AVIF, perhaps, or a film";
+  if (std::string kind = file_kind(bytes); !kind.empty()) return kind;
   std::string found = "bytes";
   for (std::byte byte : bytes.first(std::min<std::size_t>(bytes.size(), 8))) {
     found += fmt::format(" {:02x}", std::to_integer<unsigned>(byte));

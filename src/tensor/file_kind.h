@@ -1,14 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
+// What a file is that was expected to be something else. Downloads that went wrong leave pages, pointers and archives
+// under the names of models and photos; an error that names them says what to do.
 #pragma once
 
 #include <cstddef>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace gcvit {
 
-/// What a file is that lies where a photo, a list, a shard or a model was expected, by its first bytes, and what to do: "a Git LFS
-/// pointer: fetch the real file (git lfs pull)", "gzip data: unpack it first (gunzip)". Empty for all other bytes.
-std::string_view file_kind(std::span<const std::byte> head);
+/// So many first bytes tell a file's kind.
+inline constexpr std::size_t kFileKindBytes = 512;
+
+/// What begins with these bytes, for a sentence: "a JPEG image", "a Git LFS pointer (fetch the file itself with
+/// `git lfs pull`)", "an HTML page", "JSON that begins {\"error\":"; "an empty file" for none. Empty when they tell nothing.
+/// Text from the file is printable.
+std::string file_kind(std::string_view head);
+std::string file_kind(std::span<const std::byte> head);
+
+/// The same for what only stands for the file that was meant, whatever that is: a Git LFS pointer, an HTML page, something
+/// packed, UTF-16. Empty for everything else.
+std::string wrapped_kind(std::string_view head);
+std::string wrapped_kind(std::span<const std::byte> head);
 
 }  // namespace gcvit

@@ -150,7 +150,7 @@ TEST(CsvList, OtherSeparatorsAndMarks) {
   files.add("c.csv", std::string_view("\xff\xfe"
                                       "a\0",
                                       4));
-  EXPECT_NE(error_of([&] { open_photo_set(files / "c.csv"); }).find("found UTF-16 text: save it as UTF-8"),
+  EXPECT_NE(error_of([&] { open_photo_set(files / "c.csv"); }).find("found UTF-16 text (save it as UTF-8)"),
             std::string::npos);
   files.add("d.csv", "version https://git-lfs.github.com/spec/v1\noid sha256:1\n");
   EXPECT_NE(error_of([&] { open_photo_set(files / "d.csv"); }).find("found a Git LFS pointer"), std::string::npos);

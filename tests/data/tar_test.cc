@@ -191,16 +191,16 @@ TEST(TarShards, SaysWhatIsThereInsteadOfPhotos) {
 }
 
 TEST(TarShards, CompressedOnesAreNamed) {
-  for (const auto& [name, head, kind] : {std::tuple{"x.tar.gz", "\x1f\x8b\x08", "gzip data: unpack it first (gunzip)"},
+  for (const auto& [name, head, kind] : {std::tuple{"x.tar.gz", "\x1f\x8b\x08", "a gzip file (unpack it first)"},
                                          {"x.tgz", "\x1f\x8b\x08", "gzip data"},
                                          {"x.tar", "\x1f\x8b\x08", "gzip data"},
-                                         {"x.tar.bz2", "BZh9", "bzip2 data: unpack it first (bunzip2)"},
+                                         {"x.tar.bz2", "BZh9", "a bzip2 file (unpack it first)"},
                                          {"x.tar.xz",
                                           "\xfd"
                                           "7zXZ",
                                           "the ending .xz"},
-                                         {"x.tar.zst", "\x28\xb5\x2f\xfd", "zstd data: unpack it first (unzstd)"},
-                                         {"x.zip", "PK\x03\x04", "a ZIP archive: unpack it first (unzip)"},
+                                         {"x.tar.zst", "\x28\xb5\x2f\xfd", "a Zstandard file (unpack it first)"},
+                                         {"x.zip", "PK\x03\x04", "a ZIP archive"},
                                          {"x.tar", "", "an empty file"},
                                          {"x.tar", "version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"},
                                          {"x.tar", "\n<!DOCTYPE HTML>", "an HTML page"}}) {

@@ -191,13 +191,12 @@ TEST(TfrecordShards, FeaturesHaveTheirUsualNames) {
 TEST(TfrecordShards, OtherFilesAreCalledWhatTheyAre) {
   const Files files;
   files.add("x.tfrecord", "\x1f\x8b\x08 and so on");
-  EXPECT_TRUE(
-      has(error_of([&] { open_photo_set(files / "x.tfrecord"); }), "found gzip data: unpack it first (gunzip)"));
+  EXPECT_TRUE(has(error_of([&] { open_photo_set(files / "x.tfrecord"); }), "found a gzip file (unpack it first)"));
   EXPECT_TRUE(has(error_of([&] { open_photo_set(files.root()); }), "found gzip data"));
   files.add("x.tfrecord", "");
   EXPECT_TRUE(has(error_of([&] { open_photo_set(files.root()); }), "found an empty file"));
   files.add("x.tfrecord", "version https://git-lfs.github.com/spec/v1\n");
-  EXPECT_TRUE(has(error_of([&] { open_photo_set(files.root()); }), "found a Git LFS pointer: fetch the real file"));
+  EXPECT_TRUE(has(error_of([&] { open_photo_set(files.root()); }), "found a Git LFS pointer (fetch the file itself"));
   files.add("x.tar", "");
   EXPECT_TRUE(
       has(error_of([&] { open_photo_set(files.root()); }), "expected shards of one kind, found x.tfrecord and x.tar"));

@@ -126,8 +126,17 @@ TEST(Decode, RefusesHugeDimensionsBeforeAllocating) {
 TEST(Decode, SaysWhatAFileIsInstead) {
   const auto sentence = [](std::string_view text) { return sentence_of([&] { decode(bytes_of(text), "x.jpg"); }); };
   EXPECT_EQ(sentence(""), "[image] x.jpg: expected a picture, found an empty file");
-  EXPECT_EQ(sentence("GIF89a"), "[image] x.jpg: expected JPEG, PNG or WebP, found GIF");
-  EXPECT_EQ(sentence("hello, world"), "[image] x.jpg: expected JPEG, PNG or WebP, found bytes 68 65 6c 6c 6f 2c 20 77");
+  EXPECT_EQ(sentence("GIF89a"), "[image] x.jpg: expected JPEG, PNG or WebP, found a GIF image");
+  EXPECT_EQ(sentence("hello, world"),
+            "[image] x.jpg: expected JPEG, PNG or WebP, found a text that begins \"hello, world\"");
+  EXPECT_EQ(sentence("\x01\x02\x03\x04\x05\x06\x07\x08\x0b"),
+            "[image] x.jpg: expected JPEG, PNG or WebP, found bytes 01 02 03 04 05 06 07 08");
+  EXPECT_EQ(sentence("version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 2\n"),
+            "[image] x.jpg: expected JPEG, PNG or WebP, found a Git LFS pointer (fetch the file itself with `git lfs "
+            "pull`)");
+  EXPECT_EQ(sentence("<!DOCTYPE html><html>"), "[image] x.jpg: expected JPEG, PNG or WebP, found an HTML page");
+  EXPECT_EQ(sentence(std::string_view("PK\x03\x04\x14\0", 6)),
+            "[image] x.jpg: expected JPEG, PNG or WebP, found a ZIP archive");
   EXPECT_EQ(sentence("\xff\xd8\xff"), "[jpeg] x.jpg: expected the whole picture, found a truncated file");
   EXPECT_EQ(sentence("\x89PNG\r\n\x1a\n"), "[png] x.jpg: expected the whole picture, found a truncated file");
   EXPECT_EQ(sentence(std::string_view("RIFF\x1a\0\0\0WEBPVP8 ", 16)),
