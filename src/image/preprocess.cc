@@ -72,7 +72,7 @@ void fit_like_pillow(const Image& image, const PreprocessConfig& config, std::sp
   const auto width = static_cast<std::int32_t>(size.width);
   const Window window{crop_offset(height, config.height), crop_offset(width, config.width), config.height,
                       config.width};
-  resize_antialiased(image, height, width, Filter::kBicubic, window, out, scratch.resize);
+  resize_antialiased(image, height, width, config.interpolation, window, out, scratch.resize);
 }
 
 /// Every byte as its number.
@@ -114,6 +114,8 @@ std::string describe_size(std::int64_t height, std::int64_t width) { return fmt:
 std::string_view to_string(Preset preset) {
   return std::find_if(kNames.begin(), kNames.end(), [=](const auto& entry) { return entry.first == preset; })->second;
 }
+
+std::string_view to_string(Filter filter) { return filter == Filter::kBilinear ? "bilinear" : "bicubic"; }
 
 std::optional<Preset> preset_named(std::string_view name) {
   for (const auto& [preset, known] : kNames) {
@@ -182,7 +184,7 @@ std::string describe(const PreprocessConfig& config) {
     } else {
       steps = fmt::format("cover {}", describe_size(height, width));
     }
-    steps += " (bicubic, antialiased), ";
+    steps += fmt::format(" ({}, antialiased), ", to_string(config.interpolation));
     if (!config.squash || height != config.height || width != config.width) {
       steps += fmt::format("centre crop {}, ", target);
     }

@@ -20,6 +20,9 @@ enum class Preset { kTimm, kNvlabs, kKeras, kKerasTrain };
 /// "timm", "nvlabs", "keras" or "keras-train".
 std::string_view to_string(Preset preset);
 
+/// "bilinear" or "bicubic".
+std::string_view to_string(Filter filter);
+
 /// The preset of that name, or nothing.
 std::optional<Preset> preset_named(std::string_view name);
 
@@ -32,6 +35,8 @@ struct PreprocessConfig {
   double crop_pct = 0.875;
   /// timm, nvlabs: both sides go to their target, whatever the picture's proportions.
   bool squash = false;
+  /// timm, nvlabs: what resizes.
+  Filter interpolation = Filter::kBicubic;
   /// Of values in 0..1, as red, green, blue.
   std::array<float, 3> mean = {0.485f, 0.456f, 0.406f};
   std::array<float, 3> std = {0.229f, 0.224f, 0.225f};
