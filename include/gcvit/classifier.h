@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -83,6 +84,9 @@ struct ClassifierOptions {
   std::string window_mode = "exact";
   /// For weights that were tuned with the Keras example, which gives all heads one bias: see docs/weights.md.
   bool keras_example_bias = false;
+  /// Of a training checkpoint that holds both: the averaged weights (EMA) or the raw ones. Without it the raw ones, and the
+  /// averaged ones where there are no others. Asking for what the file hasn't is an `Error` that names what it has.
+  std::optional<bool> ema = {};
   /// Turn photos as their EXIF orientation says. TensorFlow and timm don't.
   bool apply_exif = true;
   /// A photo that claims more pixels (width x height) is an error, before memory is taken for it; where Pillow begins
@@ -133,6 +137,9 @@ class GCVIT_EXPORT Classifier {
   const std::string& label(std::int32_t index) const;
   /// From photo to tensor, in one line for people.
   std::string preprocessing() const;
+  /// Sentences that a person should see of how the model was found and read: which of several weights are used, which
+  /// tensors belong to no model, which file of a folder it is. Mostly none.
+  const std::vector<std::string>& notices() const;
 
  private:
   struct State;

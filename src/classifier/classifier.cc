@@ -95,6 +95,8 @@ const std::string& Classifier::label(std::int32_t index) const {
   return state_->session.labels[static_cast<std::size_t>(index)];
 }
 
+const std::vector<std::string>& Classifier::notices() const { return state_->session.report.notices; }
+
 std::string Classifier::preprocessing() const { return image::describe(state_->session.preparation.preprocess); }
 
 }  // namespace gcvit

@@ -21,9 +21,17 @@ std::array<float, 3> three_numbers(const JsonPlace& place) {
   return {numbers[0], numbers[1], numbers[2]};
 }
 
+image::Filter filter_of(const JsonPlace& place) {
+  for (const image::Filter filter : {image::Filter::kBicubic, image::Filter::kBilinear}) {
+    if (place.text() == image::to_string(filter)) return filter;
+  }
+  place.expected("\"bicubic\" or \"bilinear\"");
+}
+
 image::PreprocessConfig from_metadata(const weights::ModelInfo& info, std::string_view file) {
   image::PreprocessConfig result;
-  const std::string place = fmt::format("{}: gcvit.preprocess", file);
+  const std::string place =
+      info.source.preprocess.empty() ? fmt::format("{}: gcvit.preprocess", file) : info.source.preprocess;
   read_json(info.preprocess_json, "model", place, [&](const JsonPlace& root) {
     if (!root.has("preset")) fail("[model] {}: expected a preset, found none", place);
     const std::string name = root.key("preset").text();
@@ -44,6 +52,8 @@ image::PreprocessConfig from_metadata(const weights::ModelInfo& info, std::strin
     }
     if (root.has("crop_pct")) result.crop_pct = root.key("crop_pct").number();
     if (root.has("squash")) result.squash = root.key("squash").boolean();
+    if (root.has("interpolation")) result.interpolation = filter_of(root.key("interpolation"));
+    if (root.has("crop_mode")) root.key("crop_mode").expected("\"center\" or \"squash\"");
     if (root.has("mean")) result.mean = three_numbers(root.key("mean"));
     if (root.has("std")) result.std = three_numbers(root.key("std"));
   });
@@ -85,6 +95,8 @@ std::string to_json(const image::PreprocessConfig& config) {
   if (config.preset == image::Preset::kTimm || config.preset == image::Preset::kNvlabs) {
     value["crop_pct"] = config.crop_pct;
     value["squash"] = config.squash;
+    if (config.interpolation != image::Filter::kBicubic)
+      value["interpolation"] = image::to_string(config.interpolation);
   }
   value["mean"] = nlohmann::json::parse(fmt::format("[{}]", fmt::join(config.mean, ", ")));
   value["std"] = nlohmann::json::parse(fmt::format("[{}]", fmt::join(config.std, ", ")));

@@ -44,6 +44,7 @@ weights::LoadOptions load_options_of(const ClassifierOptions& options) {
   }
   result.window_mode = options.window_mode == "exact" ? model::WindowMode::kExact : model::WindowMode::kFixed;
   result.keras_example_bias = options.keras_example_bias;
+  result.averaged = options.ema;
   result.max_memory = options.max_memory;
   return result;
 }

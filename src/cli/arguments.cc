@@ -32,8 +32,9 @@ std::string check_dtype(const std::string& dtype) {
 
 void ModelArguments::add_model(CLI::App& app) {
   app.add_option("-m,--model", model,
-                 "Model or weight file: ours, Keras', PyTorch's, timm's or JAX', or a pulled one's name; without it "
-                 "the bundled flower model");
+                 "Model or weight file: ours, Keras', PyTorch's, timm's or JAX'; a folder of timm, Hugging Face or one "
+                 "of our runs; or a pulled one's name; without it the bundled flower model");
+  add_ema(app);
   add_keras_example_bias(app);
   add_max_memory(app);
 }
@@ -45,6 +46,16 @@ void ModelArguments::add_max_memory(CLI::App& app) {
          "or the container's")
       ->transform(CLI::AsSizeValue(false))
       ->type_name("SIZE");
+}
+
+void ModelArguments::add_ema(CLI::App& app) {
+  CLI::Option* const averaged = app.add_flag_callback(
+      "--ema", [this] { options.ema = true; },
+      "Of a checkpoint that holds raw and averaged (EMA) weights, take the averaged ones; without it the raw ones");
+  app.add_flag_callback(
+         "--no-ema", [this] { options.ema = false; },
+         "Take the raw weights, and fail where the checkpoint holds averaged ones alone")
+      ->excludes(averaged);
 }
 
 void ModelArguments::add_keras_example_bias(CLI::App& app) {
@@ -117,7 +128,8 @@ weights::LoadOptions ModelArguments::load_options() const {
   return result;
 }
 
-void notice_new_head(const weights::LoadedModel& loaded) {
+void notice_loading(const weights::LoadedModel& loaded) {
+  for (const std::string& sentence : loaded.report.notices) notice(sentence);
   if (!loaded.report.new_head) return;
   notice(fmt::format("the head is new: {} classes with random values, to be trained", loaded.info.config.classes));
 }

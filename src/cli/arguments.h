@@ -27,6 +27,8 @@ struct ModelArguments {
   ClassifierOptions options;
 
   void add_model(CLI::App& app);
+  /// --ema and --no-ema; add_model has them.
+  void add_ema(CLI::App& app);
   /// --keras-example-bias; add_model has it.
   void add_keras_example_bias(CLI::App& app);
   /// --max-memory; add_model has it.
@@ -52,8 +54,8 @@ struct ModelArguments {
   weights::LoadOptions load_options() const;
 };
 
-/// Says on stderr that a model's head is new, when it is.
-void notice_new_head(const weights::LoadedModel& loaded);
+/// Says on stderr how a model was found and read where a person should know, and that its head is new when it is.
+void notice_loading(const weights::LoadedModel& loaded);
 
 /// Where a model lies that a person has named: the file of that name; else, for an official name as `gcvit pull` takes
 /// it, what was pulled. Throws `Error` when it was not pulled or was changed since.

@@ -42,7 +42,7 @@ weights::ConvertOptions convert_options(const Options& options) {
 int run(const Options& options) {
   const std::string file = file_of_model(options.arguments.model);
   weights::LoadedModel loaded = weights::load_model(file, options.arguments.load_options());
-  notice_new_head(loaded);
+  notice_loading(loaded);
   const weights::ConvertOptions target = convert_options(options);
   const bool ours = target.layout.value_or(weights::default_layout(weights::format_of(options.output))) ==
                     weights::Layout::kCanonical;
@@ -77,6 +77,7 @@ Command add_convert(CLI::App& program) {
   options->arguments.add_image_size(*app);
   options->arguments.add_new_head(*app);
   options->arguments.add_max_memory(*app);
+  options->arguments.add_ema(*app);
   options->arguments.add_keras_example_bias(*app);
   options->arguments.add_threads(*app);
   return {app, [options] { return run(*options); }};

@@ -53,6 +53,7 @@ onnx::GraphDescription describe(const weights::ModelInfo& info, const std::strin
 int run(const Options& options) {
   const std::string file = options.arguments.model_file();
   const weights::LoadedModel loaded = weights::load_model(file, options.arguments.load_options());
+  notice_loading(loaded);
   const model::GCViTConfig& config = loaded.info.config;
 
   onnx::OnnxBackend backend(options.graph);

@@ -42,6 +42,7 @@ Tensor read_input(const std::string& file, const model::GCViTConfig& config) {
 int run(const Options& options) {
   const std::string file = options.arguments.model_file();
   classifier::Session session(file, options.arguments.classifier_options());
+  for (const std::string& sentence : session.report.notices) notice(sentence);
   classifier::Engine& engine = session.engine;
   const Tensor input = read_input(options.input, engine.config());
 

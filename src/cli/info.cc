@@ -49,7 +49,7 @@ Model open(const Options& options) {
   }
   const std::string file = options.arguments.model_file();
   weights::LoadedModel loaded = weights::load_model(file, wanted);
-  notice_new_head(loaded);
+  notice_loading(loaded);
   return {file, std::move(loaded.info), std::move(loaded.report.unexpected), std::move(loaded.model)};
 }
 

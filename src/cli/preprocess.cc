@@ -36,6 +36,7 @@ classifier::Preparation preparation_of(const ModelArguments& arguments) {
   }
   const std::string file = arguments.model_file();
   const weights::LoadedModel loaded = weights::load_model(file, arguments.load_options());
+  notice_loading(loaded);
   return {classifier::preprocessing_of(loaded.info, preset, file), decode};
 }
 

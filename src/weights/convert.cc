@@ -147,7 +147,8 @@ void record_origin(ModelInfo& info, const std::string& file) {
   if (info.source.layout == name_of(Layout::kCanonical)) return;
   if (!info.origin) info.origin.emplace(ModelOrigin{info.source.format, info.source.layout, "", false});
   std::error_code error;
-  if (std::filesystem::is_regular_file(file, error)) info.origin->sha256 = sha256_of_file(file);
+  const std::string& read = info.source.file.empty() ? file : info.source.file;
+  if (std::filesystem::is_regular_file(read, error)) info.origin->sha256 = sha256_of_file(read);
 }
 
 ConvertReport convert(const LoadedModel& loaded, const std::string& path, const ConvertOptions& options) {

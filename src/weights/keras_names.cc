@@ -21,6 +21,7 @@ namespace {
 
 constexpr std::size_t kLongestNumber = 6;
 constexpr std::size_t kLongestName = 256;    // bounds how deep layers lie within each other
+constexpr std::size_t kModelsLookedFor = 8;  // are looked for, to tell that there are several
 constexpr std::size_t kMostLayers = 65536;  // more than any GCViT has; what is kept of them stays below 16 MB
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
@@ -214,17 +215,20 @@ class Walk {
   Collector& collector_;
 };
 
-/// The layer that is the GCViT: it has a list with a level in it, and a level has blocks.
-const Layer* find_model(const Layer& layer) {
+/// The layers that are GCViTs, with the paths to them: one has a list with a level in it, and a level has blocks.
+void find_models(const Layer& layer, const std::string& path,
+                 std::vector<std::pair<std::string, const Layer*>>& found) {
   for (const auto& [_, list] : layer.children) {
     for (const auto& [__, level] : list.children) {
-      if (level.child("blocks") != nullptr) return &layer;
+      if (level.child("blocks") == nullptr) continue;
+      found.emplace_back(path, &layer);
+      return;
     }
   }
-  for (const auto& [_, child] : layer.children) {
-    if (const Layer* const found = find_model(child)) return found;
+  for (const auto& [name, child] : layer.children) {
+    if (found.size() == kModelsLookedFor) return;
+    find_models(child, path + std::string(name) + "/", found);
   }
-  return nullptr;
 }
 
 /// The number of a Keras 3 variable, "layers/norm/vars/1".
@@ -236,7 +240,8 @@ std::optional<int> variable_number(const std::vector<std::string_view>& parts) {
 constexpr std::string_view kLeaves[] = {"weight", "bias", "gamma1", "gamma2", "relative_position_bias_table"};
 
 /// The canonical name of a tf.keras weight, "levels_0/gc_vi_t/levels_0/blocks_1/attn/qkv/kernel:0" or with
-/// levels/0/blocks/1: behind the model's name stands what PyTorch calls it, but for the leaf.
+/// levels/0/blocks/1: behind the model's name stands what PyTorch calls it, but for the leaf. Keras 3 leaves ":0" out where
+/// it saves a whole model as .h5.
 std::optional<std::string> legacy_canonical_name(std::string_view name) {
   if (const std::size_t colon = name.rfind(':'); colon != name.npos) name = name.substr(0, colon);
   const std::vector<std::string_view> parts = split(name, '/');
@@ -267,6 +272,10 @@ std::optional<std::string> legacy_canonical_name(std::string_view name) {
   return canonical;
 }
 
+/// Where model.save("x.h5") puts weights and the optimizer's state.
+constexpr std::string_view kWholeModel = "model_weights/";
+constexpr std::string_view kItsOptimizer = "optimizer_weights/";
+
 /// What a file may hold beside a model: the optimizer's state, metrics, random states.
 bool is_training_state(std::string_view name) {
   if (!is_keras_name(name)) return false;
@@ -282,6 +291,7 @@ bool is_training_state(std::string_view name) {
 
 bool is_keras_name(std::string_view name) {
   if (name.size() > kLongestName) return false;
+  if (name.starts_with(kWholeModel) || name.starts_with(kItsOptimizer)) return true;
   return variable_number(split(name, '/')).has_value() || (name.find('/') != name.npos && name.ends_with(":0"));
 }
 
@@ -307,7 +317,13 @@ Canonical keras_to_canonical(std::vector<NamedTensor> tensors) {
       collector.take(std::move(*canonical), tensor);
     }
   }
-  if (const Layer* const model = find_model(root)) Walk(collector).model(*model);
+  std::vector<std::pair<std::string, const Layer*>> models;
+  find_models(root, "", models);
+  if (models.size() > 1) {
+    fail("[names] expected one model, found several: {}, {}{}; save the one that is meant by itself",
+         in_quotes(models[0].first), in_quotes(models[1].first), models.size() > 2 ? ", ..." : "");
+  }
+  if (!models.empty()) Walk(collector).model(*models.front().second);
   return collector.finish(tensors);
 }
 

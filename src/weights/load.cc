@@ -3,16 +3,22 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
+#include <filesystem>
 #include <map>
 
 #include "model/initialise.h"
 #include "tensor/error.h"
 #include "tensor/memory.h"
+#include "tensor/open_file.h"
 #include "weights/change_image_size.h"
 #include "weights/in_quotes.h"
 #include "weights/keras_example_bias.h"
 #include "weights/names.h"
 #include "weights/safetensors.h"
+#include "weights/sharded_safetensors.h"
+#include "weights/timm_config.h"
+#include "weights/wrapped_models.h"
 
 namespace gcvit::weights {
 namespace {
@@ -76,7 +82,9 @@ void fill(model::Parameter& parameter, const Tensor& tensor, const std::string& 
   const std::span<const float> values = converted.values();
   const std::size_t broken = first_not_finite(values);
   if (broken < values.size()) {
-    fail("[weights] {}: tensor {}: element {} is {}", file, in_quotes(parameter.name), broken, values[broken]);
+    // A NaN's sign says nothing.
+    fail("[weights] {}: tensor {}: element {} is {}", file, in_quotes(parameter.name), broken,
+         std::isnan(values[broken]) ? std::string("nan") : fmt::format("{}", values[broken]));
   }
   parameter.tensor = std::move(converted);
   ++parameter.version;
@@ -111,13 +119,14 @@ bool has_keras_example_names(const std::vector<NamedTensor>& tensors) {
 }
 
 /// Config, class names and all else that metadata or tensors tell.
+/// `own_size`: the model's own image size, where something beside the tensors says it.
 ModelInfo read_info(const RawFile& raw, Layout layout, const std::vector<NamedTensor>& tensors, const std::string& file,
-                    const LoadOptions& options) {
+                    const LoadOptions& options, std::optional<ImageSize> own_size) {
   ModelInfo info;
   if (layout == Layout::kCanonical) {
     info = parse_model_info(raw.metadata, file);
   } else {
-    InferredConfig inferred = infer_config(tensors, file, {options.image_size, options.classes});
+    InferredConfig inferred = infer_config(tensors, file, {own_size ? own_size : options.image_size, options.classes});
     info.config = inferred.config;
     info.source.inferred = std::move(inferred.reasons);
     if (layout == Layout::kKeras) {
@@ -129,8 +138,64 @@ ModelInfo read_info(const RawFile& raw, Layout layout, const std::vector<NamedTe
   }
   info.source.format = raw.format;
   info.source.layout = name_of(layout);
+  info.source.file = raw.file;
   info.source.inferred.insert(info.source.inferred.end(), raw.notes.begin(), raw.notes.end());
   return info;
+}
+
+/// The config.json that timm or Hugging Face's libraries wrote beside the file. Where the folder was named, what is wrong
+/// with it is an error; else it may have nothing to do with the file, and is left alone with a notice.
+std::optional<TimmConfig> timm_config_of(RawFile& raw, Layout layout) {
+  if (raw.config.empty() || (layout != Layout::kTimm && layout != Layout::kNvlabs)) return std::nullopt;
+  try {
+    return parse_timm_config(read_regular_text(raw.config, "weights", kMaximalTimmConfig), raw.config);
+  } catch (const Error& error) {
+    if (raw.folder) throw;
+    raw.notices.push_back(fmt::format("{}: is left alone: {}", raw.config, without_area(error.what())));
+  }
+  return std::nullopt;
+}
+
+/// True for the names under which the libraries write a model and its config.json together.
+bool is_usual_name(const std::string& file) {
+  const std::string name = std::filesystem::path(file).filename().string();
+  return name == "model.safetensors" || name == "pytorch_model.bin" || name == kShardIndexName;
+}
+
+/// What keeps a config.json from being this model's; empty when nothing does.
+std::string mismatch_with(const TimmConfig& timm, const model::GCViTConfig& config) {
+  if (timm.classes && *timm.classes != config.classes) {
+    return fmt::format("num_classes: expected {} as the head has, found {}", config.classes, *timm.classes);
+  }
+  if (!timm.class_names.empty() && timm.class_names.size() != static_cast<std::size_t>(config.classes)) {
+    return fmt::format("label_names: expected {} names as the head has classes, found {}", config.classes,
+                       timm.class_names.size());
+  }
+  return "";
+}
+
+/// Takes over what the config says of a model that was read off the tensors. False when it is another model's.
+bool use_timm_config(ModelInfo& info, RawFile& raw, TimmConfig timm, bool has_head) {
+  if (!has_head) timm.classes.reset();
+  const std::string mismatch = has_head ? mismatch_with(timm, info.config) : "";
+  if (raw.folder && !mismatch.empty()) fail("[weights] {}: {}", raw.config, mismatch);
+  if (!raw.folder && (!mismatch.empty() || (!is_usual_name(raw.file) && !fits(timm, info.config)))) {
+    raw.notices.push_back(fmt::format("{}: is left alone, as it is about another model: {}", raw.config,
+                                      mismatch.empty() ? in_quotes(timm.architecture) : mismatch));
+    return false;
+  }
+  if (timm.class_names.size() == static_cast<std::size_t>(info.config.classes)) info.classes = timm.class_names;
+  info.preprocess_json = timm.preprocess_json;
+  info.source.preprocess = raw.config;
+  info.source.inferred.push_back(fmt::format("preprocessing{} from config.json, architecture {}",
+                                             info.classes.empty() ? "" : " and class names", timm.architecture));
+  const ImageSize own{info.config.image_height, info.config.image_width};
+  if (timm.image_size && *timm.image_size != own) {
+    raw.notices.push_back(fmt::format("{}: input_size is {}x{}, but the tensors are for {}x{} images, which are used",
+                                      raw.config, timm.image_size->height, timm.image_size->width, own.height,
+                                      own.width));
+  }
+  return true;
 }
 
 Layout layout_of(const RawFile& raw, const std::string& file) {
@@ -147,22 +212,49 @@ Layout layout_of(const RawFile& raw, const std::string& file) {
   return *layout;
 }
 
+/// What a person should know of how the weights were chosen.
+std::vector<std::string> notices_of(const RawFile& raw, const std::vector<std::string>& left_out,
+                                    const std::string& file, const LoadOptions& options) {
+  std::vector<std::string> notices = raw.notices;
+  const auto other = std::ranges::find_if(raw.others, [&](const auto& one) { return one.averaged != raw.averaged; });
+  if (!options.averaged && other != raw.others.end()) {
+    notices.push_back(fmt::format("{}: holds raw weights ({}) and averaged ones ({}): the {} are used; {}", file,
+                                  raw.averaged ? other->place : raw.place, raw.averaged ? raw.place : other->place,
+                                  raw.averaged ? "averaged ones" : "raw ones",
+                                  raw.averaged ? "--no-ema takes the raw ones" : "--ema takes the averaged ones"));
+  }
+  std::string names;
+  describe(names, left_out, "no part of the model and left out",
+           [](const std::string& name) { return in_quotes(name); });
+  if (!names.empty()) notices.push_back(fmt::format("{}: {}", file, names));
+  return notices;
+}
+
 }  // namespace
 
 LoadedModel load_model(const std::string& path, const LoadOptions& options) {
-  return load_model(read_raw_file(path), path, options);
+  RawFile raw = read_raw_file(path, {.averaged = options.averaged});
+  const std::string file = raw.file;
+  return load_model(std::move(raw), file, options);
 }
 
 LoadedModel load_model(RawFile raw, const std::string& file, const LoadOptions& options) {
-  strip_wrapper_prefixes(raw.tensors);
+  std::vector<std::string> left_out = unwrap(raw, options.averaged, file);
   const Layout layout = layout_of(raw, file);
+  if (options.averaged && *options.averaged != raw.averaged) fail_without(*options.averaged, raw, file);
   if (has_keras_example_names(raw.tensors) && !options.keras_example_bias) {
     raw.notes.emplace_back("named as by the Keras example: if tuned with its own code, needs --keras-example-bias");
   }
   Canonical canonical = to_canonical(layout, std::move(raw.tensors));
 
   LoadedModel loaded;
-  loaded.info = read_info(raw, layout, canonical.tensors, file, options);
+  const std::optional<TimmConfig> timm = timm_config_of(raw, layout);
+  const std::optional<ImageSize> own_size = timm ? timm->image_size : std::nullopt;
+  loaded.info = read_info(raw, layout, canonical.tensors, file, options, own_size);
+  const auto is_in_head = [](const NamedTensor& entry) { return is_head(entry.name); };
+  if (timm && !use_timm_config(loaded.info, raw, *timm, std::ranges::any_of(canonical.tensors, is_in_head))) {
+    loaded.info = read_info(raw, layout, canonical.tensors, file, options, std::nullopt);
+  }
   const model::GCViTConfig stored = loaded.info.config;
   if (options.image_size) change_image_size(loaded.info, *options.image_size, options.window_mode, file);
   model::GCViTConfig& config = loaded.info.config;
@@ -205,8 +297,10 @@ LoadedModel load_model(RawFile raw, const std::string& file, const LoadOptions& 
       found.emplace_back(parameter, &tensor);
     }
   }
-  report.unexpected = std::move(canonical.unexpected);
+  report.unexpected = std::move(left_out);
+  report.unexpected.insert(report.unexpected.end(), canonical.unexpected.begin(), canonical.unexpected.end());
   for (const auto& [name, tensor] : by_name) report.unexpected.push_back(layout_name(layout, name));
+  report.notices = notices_of(raw, report.unexpected, file, options);
   if (!fatal.missing.empty() || !fatal.mismatched.empty()) {
     fatal.unexpected = report.unexpected;
     fail_incomplete(fatal, file);

@@ -30,6 +30,9 @@ struct LoadOptions {
   /// For weights that were tuned with the Keras example, which takes the bias of all heads from the flattened table:
   /// rewrites the tables so that the model computes the same. For inference; ModelInfo::origin records it.
   bool keras_example_bias = false;
+  /// Of a training checkpoint that holds both: the averaged weights (EMA, SWA) or the raw ones. Without it the raw ones,
+  /// and the averaged ones where there are no others. Asking for what the file hasn't is an error that names what it has.
+  std::optional<bool> averaged = {};
   /// Bytes that the parameters may take as f32, 0 for `default_memory_limit()`. A new head and tables at another size
   /// of images are in no file, so they are held against this before they are made.
   std::uint64_t max_memory = 0;
@@ -50,6 +53,7 @@ struct LoadReport {
   std::vector<std::string> missing;  ///< canonical names the file lacks
   std::vector<std::string> unexpected;  ///< names in the file that no parameter has; they are left alone
   std::vector<Mismatch> mismatched;
+  std::vector<std::string> notices;  ///< sentences that a person should see: what was chosen, what was left out
   bool new_head = false;  ///< the head was initialised, not loaded; it stands under missing or mismatched
   DType dtype = DType::kF32;  ///< kF16 or kBF16 when all parameters were stored so, else kF32
 };

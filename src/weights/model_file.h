@@ -20,6 +20,8 @@ struct ModelSource {
   std::string format;                 ///< "safetensors"
   std::string layout;                 ///< "canonical", "nvlabs", "timm"
   std::vector<std::string> inferred;  ///< why the config isn't just what the metadata says
+  std::string file = {};              ///< that was read; empty when it came from memory
+  std::string preprocess = {};        ///< where preprocess_json stands, when that is not the file's metadata
 };
 
 /// The file that a model was converted from (gcvit.source).
@@ -34,8 +36,8 @@ struct ModelOrigin {
 /// All about a model but its weights.
 struct ModelInfo {
   model::GCViTConfig config;
-  std::vector<std::string> classes;  ///< names in order; empty when the file has none
-  std::string preprocess_json;       ///< JSON object; empty when the file has none
+  std::vector<std::string> classes;  ///< names in order; empty when there are none
+  std::string preprocess_json;       ///< JSON object as gcvit.preprocess has it; empty when there is none
   ModelSource source;
   std::optional<ModelOrigin> origin;
   std::optional<double> temperature;  ///< fitted: probabilities are softmax(logits / temperature)

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,11 +18,31 @@ struct NamedTensor {
   Tensor tensor;
 };
 
+/// Weights of a model in a file that may hold several.
+struct StoredWeights {
+  std::string place;      ///< for sentences: "\"state_dict_ema\"", "\"state_dict\" > \"model.\""
+  bool averaged = false;  ///< averages over training (EMA, SWA), not what the last step left
+};
+
 struct RawFile {
   std::string format;  ///< "safetensors", "pytorch"
   std::vector<NamedTensor> tensors;
   std::map<std::string, std::string> metadata;
   std::vector<std::string> notes = {};  ///< what a person should know about how the file was read
+  std::vector<std::string> notices = {};  ///< sentences that a person should see even without asking
+  std::string place =
+      {};  ///< where in the file the tensors stand, as StoredWeights has it; empty when it has no others
+  bool averaged = false;
+  std::vector<StoredWeights> others = {};  ///< what else the file holds
+  std::string file = {};    ///< the file that was read, which a folder's name stands for
+  std::string config = {};  ///< a config.json beside it; empty when there is none
+  bool folder = false;      ///< both were found by their folder's name
+};
+
+struct ReadOptions {
+  /// Of a training checkpoint that holds both: the averaged weights (EMA) or the raw ones. Without it the raw ones, and the
+  /// averaged ones where there are no others. What is wanted and missing shows in `RawFile::averaged`.
+  std::optional<bool> averaged = {};
 };
 
 /// So many tensors a file may have, more than any GCViT: what is kept of each beside its values stays below 32 MB.
@@ -29,10 +50,9 @@ inline constexpr std::size_t kMostTensors = 65536;
 /// Throws `Error` when there are more.
 void check_tensor_count(std::size_t count, const std::string& file);
 
-/// Reads a weight file of any format that has a reader, told apart by its first bytes; a .json file, or a folder that
-/// holds one of the usual name, is the index of a sharded .safetensors. Tensors view the mapped file
-/// where the format allows it. Throws `Error` when the file is missing, a directory, empty, of no known format or
-/// broken.
-RawFile read_raw_file(const std::string& path);
+/// Reads a weight file of any format that has a reader, told apart by its first bytes; a .json file is the index of
+/// sharded .safetensors or Keras files; a folder stands for the model in it (model_folder.h). Tensors view the mapped file
+/// where the format allows it. Throws `Error` when the file is missing, empty, of no known format or broken.
+RawFile read_raw_file(const std::string& path, const ReadOptions& options = {});
 
 }  // namespace gcvit::weights

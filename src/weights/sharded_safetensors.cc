@@ -8,7 +8,9 @@
 #include <string_view>
 
 #include "tensor/error.h"
+#include "tensor/file_kind.h"
 #include "tensor/json_events.h"
+#include "weights/hdf5_file.h"
 #include "weights/in_quotes.h"
 #include "weights/mapped_file.h"
 #include "weights/safetensors.h"
@@ -16,23 +18,26 @@
 namespace gcvit::weights {
 namespace {
 
-using Assignments = std::vector<std::pair<std::string, std::string>>;
+using Assignment = std::pair<std::string, std::string>;  // a shard and a name
+using Assignments = std::vector<Assignment>;
 
-constexpr std::string_view kEnding = ".safetensors";
+constexpr std::string_view area_of(ShardKind kind) { return kind == ShardKind::kKeras ? "keras" : "safetensors"; }
+constexpr std::string_view ending_of(ShardKind kind) { return kind == ShardKind::kKeras ? ".h5" : ".safetensors"; }
+
 constexpr std::size_t kNamesShown = 3;
 
 /// Keeps the weight map's texts and lets everything else pass, event by event.
 class IndexReader : public JsonEvents {
  public:
-  explicit IndexReader(const std::string& file) : JsonEvents("safetensors", file), file_(file) {}
+  IndexReader(const std::string& file, ShardKind kind) : JsonEvents(area_of(kind), file), file_(file), kind_(kind) {}
 
   Assignments assignments;
   bool has_map = false;
 
   bool start_object(std::size_t) override {
-    if (in_map()) unexpected("an object");
+    if (in_map() || in_list()) unexpected("an object");
     if (depth_ == 1 && key_ == "weight_map") {
-      if (has_map) fail("[safetensors] {}: \"weight_map\" appears twice", file_);
+      if (has_map) fail("[{}] {}: \"weight_map\" appears twice", area(), file_);
       has_map = map_open_ = true;
     }
     ++depth_;
@@ -50,7 +55,7 @@ class IndexReader : public JsonEvents {
   }
 
   bool string(std::string& text) override {
-    if (in_map()) {
+    if (in_map() || in_list()) {
       check_shard(text);
       check_tensor_count(assignments.size() + 1, file_);
       assignments.emplace_back(text, key_);
@@ -59,8 +64,8 @@ class IndexReader : public JsonEvents {
   }
 
   bool start_array(std::size_t) override {
-    if (in_map()) unexpected("an array");
-    if (depth_ == 0) value("an array");
+    if (in_list() || (in_map() && kind_ != ShardKind::kKeras)) unexpected("an array");
+    if (depth_ == 0 || (depth_ == 1 && key_ == "weight_map")) value("an array");
     ++depth_;
     return true;
   }
@@ -78,32 +83,34 @@ class IndexReader : public JsonEvents {
 
  private:
   bool in_map() const { return map_open_ && depth_ == 2; }
+  bool in_list() const { return map_open_ && depth_ == 3; }
 
   [[noreturn]] void unexpected(std::string_view found) const {
-    fail("[safetensors] {}: weight_map: {}: expected a file's name, found {}", file_, in_quotes(key_), found);
+    fail("[{}] {}: weight_map: {}: expected a file's name, found {}", area(), file_, in_quotes(key_), found);
   }
 
   bool value(std::string_view found) const {
-    if (depth_ == 0) fail("[safetensors] {}: expected an object, found {}", file_, found);
+    if (depth_ == 0) fail("[{}] {}: expected an object, found {}", area(), file_, found);
     if (depth_ == 1 && key_ == "weight_map")
-      fail("[safetensors] {}: weight_map: expected an object, found {}", file_, found);
+      fail("[{}] {}: weight_map: expected an object, found {}", area(), file_, found);
     return true;
   }
 
   bool other(std::string_view found) const {
-    if (in_map()) unexpected(found);
+    if (in_map() || in_list()) unexpected(found);
     return value(found);
   }
 
   void check_shard(std::string_view shard) const {
     const bool plain = shard.find_first_of(std::string_view("/\\\0", 3)) == std::string_view::npos;
-    if (!plain || !shard.ends_with(kEnding) || shard.starts_with('.')) {
-      fail("[safetensors] {}: weight_map: {}: expected the name of a .safetensors file in the same folder, found {}",
-           file_, in_quotes(key_), in_quotes(shard));
+    if (!plain || !shard.ends_with(ending_of(kind_)) || shard.starts_with('.')) {
+      fail("[{}] {}: weight_map: {}: expected the name of a {} file in the same folder, found {}", area(), file_,
+           in_quotes(key_), ending_of(kind_), in_quotes(shard));
     }
   }
 
   const std::string& file_;
+  ShardKind kind_;
   std::string key_;
   int depth_ = 0;
   bool map_open_ = false;
@@ -118,8 +125,7 @@ std::string sentence_of(const std::vector<std::string>& names) {
 }
 
 /// Appends a shard's tensors, which must be exactly the `expected` ones.
-void append_shard(RawFile& raw, RawFile shard, std::span<const std::pair<std::string, std::string>> expected,
-                  const std::string& file) {
+void append_safetensors(RawFile& raw, RawFile shard, std::span<const Assignment> expected, const std::string& file) {
   std::ranges::sort(shard.tensors, {}, &NamedTensor::name);
   std::size_t next = 0;
   for (NamedTensor& tensor : shard.tensors) {
@@ -136,29 +142,38 @@ void append_shard(RawFile& raw, RawFile shard, std::span<const std::pair<std::st
   }
 }
 
-}  // namespace
-
-Assignments parse_shard_index(std::span<const std::byte> bytes, const std::string& file) {
-  if (bytes.size() > kMaximalShardIndex) {
-    fail("[safetensors] {}: expected an index of at most {} bytes, file has {}", file, kMaximalShardIndex,
-         bytes.size());
-  }
-  IndexReader reader(file);
-  read_json_events({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, reader);
-  if (!reader.has_map) fail("[safetensors] {}: expected a \"weight_map\", found none", file);
-  Assignments assignments = std::move(reader.assignments);
-  std::ranges::sort(assignments, {}, [](const auto& assignment) { return std::string_view(assignment.second); });
-  const auto doubled = std::ranges::adjacent_find(assignments, {}, &Assignments::value_type::second);
-  if (doubled != assignments.end()) {
-    fail("[safetensors] {}: weight_map: the name {} appears twice", file, in_quotes(doubled->second));
-  }
-  std::ranges::sort(assignments);
-  return assignments;
+/// The group of variables that a tensor of a Keras 3 file is in, as the index names it: "/layers/stem/proj/vars" of
+/// "layers/stem/proj/vars/0".
+std::string group_of(std::string_view name) {
+  return '/' + std::string(name.substr(0, std::min(name.rfind('/'), name.size())));
 }
 
-RawFile read_sharded_safetensors(const std::string& index_path) {
-  const std::shared_ptr<const MappedFile> index = MappedFile::open(index_path, "safetensors");
-  const Assignments assignments = parse_shard_index(index->bytes(), index_path);
+/// Appends a shard's variables, which must lie in the `expected` groups, and each of these must have some.
+void append_keras(RawFile& raw, RawFile shard, std::span<const Assignment> expected, const std::string& file) {
+  std::vector<bool> has(expected.size());
+  for (NamedTensor& tensor : shard.tensors) {
+    const std::string group = group_of(tensor.name);
+    const auto found = std::ranges::lower_bound(expected, group, {}, &Assignment::second);
+    if (found == expected.end() || found->second != group) {
+      fail("[keras] {}: tensor {}: the index has its group in no or another shard", file, in_quotes(tensor.name));
+    }
+    has[static_cast<std::size_t>(found - expected.begin())] = true;
+    check_tensor_count(raw.tensors.size() + 1, file);
+    raw.tensors.push_back(std::move(tensor));
+  }
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    // Random states are no tensors.
+    if (!has[i] && expected[i].second.find("seed_generator") == std::string::npos) {
+      fail("[keras] {}: {}: the index has variables of it in this shard, which lacks them", file,
+           in_quotes(expected[i].second));
+    }
+  }
+}
+
+RawFile read_shards(const std::string& index_path, ShardKind kind) {
+  const std::string_view area = area_of(kind);
+  const std::shared_ptr<const MappedFile> index = MappedFile::open(index_path, area);
+  const Assignments assignments = parse_shard_index(index->bytes(), index_path, kind);
   const std::filesystem::path folder = std::filesystem::path(index_path).parent_path();
 
   std::vector<std::string> shards;
@@ -171,23 +186,69 @@ RawFile read_sharded_safetensors(const std::string& index_path) {
     if (!std::filesystem::exists(folder / shard, error)) missing.push_back(shard);
   }
   if (!missing.empty()) {
-    fail("[safetensors] {}: {} of {} shards are missing beside it: {}", index_path, missing.size(), shards.size(),
+    fail("[{}] {}: {} of {} shards are missing beside it: {}", area, index_path, missing.size(), shards.size(),
          sentence_of(missing));
   }
 
-  RawFile raw{.format = "safetensors", .tensors = {}, .metadata = {}};
+  RawFile raw{.format = kind == ShardKind::kKeras ? "hdf5" : "safetensors", .tensors = {}, .metadata = {}};
   std::size_t begin = 0;
   for (const std::string& shard : shards) {
     std::size_t end = begin;
     while (end < assignments.size() && assignments[end].first == shard) ++end;
+    const std::span<const Assignment> expected = std::span(assignments).subspan(begin, end - begin);
     const std::string path = (folder / shard).string();
-    RawFile piece = read_safetensors(path);
-    if (begin == 0) raw.metadata = std::move(piece.metadata);
-    append_shard(raw, std::move(piece), std::span(assignments).subspan(begin, end - begin), path);
+    if (kind == ShardKind::kKeras) {
+      const std::shared_ptr<const MappedFile> file = MappedFile::open(path, area);
+      if (!is_hdf5({reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size()})) {
+        const std::string found = file_kind(file->bytes());
+        fail("[keras] {}: expected an HDF5 file, found {}", path, found.empty() ? "something else" : found);
+      }
+      append_keras(raw, parse_hdf5(file->bytes(), file, path), expected, path);
+    } else {
+      RawFile piece = read_safetensors(path);
+      if (begin == 0) raw.metadata = std::move(piece.metadata);
+      append_safetensors(raw, std::move(piece), expected, path);
+    }
     begin = end;
   }
   raw.notes.push_back(fmt::format("{} shards from the index's weight_map", shards.size()));
   return raw;
 }
+
+}  // namespace
+
+Assignments parse_shard_index(std::span<const std::byte> bytes, const std::string& file, ShardKind kind) {
+  const std::string_view area = area_of(kind);
+  if (bytes.size() > kMaximalShardIndex) {
+    fail("[{}] {}: expected an index of at most {} bytes, file has {}", area, file, kMaximalShardIndex, bytes.size());
+  }
+  const std::string found = file_kind(bytes);
+  if (!found.empty() && !found.starts_with("JSON") && !found.starts_with("a text"))
+    fail("[{}] {}: expected JSON, found {}", area, file, found);
+  IndexReader reader(file, kind);
+  read_json_events({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, reader);
+  if (!reader.has_map) fail("[{}] {}: expected a \"weight_map\", found none", area, file);
+  Assignments assignments = std::move(reader.assignments);
+  if (kind == ShardKind::kSafetensors) {
+    std::ranges::sort(assignments, {}, [](const auto& assignment) { return std::string_view(assignment.second); });
+    const auto doubled = std::ranges::adjacent_find(assignments, {}, &Assignment::second);
+    if (doubled != assignments.end()) {
+      fail("[{}] {}: weight_map: the name {} appears twice", area, file, in_quotes(doubled->second));
+    }
+  }
+  std::ranges::sort(assignments);
+  const auto doubled = std::ranges::adjacent_find(assignments);
+  if (doubled != assignments.end()) {
+    fail("[{}] {}: weight_map: {} appears twice in {}", area, file, in_quotes(doubled->second),
+         in_quotes(doubled->first));
+  }
+  return assignments;
+}
+
+RawFile read_sharded_safetensors(const std::string& index_path) {
+  return read_shards(index_path, ShardKind::kSafetensors);
+}
+
+RawFile read_sharded_keras(const std::string& index_path) { return read_shards(index_path, ShardKind::kKeras); }
 
 }  // namespace gcvit::weights

@@ -8,6 +8,7 @@
 #include "tensor/error.h"
 #include "weights/in_quotes.h"
 #include "weights/strided_copy.h"
+#include "weights/wrapped_models.h"
 
 namespace gcvit::weights {
 namespace {
@@ -90,7 +91,7 @@ class Dicts {
 
 /// A dict of tensors and the keys that lead to it.
 struct Choice {
-  const PickleValue* dict;
+  const PickleValue* dict = nullptr;
   std::string path;                 ///< empty for the object itself
   std::vector<std::string> others;  ///< what else holds tensors
 };
@@ -134,6 +135,104 @@ std::optional<Choice> choose_only(Dicts& dicts, const PickleValue& dict) {
   return choice;
 }
 
+/// A dict with GCViTs in it, found wherever it stands.
+struct ModelDict {
+  const PickleValue* dict;
+  std::vector<const PickleValue*> path;  ///< the keys that lead to it
+  bool known;                            ///< they are all of kWrappers
+  bool averaged;                         ///< one of them says so
+  std::vector<WrappedModel> models;
+
+  std::string place() const {
+    std::string place;
+    for (const PickleValue* key : path) place += (place.empty() ? "" : " > ") + in_quotes(key->text());
+    return place;
+  }
+  bool has(bool wanted) const {
+    return std::ranges::any_of(models,
+                               [&](const WrappedModel& model) { return (averaged || model.averaged) == wanted; });
+  }
+};
+
+/// Looks for models in all dicts that lie at most kDeepestWrapper deep, those under known wrappers first.
+class ModelSearch {
+ public:
+  explicit ModelSearch(const PickleValue& root) { visit(root, true, false); }
+
+  std::vector<ModelDict> found;
+
+ private:
+  static bool is_known(std::string_view key) { return std::ranges::find(kWrappers, key) != std::end(kWrappers); }
+
+  void visit(const PickleValue& dict, bool known, bool averaged) {
+    if (found.size() == kMostModels || !seen_.insert(&dict).second) return;
+    const Items& items = dict.items();
+    std::vector<std::string_view> names;
+    std::unordered_set<const PickleValue*> keys;  // a key that comes again costs nothing
+    std::array<const PickleValue*, std::size(kWrappers)> wrapper_keys{};
+    std::array<const PickleValue*, std::size(kWrappers)> wrapped{};
+    std::vector<std::size_t> others;
+    std::size_t lightning = 0;  // its WeightAveraging saves the averages as state_dict, and the raw weights beside it
+    for (std::size_t i = 0; i < items.size(); i += 2) {
+      if (!items[i]->is(Kind::kText) || !keys.insert(items[i]).second) continue;
+      const std::string_view key = items[i]->text();
+      if (tensor_call(items[i + 1]) != nullptr) names.push_back(key);
+      if (!items[i + 1]->is(Kind::kDict)) continue;
+      if (key == "averaging_state" || key == "current_model_state") ++lightning;
+      const auto* const wrapper = std::ranges::find(kWrappers, key);
+      if (wrapper == std::end(kWrappers)) {
+        others.push_back(i);
+      } else {
+        wrapper_keys[static_cast<std::size_t>(wrapper - kWrappers)] = items[i];
+        wrapped[static_cast<std::size_t>(wrapper - kWrappers)] = items[i + 1];
+      }
+    }
+    if (path_.size() < kDeepestWrapper) {
+      for (std::size_t w = 0; w < std::size(kWrappers); ++w) {
+        if (wrapped[w] == nullptr) continue;
+        const bool lightnings_average = lightning == 2 && kWrappers[w] == "state_dict";
+        go_down(*wrapper_keys[w], *wrapped[w], known, averaged || lightnings_average);
+      }
+      for (const std::size_t i : others) go_down(*items[i], *items[i + 1], false, averaged);
+    }
+    std::vector<WrappedModel> models = find_wrapped_models(names);
+    if (!models.empty() && found.size() < kMostModels) {
+      found.push_back({&dict, path_, known, averaged, std::move(models)});
+    }
+  }
+
+  void go_down(const PickleValue& key, const PickleValue& dict, bool known, bool averaged) {
+    path_.push_back(&key);
+    visit(dict, known, averaged || names_an_average(key.text()));
+    path_.pop_back();
+  }
+
+  std::unordered_set<const PickleValue*> seen_;
+  std::vector<const PickleValue*> path_;
+};
+
+/// The dict of the wanted kind of weights: under known wrappers the first in their order, else the only one.
+const ModelDict& choose_models(const std::vector<ModelDict>& found, std::optional<bool> averaged,
+                               const std::string& file) {
+  std::vector<const ModelDict*> wanted;
+  for (const ModelDict& one : found) {
+    if (!averaged || one.has(*averaged)) wanted.push_back(&one);
+  }
+  if (wanted.empty()) return found.front();  // the caller refuses it
+  for (const ModelDict* one : wanted) {
+    if (one->known) return *one;
+  }
+  if (!averaged && std::ranges::any_of(wanted, [](const ModelDict* one) { return one->has(false); })) {
+    std::erase_if(wanted, [](const ModelDict* one) { return !one->has(false); });
+  }
+  if (wanted.size() == 1) return *wanted.front();
+  std::vector<std::string> places;
+  for (const ModelDict* one : wanted) places.push_back(one->path.empty() ? "the saved dict itself" : one->place());
+  fail("[torch] {}: expected one model, found {}: {}; save the one that is meant by itself", file, places.size(),
+       fmt::join(places, ", "));
+}
+
+/// Chooses among dicts that hold no GCViT.
 Choice choose_dict(const PickleValue& root, const std::string& file) {
   if (root.is(Kind::kObject)) {
     fail("[torch] {}: expected a state_dict, found {}: a whole model was pickled; save model.state_dict() instead",
@@ -299,9 +398,26 @@ std::optional<StorageId> read_storage_id(const PickleValue& persistent, const st
 }
 
 RawFile read_state_dict(const PickleValue& root, const Storages& storages, const std::shared_ptr<const void>& owner,
-                        const std::string& file) {
-  const Choice choice = choose_dict(root, file);
+                        const std::string& file, const ReadOptions& options) {
   RawFile raw{.format = "pytorch", .tensors = {}, .metadata = {}};
+  Choice choice;
+  std::vector<ModelDict> found;
+  if (root.is(Kind::kDict)) found = ModelSearch(root).found;
+  if (found.empty()) {
+    choice = choose_dict(root, file);
+  } else {
+    const ModelDict& chosen = choose_models(found, options.averaged, file);
+    choice = {chosen.dict, chosen.place(), {}};
+    raw.place = choice.path;
+    raw.averaged = chosen.averaged;
+    for (const ModelDict& one : found) {
+      if (&one == &chosen) continue;
+      choice.others.push_back(one.path.empty() ? "the saved dict itself" : one.place());
+      const bool both = one.has(true) && one.has(false);
+      raw.others.push_back({choice.others.back(), one.has(true)});
+      if (both) raw.others.push_back({choice.others.back(), false});
+    }
+  }
   if (!choice.path.empty()) {
     raw.notes.push_back(fmt::format("weights from {} of the saved dict{}", choice.path,
                                     choice.others.empty()

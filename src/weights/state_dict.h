@@ -39,6 +39,6 @@ using Storages = std::unordered_map<std::string_view, std::span<const std::byte>
 
 /// The tensors of the state dict in `root`, and the note that tells which dict it was: see torch_file.h.
 RawFile read_state_dict(const PickleValue& root, const Storages& storages, const std::shared_ptr<const void>& owner,
-                        const std::string& file);
+                        const std::string& file, const ReadOptions& options = {});
 
 }  // namespace gcvit::weights

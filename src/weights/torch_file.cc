@@ -104,7 +104,7 @@ bool is_torch_stream(std::string_view bytes) {
 }
 
 RawFile parse_torch_archive(const ZipArchive& archive, const std::shared_ptr<const void>& owner,
-                            const std::string& file) {
+                            const std::string& file, const ReadOptions& options) {
   const std::string folder(folder_of(archive));
   const ZipArchive::Entry* const data = archive.find(folder + std::string(kPickleEntry.substr(1)));
   if (folder.empty() || data == nullptr) fail("[torch] {}: expected an entry \"NAME/data.pkl\", found none", file);
@@ -122,13 +122,13 @@ RawFile parse_torch_archive(const ZipArchive& archive, const std::shared_ptr<con
   for (const ZipArchive::Entry& entry : archive.entries()) {
     if (entry.name.starts_with(prefix)) storages.emplace(entry.name.substr(prefix.size()), entry.bytes);
   }
-  RawFile raw = read_state_dict(*pickle.root, storages, owner, file);
+  RawFile raw = read_state_dict(*pickle.root, storages, owner, file, options);
   raw.notes.insert(raw.notes.begin(), "PyTorch's ZIP container (torch.save since 1.6)");
   return raw;
 }
 
 RawFile parse_torch_stream(std::span<const std::byte> bytes, const std::shared_ptr<const void>& owner,
-                           const std::string& file) {
+                           const std::string& file, const ReadOptions& options) {
   const std::string_view text = text_of(bytes);
   if (!is_torch_stream(text)) fail("[torch] {}: expected torch.save's magic number, found something else", file);
   const bool as_text = text.starts_with(kMagicText);
@@ -160,8 +160,8 @@ RawFile parse_torch_stream(std::span<const std::byte> bytes, const std::shared_p
     }
   }
   const Pickle keys = read_next(object.end);
-  RawFile raw =
-      read_state_dict(*object.root, read_storages(bytes, keys.end, *keys.root, element_sizes, file), owner, file);
+  RawFile raw = read_state_dict(*object.root, read_storages(bytes, keys.end, *keys.root, element_sizes, file), owner,
+                                file, options);
   raw.notes.insert(raw.notes.begin(), "PyTorch's container from before 1.6");
   return raw;
 }

@@ -23,10 +23,11 @@ bool is_torch_archive(const ZipArchive& archive);
 /// True for the first bytes of the older container.
 bool is_torch_stream(std::string_view bytes);
 
-/// Reads the state dict of an archive. Where the saved object is a dict that holds others, the weights are what stands
-/// under the first of `state_dict`, `model`, `model_state_dict`, `state_dict_ema`, `model_ema` that holds tensors, at most three deep
-/// (raw weights before averaged ones, as the validation scripts of timm and NVlabs choose unless told otherwise), then
-/// the object itself, then the only dict of tensors in it. `RawFile::notes` tells which it was and what else was there.
+/// Reads the state dict of an archive. Where the saved object is a dict that holds others, at most three deep, the weights
+/// are those of the first of `state_dict`, `model`, `model_state_dict`, `state_dict_ema`, `model_ema` that has a GCViT's
+/// (raw weights before averaged ones, as the validation scripts of timm and NVlabs choose unless told otherwise), then of
+/// the object itself, then of the only other dict that has them, whatever its key; `options` may ask for one kind. Without a
+/// GCViT anywhere, the same of dicts with any tensors. `RawFile::notes` tells which it was and what else was there.
 /// Tensors view the file where they are contiguous; others are copied. Bool tensors are u8. All of them together have at
 /// most twice the bytes of all storages, and 16 MB: storages may be shared, but not without end.
 ///
@@ -34,10 +35,10 @@ bool is_torch_stream(std::string_view bytes);
 /// than f32, f16, bf16, f64, i64, i32, u8 or bool, for big-endian files, pickled models instead of state dicts, and what
 /// the unpickler refuses.
 RawFile parse_torch_archive(const ZipArchive& archive, const std::shared_ptr<const void>& owner,
-                            const std::string& file);
+                            const std::string& file, const ReadOptions& options = {});
 
 /// The same of the older container.
 RawFile parse_torch_stream(std::span<const std::byte> bytes, const std::shared_ptr<const void>& owner,
-                           const std::string& file);
+                           const std::string& file, const ReadOptions& options = {});
 
 }  // namespace gcvit::weights

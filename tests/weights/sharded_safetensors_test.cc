@@ -63,11 +63,12 @@ TEST(ShardedSafetensors, ShardsLieInTheSameFolder) {
 
 TEST(ShardedSafetensors, RefusesBrokenIndexes) {
   const std::string file = "[safetensors] i.json: ";
-  EXPECT_EQ(refusal(""), file + "not JSON in UTF-8 at byte 0");
+  EXPECT_EQ(refusal(""), file + "expected JSON, found an empty file");
+  EXPECT_EQ(refusal("weights"), file + "not JSON in UTF-8 at byte 0");
   EXPECT_EQ(refusal("[]"), file + "expected an object, found an array");
   EXPECT_EQ(refusal("7"), file + "expected an object, found a number");
   EXPECT_EQ(refusal("{}"), file + "expected a \"weight_map\", found none");
-  EXPECT_EQ(refusal(R"({"weight_map":[]})"), file + "expected a \"weight_map\", found none");
+  EXPECT_EQ(refusal(R"({"weight_map":[]})"), file + "weight_map: expected an object, found an array");
   EXPECT_EQ(refusal(R"({"weight_map":null})"), file + "weight_map: expected an object, found null");
   EXPECT_EQ(refusal(R"({"weight_map":{"a":1}})"), file + "weight_map: \"a\": expected a file's name, found a number");
   EXPECT_EQ(refusal(R"({"weight_map":{"a":{}}})"), file + "weight_map: \"a\": expected a file's name, found an object");
@@ -78,6 +79,32 @@ TEST(ShardedSafetensors, RefusesBrokenIndexes) {
   EXPECT_EQ(refusal(std::string(kMaximalShardIndex + 1, ' ')),
             file + "expected an index of at most 4194304 bytes, file has 4194305");
   EXPECT_EQ(parse_shard_index(Bytes(R"({"weight_map":{},"x":[[{"weight_map":{"a":1}}]]})").span, "i").size(), 0u);
+}
+
+TEST(ShardedKeras, AnIndexGivesAGroupToOneShardOrSeveral) {
+  const auto parse = [](std::string_view text) {
+    const Bytes bytes(text);
+    return parse_shard_index(bytes.span, "i.json", ShardKind::kKeras);
+  };
+  using Pair = std::pair<std::string, std::string>;
+  EXPECT_EQ(
+      parse(R"({"metadata": {"total_size": 1.0}, "weight_map": {"/b/vars": ["x_00001.weights.h5", "x_00000.weights.h5"],
+                      "/a/vars": "x_00001.weights.h5"}})"),
+      (std::vector<Pair>{
+          {"x_00000.weights.h5", "/b/vars"}, {"x_00001.weights.h5", "/a/vars"}, {"x_00001.weights.h5", "/b/vars"}}));
+  const auto refusal = [&](std::string_view text) { return error_of([&] { parse(text); }); };
+  EXPECT_EQ(refusal(R"({"weight_map": {"/a/vars": ["../x.h5"]}})"),
+            "[keras] i.json: weight_map: \"/a/vars\": expected the name of a .h5 file in the same folder, found "
+            "\"../x.h5\"");
+  EXPECT_EQ(refusal(R"({"weight_map": {"/a/vars": [["x.h5"]]}})"),
+            "[keras] i.json: weight_map: \"/a/vars\": expected a file's name, found an array");
+  EXPECT_EQ(refusal(R"({"weight_map": {"/a/vars": [{}]}})"),
+            "[keras] i.json: weight_map: \"/a/vars\": expected a file's name, found an object");
+  EXPECT_EQ(refusal(R"({"weight_map": {"/a/vars": [3]}})"),
+            "[keras] i.json: weight_map: \"/a/vars\": expected a file's name, found a number");
+  EXPECT_EQ(refusal(R"({"weight_map": {"/a/vars": ["x.h5", "x.h5"]}})"),
+            "[keras] i.json: weight_map: \"/a/vars\" appears twice in \"x.h5\"");
+  EXPECT_EQ(refusal("{}"), "[keras] i.json: expected a \"weight_map\", found none");
 }
 
 TEST(ShardedSafetensors, DamageIsAnsweredBySentences) {

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "weights/wrapped_models.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <map>
+#include <set>
+#include <unordered_set>
+
+#include "tensor/error.h"
+#include "weights/in_quotes.h"
+#include "weights/keras_names.h"
+#include "weights/model_file.h"
+#include "weights/names.h"
+
+namespace gcvit::weights {
+namespace {
+
+constexpr std::size_t kLongestName = 256;
+constexpr std::size_t kPlacesShown = 4;
+constexpr std::string_view kAverageCount = "n_averaged";  // of torch.optim.swa_utils.AveragedModel
+constexpr std::string_view kAveragedPart = "module.";     // where it keeps the averages
+
+bool is_separator(char letter) { return letter == '.' || letter == '/'; }
+
+bool is_letter(char letter) { return (letter >= 'a' && letter <= 'z') || (letter >= 'A' && letter <= 'Z'); }
+
+/// True when one of the words that `text` is made of, whatever their case, is among `words`.
+bool has_word(std::string_view text, std::span<const std::string_view> words) {
+  std::string word;
+  for (std::size_t i = 0; i <= text.size(); ++i) {
+    if (i < text.size() && is_letter(text[i])) {
+      word.push_back(static_cast<char>(text[i] | 0x20));
+      continue;
+    }
+    if (std::ranges::find(words, word) != words.end()) return true;
+    word.clear();
+  }
+  return false;
+}
+
+/// What an optimizer keeps of each tensor has the tensor's name too.
+bool is_of_an_optimizer(std::string_view name) {
+  static constexpr std::string_view kWords[] = {"opt", "optim", "optimizer", "optimizers"};
+  const std::string_view first = name.substr(0, name.find_first_of("./"));
+  return first.size() < name.size() && first.size() <= kLongestName && has_word(first, kWords);
+}
+
+/// Where the model's own names begin in the name of a tensor of its query generators, which only GCViTs have.
+std::optional<std::size_t> begin_of_model(std::string_view name) {
+  struct Generator {
+    std::string_view word;
+    std::string_view level;
+    bool underscore;  ///< before the level's number
+  };
+  static constexpr Generator kGenerators[] = {{"q_global_gen", "levels", false},    // NVlabs
+                                              {"global_block", "stages", false},    // timm
+                                              {"GlobalQuery_0", "GCViTStage", true}};  // flaim
+  if (name.size() > kLongestName) return std::nullopt;
+  for (const Generator& generator : kGenerators) {
+    const std::size_t place = name.find(generator.word);
+    if (place == name.npos || place == 0 || !is_separator(name[place - 1])) continue;
+    const std::size_t end = place + generator.word.size();
+    if (end >= name.size() || !is_separator(name[end])) continue;
+    std::string_view before = name.substr(0, place - 1);
+    const std::size_t number = before.find_last_not_of("0123456789") + 1;
+    if (number == 0 || number == before.size()) continue;
+    const char joint = before[number - 1];
+    before = before.substr(0, number - 1);
+    if (!(generator.underscore ? joint == '_' : is_separator(joint)) || !before.ends_with(generator.level)) continue;
+    const std::size_t begin = before.size() - generator.level.size();
+    if (begin == 0 || is_separator(before[begin - 1])) return begin;
+  }
+  return std::nullopt;
+}
+
+/// True when an average's count stands beside one of the wrappers that the prefix is made of.
+bool is_counted_average(std::string_view prefix, const std::unordered_set<std::string_view>& counts) {
+  for (std::size_t place = prefix.find(kAveragedPart); place != prefix.npos;
+       place = prefix.find(kAveragedPart, place + 1)) {
+    if (counts.contains(prefix.substr(0, place))) return true;
+  }
+  return false;
+}
+
+/// Whether both prefixes lead to the same names with the same values, as a module that is another's attribute too.
+bool are_the_same(const std::vector<NamedTensor>& tensors, const std::string& a, const std::string& b) {
+  const auto below = [&](const std::string& prefix) {
+    std::map<std::string_view, const Tensor*> found;
+    for (const NamedTensor& entry : tensors) {
+      if (entry.name.starts_with(prefix))
+        found.emplace(std::string_view(entry.name).substr(prefix.size()), &entry.tensor);
+    }
+    return found;
+  };
+  return std::ranges::equal(below(a), below(b), [](const auto& left, const auto& right) {
+    const auto left_bytes = left.second->bytes();
+    const auto right_bytes = right.second->bytes();
+    return left.first == right.first && left.second->dims() == right.second->dims() &&
+           left_bytes.size() == right_bytes.size() &&
+           (left_bytes.data() == right_bytes.data() || std::ranges::equal(left_bytes, right_bytes));
+  });
+}
+
+/// The weights under a prefix of the names that stand at `place` of the file.
+StoredWeights stored(const std::string& place, const WrappedModel& model) {
+  const std::string prefix = model.prefix.empty() ? "" : in_quotes(model.prefix);
+  if (place.empty()) return {prefix.empty() ? "names without a prefix" : prefix, model.averaged};
+  return {place + (prefix.empty() ? "" : " > " + prefix), model.averaged};
+}
+
+/// "a", "b", ... of the places of one kind, or of both.
+std::string places_of(std::span<const StoredWeights> weights, std::optional<bool> averaged) {
+  std::string places;
+  std::size_t count = 0;
+  for (const StoredWeights& one : weights) {
+    if (averaged && one.averaged != *averaged) continue;
+    if (++count > kPlacesShown) return places + ", ...";
+    places += (count > 1 ? ", " : "") + one.place;
+  }
+  return places;
+}
+
+}  // namespace
+
+bool names_an_average(std::string_view key) {
+  static constexpr std::string_view kWords[] = {"ema", "swa", "avg", "average", "averaged", "averages", "polyak"};
+  return key.size() <= kLongestName && has_word(key, kWords);
+}
+
+std::vector<WrappedModel> find_wrapped_models(std::span<const std::string_view> names) {
+  std::set<std::string_view> prefixes;
+  std::unordered_set<std::string_view> counts;  // what stands before each n_averaged
+  for (const std::string_view name : names) {
+    if (name.size() <= kLongestName && name.ends_with(kAverageCount)) {
+      counts.insert(name.substr(0, name.size() - kAverageCount.size()));
+    }
+    const std::optional<std::size_t> begin = begin_of_model(name);
+    if (begin && prefixes.size() < kMostModels && !is_keras_name(name) && !is_of_an_optimizer(name)) {
+      prefixes.insert(name.substr(0, *begin));
+    }
+  }
+  std::vector<WrappedModel> models;
+  for (const std::string_view prefix : prefixes) {
+    models.push_back({std::string(prefix), names_an_average(prefix) || is_counted_average(prefix, counts)});
+  }
+  return models;
+}
+
+void fail_without(bool averaged, const RawFile& raw, const std::string& file) {
+  std::vector<StoredWeights> weights = raw.others;
+  if (!raw.place.empty()) weights.insert(weights.begin(), {raw.place, raw.averaged});
+  const std::string places = places_of(weights, !averaged);
+  fail("[weights] {}: expected {} weights, found {}{}", file, averaged ? "averaged (EMA)" : "raw",
+       averaged ? "raw ones alone" : "averaged (EMA) ones alone", places.empty() ? "" : ": " + places);
+}
+
+std::vector<std::string> unwrap(RawFile& raw, std::optional<bool> averaged, const std::string& file) {
+  std::vector<WrappedModel> models;
+  if (!is_model_file(raw.metadata)) {
+    const std::vector<std::string_view> names = [&] {
+      std::vector<std::string_view> result;
+      for (const NamedTensor& entry : raw.tensors) result.emplace_back(entry.name);
+      return result;
+    }();
+    models = find_wrapped_models(names);
+  }
+  if (models.empty()) {
+    strip_wrapper_prefixes(raw.tensors);
+    return {};
+  }
+  for (WrappedModel& model : models) model.averaged = model.averaged || raw.averaged;
+
+  const auto of_kind = [&](bool kind) {
+    std::vector<const WrappedModel*> result;
+    for (const WrappedModel& model : models) {
+      if (model.averaged == kind) result.push_back(&model);
+    }
+    return result;
+  };
+  std::vector<const WrappedModel*> wanted = of_kind(averaged.value_or(false));
+  if (wanted.empty() && !averaged) wanted = of_kind(true);
+  if (wanted.empty()) wanted = of_kind(!*averaged);  // the caller refuses them
+  const auto first_same = [&](const WrappedModel* model) {
+    return *std::ranges::find_if(wanted, [&](const WrappedModel* other) {
+      return other == model || are_the_same(raw.tensors, other->prefix, model->prefix);
+    });
+  };
+  if (wanted.size() > 1 &&
+      std::ranges::all_of(wanted, [&](const WrappedModel* model) { return first_same(model) == wanted.front(); })) {
+    wanted = {wanted.front()};
+  }
+  std::vector<StoredWeights> others;
+  for (const WrappedModel& model : models) others.push_back(stored(raw.place, model));
+  if (wanted.size() > 1) {
+    std::vector<StoredWeights> several;
+    for (const WrappedModel* model : wanted) several.push_back(stored(raw.place, *model));
+    fail("[weights] {}: expected one model, found {} with {} weights: {}; save the one that is meant by itself", file,
+         several.size(), wanted.front()->averaged ? "averaged (EMA)" : "raw", places_of(several, std::nullopt));
+  }
+  const WrappedModel& chosen = *wanted.front();
+  const auto place = static_cast<std::ptrdiff_t>(&chosen - models.data());
+  raw.place = others[static_cast<std::size_t>(place)].place;
+  raw.averaged = chosen.averaged;
+  others.erase(others.begin() + place);
+  raw.others.insert(raw.others.begin(), others.begin(), others.end());
+
+  // A tensor belongs to the model with the longest prefix that its name has.
+  std::vector<std::string> left_out;
+  std::vector<NamedTensor> own;
+  for (NamedTensor& entry : raw.tensors) {
+    const WrappedModel* owner = nullptr;
+    for (const WrappedModel& model : models) {
+      if (entry.name.starts_with(model.prefix) && (owner == nullptr || owner->prefix.size() < model.prefix.size())) {
+        owner = &model;
+      }
+    }
+    if (owner == &chosen && (!chosen.prefix.empty() || !is_of_an_optimizer(entry.name))) {
+      entry.name.erase(0, chosen.prefix.size());
+      own.push_back(std::move(entry));
+    } else if (owner == nullptr && !is_index_buffer(entry.name) && !entry.name.ends_with(kAverageCount) &&
+               !is_of_an_optimizer(entry.name)) {
+      left_out.push_back(std::move(entry.name));
+    }
+  }
+  raw.tensors = std::move(own);
+  if (!left_out.empty()) raw.notes.push_back(fmt::format("the model's tensors are those under {}", raw.place));
+  return left_out;
+}
+
+}  // namespace gcvit::weights
