@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "weights/model_file.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "tensor/error.h"
 #include "tensor/json.h"
+#include "tensor/json_events.h"
+#include "tensor/printable.h"
 #include "weights/in_quotes.h"
 
 namespace gcvit::weights {
@@ -16,6 +19,7 @@ using Metadata = std::map<std::string, std::string>;
 
 constexpr std::string_view kArea = "model";
 constexpr std::size_t kLongestNames = std::size_t{32} << 20;  // of gcvit.classes: a million
+constexpr std::size_t kLongestShown = 96;
 constexpr std::size_t kLongestValue = std::size_t{1} << 16;   // of all else
 
 std::int32_t integer(const JsonPlace& place) {
@@ -88,6 +92,54 @@ model::GCViTConfig parse_config(const JsonPlace& root) {
   return config;
 }
 
+/// The texts of an array, one by one: a million of them as JSON values would take four times the memory.
+class NamesReader : public JsonEvents {
+ public:
+  NamesReader(std::string place, std::size_t most) : JsonEvents(kArea, std::move(place)), most_(most) {}
+
+  std::vector<std::string> names;
+
+  bool string(std::string& text) override {
+    if (!open_) unexpected('"' + text + '"');
+    if (names.size() == most_) fail("[model] {}: expected at most {} values, found more", place(), most_);
+    names.push_back(std::move(text));
+    return true;
+  }
+  bool start_array(std::size_t) override {
+    if (open_) unexpected("an array");
+    return open_ = true;
+  }
+  bool end_array() override { return true; }
+  bool start_object(std::size_t) override { return unexpected("an object"); }
+  bool end_object() override { return true; }
+  bool key(std::string&) override { return true; }
+  bool null() override { return unexpected("null"); }
+  bool boolean(bool value) override { return unexpected(value ? "true" : "false"); }
+  bool number_integer(std::int64_t number) override { return unexpected(std::to_string(number)); }
+  bool number_unsigned(std::uint64_t number) override { return unexpected(std::to_string(number)); }
+  bool number_float(double number, const std::string&) override { return unexpected(fmt::format("{}", number)); }
+
+ private:
+  bool unexpected(std::string_view found) const {
+    if (!open_) fail("[model] {}: expected an array of texts, found {}", place(), shortened(found, kLongestShown));
+    fail("[model] {}[{}]: expected a text, found {}", place(), names.size(), shortened(found, kLongestShown));
+  }
+
+  std::size_t most_;
+  bool open_ = false;
+};
+
+std::vector<std::string> parse_names(std::string_view text, std::size_t count, const std::string& place) {
+  if (text.size() > kLongestNames) {
+    fail("[model] {}: expected at most {} bytes, found {}", place, kLongestNames, text.size());
+  }
+  NamesReader reader(place, count);
+  // An array of n texts has 3 n bytes or more, so this is no number that the file merely claims.
+  reader.names.reserve(std::min(count, text.size() / 3 + 1));
+  read_json_events(text, reader);
+  return std::move(reader.names);
+}
+
 /// A text that may be missing or null.
 std::string optional_text(const JsonPlace& root, const char* key) {
   return root.has(key) && !root.key(key).value().is_null() ? root.key(key).text() : "";
@@ -103,14 +155,15 @@ ModelInfo parse_model_info(const Metadata& metadata, const std::string& file) {
   check_format(metadata, file);
   if (!metadata.contains("gcvit.config")) fail("[model] {}: gcvit.config: expected an object, found none", file);
   /// Calls `use` with the value of a key that may be missing.
-  const auto with = [&](const char* key, const auto& use, const JsonLimits& limits = {.bytes = kLongestValue}) {
+  const auto with = [&](const char* key, const auto& use) {
     if (!metadata.contains(key)) return;
-    read_json(metadata.at(key), kArea, file + ": " + key, use, limits);
+    read_json(metadata.at(key), kArea, file + ": " + key, use, {.bytes = kLongestValue});
   };
   ModelInfo info;
   with("gcvit.config", [&](const JsonPlace& root) { info.config = parse_config(root); });
-  with("gcvit.classes", [&](const JsonPlace& root) { info.classes = root.texts(); },
-       {.bytes = kLongestNames, .values = static_cast<std::size_t>(info.config.classes)});
+  if (const auto names = metadata.find("gcvit.classes"); names != metadata.end()) {
+    info.classes = parse_names(names->second, static_cast<std::size_t>(info.config.classes), file + ": gcvit.classes");
+  }
   if (!info.classes.empty() && info.classes.size() != static_cast<std::size_t>(info.config.classes)) {
     fail("[model] {}: gcvit.classes: expected {} names, as gcvit.config says, found {}", file, info.config.classes,
          info.classes.size());

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// What opening a model file takes at its peak, measured. Sanitizers keep shadows of all memory, so their builds leave this
+// file out.
+#include <gtest/gtest.h>
+#include <malloc.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <fstream>
+#include <string>
+
+#include "tests/weights/test_files.h"
+#include "weights/load.h"
+
+namespace gcvit::weights {
+namespace {
+
+constexpr std::uint64_t kSlack = std::uint64_t{64} << 20;  // docs/weights.md, What opening costs
+
+/// A line of /proc/self/status in bytes.
+std::uint64_t status(const std::string& key) {
+  std::ifstream file("/proc/self/status");
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with(key + ":")) return std::stoull(line.substr(key.size() + 1)) * 1024;
+  }
+  return 0;
+}
+
+/// Bytes that opening takes beside what was there, whether it succeeds or not, measured in a process of its own.
+std::uint64_t peak_of(const std::string& path) {
+  mallopt(M_MMAP_THRESHOLD, 1 << 17);
+  malloc_trim(0);
+  int ends[2] = {-1, -1};
+  if (pipe(ends) != 0) return 0;
+  const pid_t child = fork();
+  if (child == 0) {
+    const std::uint64_t before = status("VmRSS");
+    try {
+      load_model(path);
+    } catch (const Error&) {
+      // What it took till then counts.
+    }
+    const std::uint64_t peak = status("VmHWM") - before;
+    const bool told = write(ends[1], &peak, sizeof peak) == sizeof peak;
+    _exit(told ? 0 : 1);
+  }
+  close(ends[1]);
+  std::uint64_t peak = 0;
+  if (read(ends[0], &peak, sizeof peak) != sizeof peak) peak = 0;
+  close(ends[0]);
+  int state = 0;
+  waitpid(child, &state, 0);
+  return peak;
+}
+
+/// A file whose metadata give a million classes names of `size` letters.
+std::string with_names(std::size_t size) {
+  std::string names;
+  const std::string name = R"(\")" + std::string(size, 'x') + R"(\",)";
+  for (int i = 0; i < 1'000'000; ++i) names += name;
+  names.pop_back();
+  return safetensors_text(
+      R"({"__metadata__":{"gcvit.format":"1","gcvit.config":"{\"dim\":4,\"depths\":[1,1,1,1],\"heads\":[1,1,1,1],)"
+      R"(\"windows\":[2,2,4,2],\"mlp_ratio\":1,\"layer_scale\":false,\"classes\":1000000,\"image_size\":64}",)"
+      R"("gcvit.classes":"[)" +
+          names + R"(]"}})",
+      0);
+}
+
+TEST(OpeningPeak, AMillionClassNamesTakeWhatTheBudgetAllows) {
+  const TemporaryFolder folder;
+  for (const std::size_t size : {0u, 8u, 20u}) {
+    const std::string path = folder / "m.safetensors";
+    const std::string text = with_names(size);
+    write_text(path, text);
+    // The names are read: what is missing are the tensors.
+    EXPECT_NE(error_of([&] { load_model(path); }).find("tensors are missing"), std::string::npos);
+    const std::uint64_t peak = peak_of(path);
+    EXPECT_GT(peak, text.size());
+    EXPECT_LE(peak, 2 * text.size() + kSlack) << size;
+    RecordProperty("peak_" + std::to_string(size), std::to_string(peak));
+  }
+}
+
+}  // namespace
+}  // namespace gcvit::weights
