@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The index of a sharded model, alone and beside two shards whose four tensors are "a" to "d".
+// The index of a sharded model, alone and beside two shards whose four tensors are "a" to "d"; or, where it names HDF5 files,
+// that of Keras' shards, alone.
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "fuzz/target.h"
@@ -26,9 +28,12 @@ void run(const Input& input, Budget&) {
   static const Folder folder;
   static const bool written = (write_shards(folder), true);
   expect(written, "two shards");
-  for (const auto& [shard, name] : weights::parse_shard_index(input.bytes, "fuzz")) {
+  const bool keras = input.text().find(".h5") != std::string_view::npos;
+  const auto kind = keras ? weights::ShardKind::kKeras : weights::ShardKind::kSafetensors;
+  for (const auto& [shard, name] : weights::parse_shard_index(input.bytes, "fuzz", kind)) {
     expect(shard.find('/') == std::string::npos && !shard.starts_with('.'), "a shard in the index's own folder");
   }
+  if (keras) return;
   const std::string index = folder.write(weights::kShardIndexName, input.text());
   const weights::RawFile raw = weights::read_sharded_safetensors(index);
   expect(raw.tensors.size() <= 4, "each tensor once");

@@ -85,7 +85,9 @@ void expect_logits(const Files& files, const std::string& file, const std::strin
   SCOPED_TRACE(file);
   Session session(files.folder / file, with(ema));
   const std::span<const float> logits = session.engine.run(files.reference.at("images").values());
-  EXPECT_LT(relative_error(logits, files.reference.at(expected).values()), kTolerance);
+  const double error = relative_error(logits, files.reference.at(expected).values());
+  EXPECT_LT(error, kTolerance);
+  ::testing::Test::RecordProperty("error_" + file + "_" + expected, fmt::format("{:.1e}", error));
 }
 
 class Checkpoints : public ::testing::Test {
