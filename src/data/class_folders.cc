@@ -41,7 +41,7 @@ void add_photos(PhotoSet& set, Part& part) {
   for (LeftOut& others : other_kinds(part.listing.others, part.prefix)) set.left_out.push_back(std::move(others));
 }
 
-/// Throws `Error` where two "classes" have nothing but the same folders in them: then those are the classes.
+/// Throws `Error` where a "class" has nothing but folders in it that another has too: then those are the classes.
 void check_no_sides(const std::string& root, const Listing& listing) {
   std::map<std::string_view, std::set<std::string_view>> folders_of;
   std::set<std::string_view> with_photos;
@@ -57,16 +57,25 @@ void check_no_sides(const std::string& root, const Listing& listing) {
       folders_of[name].insert(rest.substr(0, next));
     }
   }
+  // A single folder, such as "images", is a layer of every class.
+  std::erase_if(folders_of, [&](const auto& one) { return one.second.size() < 2 || with_photos.contains(one.first); });
+  if (folders_of.size() < 2) return;
+  // The side that trains has the most; others may lack some.
+  const auto most = std::max_element(folders_of.begin(), folders_of.end(),
+                                     [](const auto& a, const auto& b) { return a.second.size() < b.second.size(); });
   std::map<std::set<std::string_view>, std::string_view> seen;
   for (const auto& [name, folders] : folders_of) {
-    // A single folder, such as "images", is a layer of every class.
-    if (folders.size() < 2 || with_photos.contains(name)) continue;
-    const auto [other, added] = seen.emplace(folders, name);
-    if (added) continue;
+    const auto [equal, added] = seen.emplace(folders, name);
+    std::string_view other = equal->second;
+    if (added) {
+      const bool inside = std::includes(most->second.begin(), most->second.end(), folders.begin(), folders.end());
+      if (name == most->first || !inside) continue;
+      other = most->first;
+    }
     fail(
         "[data] {}: \"{}\" and \"{}\": expected a folder for each class, found the same {} folders in both, such as "
         "\"{}\": folders are sides where all of them are named train, val, test or the like",
-        root, other->second, name, folders.size(), *folders.begin());
+        root, std::min(other, name), std::max(other, name), folders.size(), *folders.begin());
   }
 }
 

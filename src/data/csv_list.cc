@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A list of photos, their classes and perhaps their sides, as spreadsheets write it (RFC 4180).
 #include <algorithm>
+#include <array>
 #include <filesystem>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <system_error>
@@ -98,10 +100,18 @@ struct Row {
   std::optional<Side> side;
 };
 
+/// Whether a name ends as pictures of kinds do that can't be read.
+bool is_other_picture(const std::string& name) {
+  constexpr std::array<std::string_view, 14> kEndings = {".bmp",  ".gif", ".tif", ".tiff", ".heic", ".heif", ".avif",
+                                                         ".apng", ".jp2", ".jxl", ".ppm",  ".pgm",  ".svg",  ".dcm"};
+  return std::find(kEndings.begin(), kEndings.end(), ending_of(name)) != kEndings.end();
+}
+
 /// Whether a field names a photo by its ending or as a file.
 bool is_photo_path(const fs::path& folder, const std::string& name) {
   if (name.empty() || name.find('\0') != std::string::npos) return false;
-  return is_photo_name(fs::path(name).filename().native()) || is_file(folder / name);
+  const std::string file = fs::path(name).filename().string();
+  return is_photo_name(file) || is_other_picture(file) || is_file(folder / name);
 }
 
 /// Whether a name has no ending, so that a photo's may be missing.
@@ -165,6 +175,18 @@ std::vector<Row> read_rows(const std::vector<CsvRecord>& records, const std::str
   return rows;
 }
 
+/// Drops rows of pictures that can't be read, and counts them by their endings.
+std::map<std::string, OtherFiles> drop_other_pictures(std::vector<Row>& rows) {
+  std::map<std::string, OtherFiles> others;
+  std::erase_if(rows, [&](const Row& row) {
+    if (!is_other_picture(row.name)) return false;
+    OtherFiles& other = others[ending_of(row.name)];
+    if (other.count++ == 0) other.example = row.name;
+    return true;
+  });
+  return others;
+}
+
 /// Keeps one row of each photo, and says how many others there were. Throws `Error` where they say different things.
 LeftOut drop_repeated(std::vector<Row>& rows, const std::string& path) {
   LeftOut repeated{.reason = "lines that repeat a photo"};
@@ -207,6 +229,8 @@ PhotoSet photo_set_of_csv(std::string_view text, const std::string& path, const 
   std::vector<Row> rows = read_rows(records, path);
   if (rows.empty()) fail("[csv] {}: expected lines of path and label behind the header, found none", path);
   LeftOut repeated = drop_repeated(rows, path);
+  std::vector<LeftOut> others = other_kinds(drop_other_pictures(rows), "", "photos");
+  if (rows.empty()) fail("[csv] {}: expected photos ({}), found {}", path, kPhotoKinds, describe(others.front()));
   std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.name < b.name; });
 
   PhotoSet set;
@@ -238,6 +262,7 @@ PhotoSet photo_set_of_csv(std::string_view text, const std::string& path, const 
     if (side != nullptr) set.validates.push_back(side->use == SideUse::kValidates);
   }
   if (!any_validates(set)) set.validates.clear();
+  std::move(others.begin(), others.end(), std::back_inserter(set.left_out));
   if (repeated.count > 0) set.left_out.push_back(std::move(repeated));
   label_samples(set, labels);
   return set;

@@ -32,8 +32,8 @@ bool is_list_name(const std::string& name) {
 }
 
 [[noreturn]] void fail_for_packed(const std::string& file) {
-  check_shard(file, "data", "photos that aren't compressed once more");
-  fail("[data] {}: expected photos that aren't compressed once more, found the ending {}", file, ending_of(file));
+  check_shard(file, "data", "uncompressed shards");
+  fail("[data] {}: expected uncompressed shards, found the ending {}", file, ending_of(file));
 }
 
 /// The numbers of a folder's name like "3.0.1"; none for other names.
@@ -217,11 +217,19 @@ void restrict_to_validation(PhotoSet& set) {
     fail("[data] {}: expected photos that validate, found none: --side test takes those of {}, --side train the others",
          set.root, test->name);
   }
-  const std::size_t all = set.samples.size();
+  LeftOut others{.reason = "photos that don't validate"};
+  for (std::size_t i = 0; i < set.samples.size(); ++i) {
+    if (!set.validates[i] && others.count++ == 0) others.example = set.samples[i].name;
+  }
   keep(set, [&](std::size_t i) { return static_cast<bool>(set.validates[i]); });
   set.validates.clear();
-  set.notices.push_back(
-      fmt::format("{}: of {} photos the {} that validate are taken", set.root, all, set.samples.size()));
+  if (set.sides.empty() && others.count > 0) set.left_out.push_back(others);
+  for (SideFound& side : set.sides) {
+    if (side.use == SideUse::kValidates) side.use = SideUse::kTaken;
+    if (side.use != SideUse::kTrains) continue;
+    side.use = SideUse::kLeftOut;
+    leave_out_side(set, side, others.example);
+  }
 }
 
 std::string describe(const Sample& sample) {

@@ -96,7 +96,7 @@ void restrict_to_list(PhotoSet& set, const std::string& list_file);
 /// The list may come through a pipe, as `read_lines` says.
 void validate_on_list(PhotoSet& set, const std::string& list_file, const std::function<void()>& while_waiting = [] {});
 
-/// Keeps only the photos that validate, with a notice, where the set says which do; else changes nothing. Throws `Error`
+/// Keeps only the photos that validate, where the set says which do, and leaves out the others; else changes nothing. Throws `Error`
 /// where the set has sides of which none validates, and a test side was left out.
 void restrict_to_validation(PhotoSet& set);
 

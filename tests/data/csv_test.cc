@@ -220,6 +220,17 @@ TEST(CsvList, APhotoHasOneLineOrTheSameOnes) {
   EXPECT_EQ(describe(set.left_out[0]), "2 lines that repeat a photo, such as ./a.jpg");
 }
 
+TEST(CsvList, PicturesOfOtherKindsAreCounted) {
+  const List list("a.bmp,x\nb.jpg,x\nc.GIF,y\nd.png,y\n");
+  const PhotoSet set = open_photo_set(list.path);
+  EXPECT_EQ(shown_names(set), "b.jpg=x d.png=y ");
+  ASSERT_EQ(set.left_out.size(), 1u);
+  EXPECT_EQ(describe(set.left_out[0]), "2 photos of other kinds (.bmp 1, .gif 1), such as a.bmp");
+  const List none("a.bmp,x\n");
+  EXPECT_NE(error_of([&] { open_photo_set(none.path); }).find("found 1 photos of other kinds (.bmp 1)"),
+            std::string::npos);
+}
+
 TEST(CsvList, IdsStandForThePhotosOfTheirNames) {
   const Files files(
       {"1a2b.jpg", "train/3c.jpeg", "train/deep/4d.png", "two.jpg", "two.png", "x/five.jpg", "y/five.jpg", "blob"});

@@ -130,6 +130,10 @@ TEST(PhotoSet, TrainAndValFoldersAreSides) {
   ASSERT_EQ(set.left_out.size(), 1u);
   EXPECT_EQ(describe(set.left_out[0]), "1 photos of the test side, such as test/a/5.jpg");
   restrict_to_validation(set);
+  ASSERT_EQ(set.left_out.size(), 2u);
+  EXPECT_EQ(describe(set.left_out[1]), "2 photos of the train side, such as train/a/2.jpg");
+  EXPECT_EQ(set.sides[1].use, SideUse::kLeftOut);
+  EXPECT_EQ(set.sides[2].use, SideUse::kTaken);
   EXPECT_EQ(shown(set), "val/a/3.jpg=0 val/c/4.jpg=2 ");
   EXPECT_TRUE(set.validates.empty());
 }

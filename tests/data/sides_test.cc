@@ -105,6 +105,10 @@ TEST(Sides, ThatNobodyRecognisesArentClasses) {
   EXPECT_TRUE(
       has(error_for(Files({"train/a/1.jpg", "train/b/2.jpg", "val/a/3.jpg", "val/b/4.jpg", "meta/x.jpg"}).root()),
           "\"train\" and \"val\": expected a folder for each class"));
+  EXPECT_TRUE(has(error_for(Files({"one/a/1.jpg", "one/b/2.jpg", "one/c/2.jpg", "two/a/3.jpg", "two/c/4.jpg"}).root()),
+                  "\"one\" and \"two\": expected a folder for each class, found the same 2"));
+  EXPECT_EQ(open_photo_set(Files({"one/a/1.jpg", "one/b/2.jpg", "two/a/3.jpg", "two/c/4.jpg"}).root()).classes.size(),
+            2u);
   // A layer that all classes have, or photos beside the folders: those are classes.
   EXPECT_EQ(open_photo_set(Files({"n01/images/1.jpg", "n02/images/1.jpg"}).root()).classes.size(), 2u);
   EXPECT_EQ(

@@ -76,7 +76,8 @@ TEST(Evaluate, TakesListsAndWhatTheySayValidates) {
   ASSERT_EQ(photos.samples.size(), 2u);
   EXPECT_EQ(photos.samples[0].label, 0);
   EXPECT_EQ(photos.samples[1].label, 4);
-  EXPECT_EQ(photos.notices.size(), 1u);
+  ASSERT_EQ(photos.left_out.size(), 1u);
+  EXPECT_EQ(data::describe(photos.left_out[0]), "4 photos of the train side, such as photos/0.png");
   const Evaluation found = evaluate(session, photos, [](std::string_view error) { EXPECT_EQ(error, ""); });
   EXPECT_EQ(found.metrics.count(), 2);
 }
