@@ -187,13 +187,20 @@ std::map<std::string, OtherFiles> drop_other_pictures(std::vector<Row>& rows) {
   return others;
 }
 
+/// The path without "." and "..", which few have.
+std::string normal_path(const std::string& path) {
+  const bool normal = path.find("./") == std::string::npos && path.find("//") == std::string::npos;
+  return normal ? path : fs::path(path).lexically_normal().string();
+}
+
 /// Keeps one row of each photo, and says how many others there were. Throws `Error` where they say different things.
 LeftOut drop_repeated(std::vector<Row>& rows, const std::string& path) {
   LeftOut repeated{.reason = "lines that repeat a photo"};
   std::unordered_map<std::string, std::size_t> first_of;
+  first_of.reserve(rows.size());
   std::size_t kept = 0;
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    const auto [entry, added] = first_of.emplace(fs::path(rows[i].file).lexically_normal().string(), kept);
+    const auto [entry, added] = first_of.emplace(normal_path(rows[i].file), kept);
     if (added) {
       if (kept != i) rows[kept] = std::move(rows[i]);
       ++kept;
@@ -222,6 +229,7 @@ PhotoSet read_csv_list(const std::string& path, const OpenOptions& options) {
 }
 
 PhotoSet photo_set_of_csv(std::string_view text, const std::string& path, const OpenOptions& options) {
+  if (text.empty()) fail("[csv] {}: expected lines of path and label, found an empty file", path);
   const std::string kind = wrapped_kind(text);
   if (!kind.empty()) fail("[csv] {}: expected lines of path and label, found {}", path, kind);
   const std::vector<CsvRecord> records = parse_csv(text, path, separator_of(text, path));

@@ -2,9 +2,10 @@
 #include "data/found.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <map>
 #include <string_view>
-#include <unordered_set>
+#include <unordered_map>
 
 #include <fmt/format.h>
 
@@ -15,17 +16,27 @@ namespace {
 constexpr std::size_t kShownClasses = 10;
 constexpr std::size_t kShownSides = 6;
 
+void note(LeftOut& one, const Sample& sample) {
+  if (one.count++ == 0) one.example = sample.name;
+}
+
 /// What hashes say of the photos.
 void compare(Found& found, const PhotoSet& set, const std::vector<std::string>& hashes) {
   found.read = true;
   found.identical.reason = "photos that are byte for byte another one";
+  found.contradictory.reason = "photos that are byte for byte one of another class";
   found.unreadable.reason = "photos that can't be read";
-  std::unordered_set<std::string_view> seen;
+  std::unordered_map<std::string_view, std::int32_t> label_of;
   for (std::size_t i = 0; i < hashes.size(); ++i) {
-    const bool readable = !hashes[i].empty();
-    if (readable && seen.insert(hashes[i]).second) continue;
-    LeftOut& one = readable ? found.identical : found.unreadable;
-    if (one.count++ == 0) one.example = set.samples[i].name;
+    const Sample& sample = set.samples[i];
+    if (hashes[i].empty()) {
+      note(found.unreadable, sample);
+      continue;
+    }
+    const auto [first, added] = label_of.emplace(hashes[i], sample.label);
+    if (added) continue;
+    note(found.identical, sample);
+    if (first->second != sample.label) note(found.contradictory, sample);
   }
 }
 
@@ -117,12 +128,17 @@ std::vector<std::string> describe(const Found& found) {
     if (found.sides.size() > kShownSides) text += fmt::format(" and {} more", found.sides.size() - kShownSides);
     lines.push_back(fmt::format("{}: sides: {}", found.root, text));
   }
+  const bool by_side = std::any_of(found.sides.begin(), found.sides.end(),
+                                   [](const SideFound& side) { return side.use == SideUse::kValidates; });
+  if (found.validation > 0 && !by_side) {
+    lines.push_back(fmt::format("{}: of these {} train, {} validate", found.root, found.train, found.validation));
+  }
   std::string left_out;
   for (const LeftOut& one : found.left_out) {
     if (!one.is_side) left_out += (left_out.empty() ? "" : "; ") + describe(one);
   }
   if (!left_out.empty()) lines.push_back(fmt::format("{}: left out: {}", found.root, left_out));
-  for (const LeftOut* const one : {&found.identical, &found.unreadable}) {
+  for (const LeftOut* const one : {&found.identical, &found.contradictory, &found.unreadable}) {
     if (one->count > 0) lines.push_back(fmt::format("{}: {}", found.root, describe(*one)));
   }
   return lines;

@@ -28,8 +28,9 @@ struct Found {
   std::vector<ClassFound> classes;  ///< those of the source, in order
   std::vector<SideFound> sides;
   std::vector<LeftOut> left_out;
-  bool read = false;  ///< the photos were read to split them, so that the next two are known
-  LeftOut identical;  ///< photos that are byte for byte another one; they stay in the set
+  bool read = false;  ///< the photos were read to split them, so that the next three are known
+  LeftOut identical;     ///< photos that are byte for byte an earlier one; they stay in the set
+  LeftOut contradictory;  ///< those of them whose class is another than the earlier one's
   LeftOut unreadable;
 };
 

@@ -138,7 +138,7 @@ PhotoSet open_file(const std::string& path, const OpenOptions& options) {
     return read_tar_shards(path, shards, true, options);
   }
   if (is_tfrecord_name(name)) return read_tfrecord_shards(path, {{path, name}}, true, options);
-  if (!there) fail("[data] {}: expected a folder, a list or shards, found nothing", path);
+  if (!there) fail("[data] {}: expected a folder, found nothing", path);
   if (is_packed_name(name)) fail_for_packed(path);
   check_shard(path, "data", "a folder, a list or shards");
   fail(
@@ -204,6 +204,9 @@ void restrict_to_list(PhotoSet& set, const std::string& list_file) {
 
 void validate_on_list(PhotoSet& set, const std::string& list_file, const std::function<void()>& while_waiting) {
   set.validates = samples_in_list(set, list_file, while_waiting);
+  for (SideFound& side : set.sides) {
+    if (side.use == SideUse::kValidates) side.use = SideUse::kTrains;
+  }
 }
 
 void restrict_to_validation(PhotoSet& set) {

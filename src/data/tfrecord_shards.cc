@@ -208,7 +208,6 @@ PhotoSet read_tfrecord_shards(const std::string& root, const std::vector<Shard>&
   }
   set.classes = names;
   set.numbered = all_numbers(names);
-  check_class_names(set);
   for (std::size_t i = 0; i < names.size(); ++i) set.present.push_back(static_cast<std::int32_t>(i));
   return set;
 }

@@ -257,6 +257,8 @@ TEST(CsvList, IdsStandForThePhotosOfTheirNames) {
 
 TEST(CsvList, RefusesWhatIsNoList) {
   const List empty("\n");
+  const List nothing("");
+  EXPECT_NE(error_of([&] { open_photo_set(nothing.path); }).find("found an empty file"), std::string::npos);
   const List header("path,label\n");
   const List narrow("a.jpg\n");
   const List unlabelled("a.jpg,\n");

@@ -153,9 +153,12 @@ TEST(PhotoHash, FoundSaysWhatIsIdenticalAndUnreadable) {
   EXPECT_EQ(found.unreadable.example, set.samples[3].name);
   EXPECT_GT(found.identical.count, 10u);
   const std::vector<std::string> said = describe(found);
-  ASSERT_EQ(said.size(), 3u);
+  ASSERT_EQ(said.size(), 5u);
   EXPECT_EQ(said[0], photos.root() + ": class folders: 94 photos of 4 classes: a 60, b 31, c 2, d 1");
-  EXPECT_TRUE(has(said[2], ": 1 photos that can't be read, such as a/11.jpg")) << said[2];
+  EXPECT_EQ(said[1], photos.root() + ": of these 84 train, 10 validate");
+  EXPECT_EQ(found.contradictory.count, 7u);
+  EXPECT_TRUE(has(said[3], "7 photos that are byte for byte one of another class, such as b/")) << said[3];
+  EXPECT_TRUE(has(said[4], ": 1 photos that can't be read, such as a/11.jpg")) << said[4];
 }
 
 TEST(Found, NamesTenClassesAndCountsTheOthers) {
