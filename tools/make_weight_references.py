@@ -150,6 +150,7 @@ def write_torch(folder: Path) -> None:
     save_torch(folder / "uint16", {"weight": torch.ones(2, dtype=torch.uint16)}, ("zip",))
     save_torch(folder / "sparse", {"weight": torch.eye(2).to_sparse()}, ("zip",))
     save_torch(folder / "module", nn.Linear(1, 1), ("zip",))
+    torch.jit.save(torch.jit.script(nn.Linear(2, 2)), folder / "script.pt")
     save_torch(folder / "system", {"weight": torch.ones(2), "lr": Call(os.system, "true")})
     save_torch(folder / "eval", {"weight": torch.ones(2), "lr": Call(eval, "1")}, ("zip",))
     hidden = Call(torch._tensor._rebuild_from_type_v2, eval, torch.Tensor, ("1",), {})

@@ -3,10 +3,13 @@
 
 #include <algorithm>
 #include <optional>
+#include <string_view>
 #include <thread>
 
+#include "hub/record.h"
 #include "hub/transfer.h"
 #include "tensor/error.h"
+#include "tensor/file_kind.h"
 #include "tensor/sha256.h"
 
 namespace gcvit::hub {
@@ -37,10 +40,22 @@ void bring(const Source& source, PartFile& part, const Patience& patience, const
   }
 }
 
+/// Servers answer with a page, and say that all is well, where a sign-in or a proxy stands before them. What is published
+/// without its SHA-256 would be taken for that page for ever after.
+void expect_no_page(const Source& source, PartFile& part) {
+  const std::string kind = file_kind(read_small_file(part.path()).value_or(""));
+  for (const std::string_view page : {"an HTML page", "an XML document", "JSON", "a Git LFS pointer"}) {
+    if (!kind.starts_with(page)) continue;
+    part.discard();
+    fail("[pull] {}: expected a weight file, found {}; what has come was removed", source.url, kind);
+  }
+}
+
 }  // namespace
 
 std::string download(const Source& source, PartFile& part, const Patience& patience, const Listener& listener) {
   if (source.size == 0 || part.size() != source.size) bring(source, part, patience, listener);
+  if (source.sha256.empty()) expect_no_page(source, part);
   std::string sha256 = sha256_of_file(part.path());
   if (!sha256.starts_with(source.sha256)) {
     part.discard();

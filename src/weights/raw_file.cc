@@ -39,9 +39,20 @@ std::string_view packed_model(const ZipArchive& archive) {
 /// What a .keras archive holds beside its configuration.
 constexpr std::string_view kKerasWeights = "model.weights.h5";
 
+/// TorchScript compresses its code, which stands beside the tensors.
+ZipArchive open_archive(std::span<const std::byte> bytes, const std::string& file) {
+  try {
+    return {bytes, file};
+  } catch (const Error&) {
+    const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    if (text.find("/code/__torch__") != text.npos) fail_torch_script(file);
+    throw;
+  }
+}
+
 RawFile parse_archive(std::span<const std::byte> bytes, const std::shared_ptr<const void>& owner,
                       const std::string& file, const ReadOptions& options) {
-  const ZipArchive archive(bytes, file);
+  const ZipArchive archive = open_archive(bytes, file);
   if (is_torch_archive(archive)) return parse_torch_archive(archive, owner, file, options);
   if (const ZipArchive::Entry* const weights = archive.find(kKerasWeights)) {
     RawFile raw = parse_hdf5(weights->bytes, owner, fmt::format("{}: {}", file, kKerasWeights));

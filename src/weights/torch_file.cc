@@ -96,6 +96,10 @@ Storages read_storages(std::span<const std::byte> bytes, std::size_t place, cons
 
 }  // namespace
 
+void fail_torch_script(const std::string& file) {
+  fail("[torch] {}: expected a state_dict, found a TorchScript program; save model.state_dict() instead", file);
+}
+
 bool is_torch_archive(const ZipArchive& archive) { return !folder_of(archive).empty(); }
 
 bool is_torch_stream(std::string_view bytes) {
@@ -108,9 +112,7 @@ RawFile parse_torch_archive(const ZipArchive& archive, const std::shared_ptr<con
   const std::string folder(folder_of(archive));
   const ZipArchive::Entry* const data = archive.find(folder + std::string(kPickleEntry.substr(1)));
   if (folder.empty() || data == nullptr) fail("[torch] {}: expected an entry \"NAME/data.pkl\", found none", file);
-  if (archive.find(folder + "constants.pkl") != nullptr) {
-    fail("[torch] {}: expected a state_dict, found a TorchScript program; save model.state_dict() instead", file);
-  }
+  if (archive.find(folder + "constants.pkl") != nullptr) fail_torch_script(file);
   if (const ZipArchive::Entry* order = archive.find(folder + "byteorder")) {
     const std::string_view text = text_of(order->bytes);
     if (text == "big") fail_big_endian(file);

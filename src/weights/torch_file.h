@@ -20,6 +20,8 @@ namespace gcvit::weights {
 
 /// True for an archive that torch.save could have written.
 bool is_torch_archive(const ZipArchive& archive);
+/// Throws `Error`: a TorchScript program is no state dict.
+[[noreturn]] void fail_torch_script(const std::string& file);
 /// True for the first bytes of the older container.
 bool is_torch_stream(std::string_view bytes);
 

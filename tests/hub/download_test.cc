@@ -107,6 +107,13 @@ TEST_F(Download, AnEmptyFileIsAFileToo) {
   EXPECT_EQ(std::filesystem::file_size(file), 0u);
 }
 
+TEST_F(Download, APageIsNoWeightFile) {
+  server = std::make_unique<Server>(written(folder / "body", "<!DOCTYPE html><html>Sign in</html>"));
+  EXPECT_EQ(failure("plain/f"), "[pull] " + server->url("plain/f") +
+                                    ": expected a weight file, found an HTML page; what has come was removed");
+  EXPECT_EQ(folder.files(), 1u);
+}
+
 TEST_F(Download, FollowsAFewRedirects) {
   expect_whole("redirect-1/f");
   expect_whole("redirect-5/f");

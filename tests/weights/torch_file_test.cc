@@ -155,6 +155,8 @@ TEST(TorchFile, RefusesOtherTensors) {
   EXPECT_EQ(refusal("module.zip.pth"),
             "expected a state_dict, found an object of \"torch.nn.modules.linear.Linear\": a whole model was pickled; "
             "save model.state_dict() instead");
+  EXPECT_EQ(refusal("script.pt"),
+            "expected a state_dict, found a TorchScript program; save model.state_dict() instead");
   EXPECT_EQ(refusal("plain.pkl"), "expected a weight file, found a pickle that torch.save didn't write");
 }
 
