@@ -11,6 +11,7 @@
 #include "model/config.h"
 #include "tensor/error.h"
 #include "tensor/json.h"
+#include "weights/in_quotes.h"
 
 namespace gcvit::classifier {
 namespace {
@@ -60,7 +61,7 @@ image::PreprocessConfig from_metadata(const weights::ModelInfo& info, std::strin
   try {
     image::check(result);
   } catch (const Error& error) {
-    fail("[model] {}: {}", place, error.what());
+    fail("[model] {}: {}", place, weights::without_area(error.what()));
   }
   return result;
 }

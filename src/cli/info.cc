@@ -15,7 +15,9 @@
 #include "kernels/target.h"
 #include "summary/summary_backend.h"
 #include "summary/table.h"
+#include "tensor/error.h"
 #include "tensor/printable.h"
+#include "weights/in_quotes.h"
 #include "weights/load.h"
 
 namespace gcvit::cli {
@@ -87,6 +89,15 @@ std::string classes_text(const weights::ModelInfo& info) {
                      shown < labels.size() ? ", ..." : "");
 }
 
+/// What is refused where photos are prepared is no reason not to show the model.
+std::string preprocessing_text(const Model& model) {
+  try {
+    return image::describe(classifier::preprocessing_of(model.info, "auto", model.name));
+  } catch (const Error& error) {
+    return fmt::format("needs --preprocess: {}", weights::without_area(error.what()));
+  }
+}
+
 std::string to_text(const Model& model, const summary::SummaryBackend& summary) {
   const model::GCViTConfig& config = model.info.config;
   std::string text;
@@ -106,7 +117,7 @@ std::string to_text(const Model& model, const summary::SummaryBackend& summary) 
                             config.native_image ? fmt::format(", windows as for {}x{}: maps are padded to whole ones",
                                                               config.native_image->height, config.native_image->width)
                                                 : ""));
-  line("preprocess", image::describe(classifier::preprocessing_of(model.info, "auto", model.name)));
+  line("preprocess", preprocessing_text(model));
   line("classes", classes_text(model.info));
   if (model.info.temperature) line("temperature", fmt::format("{}", *model.info.temperature));
   line("format", fmt::format("{}, {} layout", model.info.source.format, model.info.source.layout));

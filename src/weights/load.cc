@@ -118,6 +118,13 @@ bool has_keras_example_names(const std::vector<NamedTensor>& tensors) {
                              [](const NamedTensor& entry) { return entry.name.starts_with("layers/patch_embed/"); });
 }
 
+/// Whether Keras 3 saved a whole model as .h5, which names layers as the example and gcvit-tf both do.
+bool is_whole_keras3_model(const std::vector<NamedTensor>& tensors) {
+  return std::ranges::any_of(tensors, [](const NamedTensor& entry) {
+    return entry.name.starts_with("model_weights/") && !entry.name.ends_with(":0");
+  });
+}
+
 /// Config, class names and all else that metadata or tensors tell.
 /// `own_size`: the model's own image size, where something beside the tensors says it.
 ModelInfo read_info(const RawFile& raw, Layout layout, const std::vector<NamedTensor>& tensors, const std::string& file,
@@ -241,9 +248,22 @@ LoadedModel load_model(const std::string& path, const LoadOptions& options) {
 LoadedModel load_model(RawFile raw, const std::string& file, const LoadOptions& options) {
   std::vector<std::string> left_out = unwrap(raw, options.averaged, file);
   const Layout layout = layout_of(raw, file);
+  if (options.averaged && layout == Layout::kCanonical) {
+    fail(
+        "[weights] {}: expected a checkpoint with raw and averaged (EMA) weights to choose from, found a model file "
+        "with "
+        "one set of them (a run's best.safetensors has the averaged ones where it keeps an average, last.safetensors "
+        "never)",
+        file);
+  }
   if (options.averaged && *options.averaged != raw.averaged) fail_without(*options.averaged, raw, file);
-  if (has_keras_example_names(raw.tensors) && !options.keras_example_bias) {
-    raw.notes.emplace_back("named as by the Keras example: if tuned with its own code, needs --keras-example-bias");
+  if (!options.keras_example_bias) {
+    if (has_keras_example_names(raw.tensors)) {
+      raw.notes.emplace_back("named as by the Keras example: if tuned with its own code, needs --keras-example-bias");
+    } else if (is_whole_keras3_model(raw.tensors)) {
+      raw.notes.emplace_back(
+          "a whole model: if it is the Keras example's, tuned with its own code, needs --keras-example-bias");
+    }
   }
   Canonical canonical = to_canonical(layout, std::move(raw.tensors));
 

@@ -177,6 +177,30 @@ TEST_F(Checkpoints, AFoldersConfigSaysHowPhotosArePreparedAndClassesCalled) {
   }
 }
 
+TEST_F(Checkpoints, OtherWaysToPreparePhotosAreRefusedByName) {
+  const std::string config = weights::read_text(path("hf/config.json"));
+  std::filesystem::create_directory(path("other"));
+  std::filesystem::copy_file(path("hf/model.safetensors"), path("other/model.safetensors"));
+  const auto refusal = [&](std::string_view from, const std::string& to) {
+    std::string other = config;
+    other.replace(other.find(from), from.size(), to);
+    write_text(path("other/config.json"), other);
+    // Everything else works, and a preset may say how.
+    EXPECT_EQ(weights::load_model(path("other")).info.classes.size(), 3u);
+    ClassifierOptions options = with({});
+    options.preprocess = "timm";
+    EXPECT_NO_THROW(Session(path("other"), options));
+    return error_of([&] { Session(path("other"), with({})); });
+  };
+  const std::string place = "[model] " + path("other/config.json") + ": ";
+  EXPECT_EQ(refusal("\"squash\"", "\"border\""),
+            place + "crop_mode: expected \"center\" or \"squash\", found \"border\"");
+  EXPECT_EQ(refusal("\"bilinear\"", "\"lanczos\""),
+            place + "interpolation: expected \"bicubic\" or \"bilinear\", found \"lanczos\"");
+  EXPECT_EQ(refusal("0.9", "1.5"), place + "crop_pct: expected more than 0 and at most 1, found 1.5");
+  EXPECT_EQ(refusal("0.2,", "0,"), place + "std: expected positive numbers, found 0");
+}
+
 TEST(KerasSaves, WholeModelsAndShardsGiveTheLogitsOfTheirProducer) {
   const Files files("keras_saves.zip");
   expect_logits(files, "whole.h5", "logits");
