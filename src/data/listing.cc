@@ -5,7 +5,6 @@
 #include <array>
 #include <filesystem>
 #include <set>
-#include <span>
 #include <system_error>
 
 #include "data/left_out.h"
@@ -149,7 +148,7 @@ LineCutter line_collector(const std::string& path, std::vector<std::string>& lin
   return {"data", path, kLongestLine, [&](const std::string& line, std::size_t number) {
             if (number > kMostLines)
               fail("[data] {}: expected a list of at most {} lines, found more", path, kMostLines);
-            const std::string_view kind = number == 1 ? file_kind(std::as_bytes(std::span(line))) : "";
+            const std::string kind = number == 1 ? wrapped_kind(line) : "";
             if (!kind.empty()) fail("[data] {}: expected a list, found {}", path, kind);
             if (!line.empty()) lines.push_back(line);
           }};

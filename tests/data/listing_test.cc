@@ -96,9 +96,9 @@ TEST(Listing, AListIsReadToItsEndOrRefused) {
   EXPECT_EQ(error_of([&] { read_lines("/proc/self/mem"); }),
             "[data] /proc/self/mem: can't be read: Input/output error");
   write_text(folder / "lfs", "version https://git-lfs.github.com/spec/v1\noid sha256:1\n");
-  EXPECT_EQ(
-      error_of([&] { read_lines(folder / "lfs"); }),
-      "[data] " + (folder / "lfs") + ": expected a list, found a Git LFS pointer: fetch the real file (git lfs pull)");
+  EXPECT_EQ(error_of([&] { read_lines(folder / "lfs"); }),
+            "[data] " + (folder / "lfs") +
+                ": expected a list, found a Git LFS pointer (fetch the file itself with `git lfs pull`)");
   write_text(folder / "long", std::string(100'000, 'a'));
   EXPECT_NE(error_of([&] { read_lines(folder / "long"); }).find("line 1: expected at most 65536 bytes"),
             std::string::npos);

@@ -192,7 +192,7 @@ TEST(TfrecordShards, OtherFilesAreCalledWhatTheyAre) {
   const Files files;
   files.add("x.tfrecord", "\x1f\x8b\x08 and so on");
   EXPECT_TRUE(has(error_of([&] { open_photo_set(files / "x.tfrecord"); }), "found a gzip file (unpack it first)"));
-  EXPECT_TRUE(has(error_of([&] { open_photo_set(files.root()); }), "found gzip data"));
+  EXPECT_TRUE(has(error_of([&] { open_photo_set(files.root()); }), "found a gzip file"));
   files.add("x.tfrecord", "");
   EXPECT_TRUE(has(error_of([&] { open_photo_set(files.root()); }), "found an empty file"));
   files.add("x.tfrecord", "version https://git-lfs.github.com/spec/v1\n");
