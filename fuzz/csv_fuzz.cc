@@ -1,22 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// A CSV list of photos, and the same bytes as a list with a path a line and as hashes of photos.
+// A CSV list of photos, and the same bytes as a list with a path a line.
 #include "data/listing.h"
-#include "data/photo_hash.h"
 #include "data/sources.h"
 #include "fuzz/photo_sets.h"
 #include "fuzz/target.h"
-#include "tensor/error.h"
 
 namespace gcvit::fuzz {
 namespace {
 
 void run(const Input& input, Budget&) {
   const MemoryFile file(input.bytes);
-  try {
-    data::HashCache::read(file.path());
-  } catch (const Error&) {
-    // Nearly always: that is another format.
-  }
   for (const std::string& line : data::read_lines(file.path())) expect(!line.empty(), "a line");
   static const Folder folder;  // with nothing in it
   const bool tabs = input.text().find('\t') != std::string_view::npos;

@@ -61,6 +61,7 @@ int run(const Options& options) {
   const std::vector<Photo>& photos = arguments.photos();
   const std::string file = options.arguments.model_file();
   Classifier classifier(file, options.arguments.classifier_options());
+  for (const std::string& sentence : classifier.notices()) notice(sentence);
 
   Json results = Json::array();
   Json errors = Json::array();

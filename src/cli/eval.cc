@@ -122,6 +122,7 @@ std::string to_text(const evaluate::Evaluation& evaluation, const std::optional<
 
 int run(const Options& options) {
   classifier::Session session(options.arguments.model_file(), options.arguments.classifier_options());
+  for (const std::string& sentence : session.report.notices) notice(sentence);
   if (options.json) {  // has the whole confusion matrix
     const auto classes = static_cast<double>(session.labels.size());
     check_memory(kJsonCell * classes * classes, options.arguments.options.max_memory,

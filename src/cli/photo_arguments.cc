@@ -6,6 +6,7 @@
 #include <span>
 
 #include "cli/arguments.h"
+#include "cli/output.h"
 #include "data/listing.h"
 #include "tensor/error.h"
 
@@ -32,7 +33,8 @@ std::vector<std::byte> read_stdin() {
 }  // namespace
 
 PhotoArguments::PhotoArguments(const std::vector<std::string>& arguments) {
-  const std::vector<std::string> names = data::expand_photo_arguments(arguments);
+  const std::vector<std::string> names =
+      data::expand_photo_arguments(arguments, [](const std::string& sentence) { notice("[data] " + sentence); });
   const auto on_stdin = std::count(names.begin(), names.end(), "-");
   if (on_stdin > 1) throw UsageError("\"-\", the photo on standard input, can stand once only");
   if (on_stdin == 1) stdin_bytes_ = read_stdin();

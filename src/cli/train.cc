@@ -163,6 +163,7 @@ train::RunOptions new_run(const Options& options) {
   run.start.window_mode = run.recipe.window_mode == "fixed" ? model::WindowMode::kFixed : model::WindowMode::kExact;
   run.start.variant = options.variant;
   if (!options.weights.empty()) run.start.weights = file_of_model(options.weights);
+  run.start.averaged = options.arguments.options.ema;
   return run;
 }
 
@@ -281,6 +282,7 @@ Command add_train(CLI::App& program) {
                   "scratch (default with --variant)")
       ->check(CLI::IsMember({"tutorial", "finetune", "scratch"}));
   add_recipe_flags(*app, options->flags);
+  options->arguments.add_ema(*app);
   options->arguments.add_threads(*app);
   options->arguments.add_max_memory(*app);
   return {app, [options] { return run(*options); }};

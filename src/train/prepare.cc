@@ -76,6 +76,7 @@ weights::LoadedModel load_start(const Start& start, const Recipe& recipe, std::i
     options.window_mode = start.window_mode;
     options.classes = classes;
     options.seed = recipe.seed;
+    options.averaged = start.averaged;
     options.max_memory = start.max_memory;
     weights::LoadedModel loaded = weights::load_model(start.weights, options);
     weights::record_origin(loaded.info, start.weights);
@@ -284,6 +285,7 @@ Prepared prepare(data::PhotoSet photos, const Start& start, const Recipe& recipe
   data::check_trainable(set, prepared.split, classes, recipe.val_split > 0.0);
   prepared.found = data::found_in(set, &prepared.split);
   for (const std::string& line : data::describe(prepared.found)) notice("[data] " + line);
+  for (const std::string& sentence : loaded.report.notices) notice(sentence);
   join_classes(set, loaded, recipe, notice);
   check_names(loaded.info.classes, data);
   for (const std::string& sentence : set.notices) notice("[data] " + sentence);

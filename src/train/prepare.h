@@ -30,6 +30,7 @@ struct Start {
   std::string variant;  ///< name; empty for a file's
   std::optional<model::ImageSize> image_size;
   model::WindowMode window_mode = model::WindowMode::kExact;
+  std::optional<bool> averaged;  ///< of a file that holds both: averaged or raw weights, as `weights::LoadOptions`
   std::uint64_t max_memory = 0;  ///< bytes, of the model's parameters; 0 for `default_memory_limit()`
 };
 

@@ -134,8 +134,10 @@ class Reader {
       fail("[zip] {}: entry {}: expected plain bytes, found encrypted ones", file_, in_quotes(name));
     }
     if (const auto method = number_at<std::uint16_t>(header, 10); method != 0) {
-      fail("[zip] {}: entry {}: expected stored bytes, found compressed ones (method {}); unpack it, or save it without compression",
-           file_, in_quotes(name), method);
+      fail(
+          "[zip] {}: entry {}: expected stored bytes, found compressed ones (method {}); unpack it, or save it without "
+          "compression",
+          file_, in_quotes(name), method);
     }
     std::string_view extra64 = find_extra64(header.substr(kDirectoryHeaderSize + name_size, extra_size));
     const auto wide = [&](std::size_t offset) -> std::uint64_t {

@@ -391,7 +391,7 @@ TEST_F(Cli, EvalRefusesFoldersThatHoldNoClasses) {
   std::filesystem::create_directories(folder / "empty");
   std::filesystem::create_directories(folder / "strange/red");
   std::filesystem::create_directories(folder / "strange/mauve");
-  expect_failure("eval -m m.safetensors none", "none: expected a folder, a list or shards, found nothing");
+  expect_failure("eval -m m.safetensors none", "none: expected a folder, found nothing");
   expect_failure("eval -m m.safetensors m.safetensors", "m.safetensors: expected a folder, a list");
   expect_failure("eval -m m.safetensors empty", "a folder for each class");
   expect_failure("eval -m m.safetensors strange", "strange: expected photos");
@@ -432,7 +432,7 @@ TEST_F(Cli, EvalMatchesClassesByNameOrNumberAndElseOnlyWhenAsked) {
   write_text(folder / "list.txt", "Train/0/a.png\nval/1/a.png\n");
   EXPECT_EQ(counts("sides --list list.txt"), (std::vector{1, 1, 0, 0, 0, 0, 0}));
   const Result said = gcvit("eval -m m.safetensors sides");
-  EXPECT_NE(said.err.find("Train (train): 1 photo, trains; "), std::string::npos) << said.err;
+  EXPECT_NE(said.err.find("Train (train): 1 photo, left out; "), std::string::npos) << said.err;
   EXPECT_NE(said.err.find("test: 1 photo, left out"), std::string::npos) << said.err;
 }
 

@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "data/found.h"
+#include "data/photo_stamp.h"
 #include "data/split.h"
 #include "tests/data/example_bytes.h"
 #include "tests/data/files.h"
@@ -18,7 +19,6 @@ using weights::error_of;
 /// 94 photos of 4 classes, with identical ones within and between these.
 struct Photos : Files {
   PhotoSet set;
-  std::vector<PhotoStamp> stamps;
   Photos() {
     for (const auto& [name, count] : {std::pair{"a", 60}, {"b", 31}, {"c", 2}, {"d", 1}}) {
       for (int i = 0; i < count; ++i) {
@@ -27,7 +27,6 @@ struct Photos : Files {
       }
     }
     set = open_photo_set(root());
-    stamps = stamps_of(set);
   }
 };
 
@@ -62,70 +61,6 @@ TEST(PhotoHash, TellsHowFarItIs) {
                std::runtime_error);
   // Nothing is read for an empty side.
   split_stratified(photos.set, 0.0, 1, {.progress = [](const HashProgress&) { FAIL(); }});
-}
-
-TEST(PhotoHash, WhatTheCacheKnowsIsntRead) {
-  const Photos photos;
-  HashCache cache;
-  std::uint64_t bytes = 0;
-  HashOptions options{.stamps = photos.stamps, .cache = &cache, .progress = [&](const HashProgress& progress) {
-                        bytes = progress.bytes;
-                      }};
-  const std::vector<std::string> hashes = hashes_of(photos.set, options);
-  EXPECT_EQ(cache.size(), 94u);
-  const std::string file = photos / "hashes";
-  cache.write(file);
-  HashCache again = HashCache::read(file);
-  EXPECT_EQ(again.size(), 94u);
-  options.cache = &again;
-  EXPECT_EQ(hashes_of(photos.set, options), hashes);
-  EXPECT_EQ(bytes, 0u);
-  // A photo with another time or size is read.
-  std::vector<PhotoStamp> changed = photos.stamps;
-  ++changed[3].time;
-  ++changed[5].size;
-  changed[7].there = false;
-  options.stamps = changed;
-  weights::write_text(photos.set.samples[3].file, "another");
-  const std::vector<std::string> now = hashes_of(photos.set, options);
-  EXPECT_EQ(bytes, 7u + std::filesystem::file_size(photos.set.samples[5].file) +
-                       std::filesystem::file_size(photos.set.samples[7].file));
-  EXPECT_NE(now[3], hashes[3]);
-  EXPECT_EQ(now[5], hashes[5]);
-}
-
-TEST(PhotoHash, TheCacheKeepsWhatWasReadBeforeAStop) {
-  const Photos photos;
-  HashCache cache;
-  EXPECT_THROW(hashes_of(photos.set, {.threads = 1,
-                                      .stamps = photos.stamps,
-                                      .cache = &cache,
-                                      .progress = [](const HashProgress&) { throw std::runtime_error("stop"); }}),
-               std::runtime_error);
-  EXPECT_GT(cache.size(), 0u);
-}
-
-TEST(PhotoHash, ACacheIsReadWholeOrRefused) {
-  const Files files;
-  EXPECT_EQ(HashCache::read(files / "none").size(), 0u);
-  HashCache cache;
-  PhotoStamp stamp{.there = true, .size = 12, .time = -5, .sha256 = std::string(64, 'a')};
-  cache.keep("a b  c.jpg", stamp);
-  cache.keep("line\nend.jpg", stamp);
-  cache.write(files / "hashes");
-  HashCache read = HashCache::read(files / "hashes");
-  ASSERT_NE(read.find("a b  c.jpg", stamp), nullptr);
-  EXPECT_EQ(*read.find("a b  c.jpg", stamp), stamp.sha256);
-  EXPECT_EQ(read.size(), 1u);
-  const std::string text = weights::read_text(files / "hashes");
-  for (std::size_t size = 1; size + 11 < text.size(); ++size) {
-    if (size == text.find('\n') || size == text.find('\n') + 1) continue;  // an empty one
-    files.add("cut", text.substr(0, size));
-    EXPECT_TRUE(has(error_of([&] { HashCache::read(files / "cut"); }), "line ")) << size;
-  }
-  cache.keep("x", {.there = false, .size = 1, .time = 1, .sha256 = stamp.sha256});
-  cache.keep("y", {.there = true, .size = 1, .time = 1, .sha256 = ""});
-  EXPECT_EQ(cache.size(), 2u);
 }
 
 TEST(PhotoHash, APhotoOfARecordIsHashedLikeAnyOther) {

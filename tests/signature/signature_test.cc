@@ -5,6 +5,7 @@
 // bits writes the file anew, and says why (CONTRIBUTING.md).
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <cstdint>
 #include <cstdlib>
 #include <fstream>

@@ -230,7 +230,8 @@ TEST_F(Runs, TheFilesSayWhatTheyAre) {
   EXPECT_EQ(config["weights"], "-m m.safetensors");
   EXPECT_EQ(notices[0],
             fmt::format("[data] {}: class folders: 24 photos of 3 classes: blue 8, green 8, red 8", photos));
-  EXPECT_EQ(notices[1], "[train] the head is new: 3 classes with random values");
+  EXPECT_EQ(notices[1], fmt::format("[data] {}: of these 18 train, 6 validate", photos));
+  EXPECT_EQ(notices[2], "[train] the head is new: 3 classes with random values");
   const nlohmann::json& found = config["found"];
   EXPECT_EQ(found["kind"], "class folders");
   EXPECT_EQ(found["photos"], 24);

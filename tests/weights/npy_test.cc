@@ -218,7 +218,8 @@ TEST(Npz, RefusesOtherWeights) {
     const std::string sentence = error_of([&] { read_raw_file(reference(name)); });
     return sentence.substr(sentence.find(".npz: ") + 6);
   };
-  EXPECT_EQ(refused("compressed.npz"), "entry \"f4.npy\": expected stored bytes, found compressed ones (method 8); unpack it, or save it "
+  EXPECT_EQ(refused("compressed.npz"),
+            "entry \"f4.npy\": expected stored bytes, found compressed ones (method 8); unpack it, or save it "
             "without compression");
   EXPECT_EQ(refused("big_endian.npz"),
             "\"a.npy\": expected a little-endian dtype of f4, f2, f8, i8, i4, u1 or b1, found \">f4\"");
