@@ -132,7 +132,7 @@ std::vector<std::int32_t> labels_by_number(const PhotoSet& set, std::size_t clas
 /// The model's class of each of the set's.
 std::vector<std::int32_t> matching_classes(PhotoSet& set, std::span<const std::string> class_names,
                                            std::span<const std::string> wordnet_ids, bool by_index) {
-  constexpr std::string_view kAdvice = "; --by-index takes them by their order";
+  constexpr std::string_view kAdvice = "; gcvit eval --by-index takes them by their order";
   const auto named = named_classes(set, class_names, wordnet_ids, by_index);
   const auto stranger = std::find(named.begin(), named.end(), std::nullopt);
   if (stranger == named.end()) {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "data/photo_set.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -255,15 +253,9 @@ std::vector<std::byte> read_part(const Sample& sample, std::uint64_t offset, std
     fail("[data] {}: expected at most 1 GiB, found {} bytes", name, size);
   const RegularFile file = open_regular_file(sample.file, "data", name);
   std::vector<std::byte> bytes(static_cast<std::size_t>(size));
-  for (std::size_t done = 0; done < bytes.size();) {
-    const ssize_t count =
-        ::pread(file.descriptor.number(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail_to_read("data", name, errno);
-    if (count == 0) {
-      fail("[data] {}: expected a readable photo, found: an end after {} of {} bytes", name, done, bytes.size());
-    }
-    done += static_cast<std::size_t>(count);
+  const std::size_t read = read_at(file, offset, bytes, "data", name);
+  if (read < bytes.size()) {
+    fail("[data] {}: expected a readable photo, found: an end after {} of {} bytes", name, read, bytes.size());
   }
   return bytes;
 }

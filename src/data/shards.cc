@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "data/shards.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -82,11 +80,8 @@ void check_shard(const std::string& file, std::string_view area, std::string_vie
   const RegularFile opened = open_regular_file(file, area);
   if (opened.size == 0) fail("[{}] {}: expected {}, found an empty file", area, file, expected);
   std::array<std::byte, kFileKindBytes> head;
-  ssize_t count = 0;
-  do count = ::pread(opened.descriptor.number(), head.data(), head.size(), 0);
-  while (count < 0 && errno == EINTR);
-  if (count < 0) fail_to_read(area, file, errno);
-  const std::string kind = wrapped_kind(std::span(head).first(static_cast<std::size_t>(count)));
+  const std::size_t count = read_at(opened, 0, head, area, file);
+  const std::string kind = wrapped_kind(std::span(head).first(count));
   if (!kind.empty()) fail("[{}] {}: expected {}, found {}", area, file, expected, kind);
 }
 

@@ -2,7 +2,6 @@
 // WebDataset shards: tar archives whose members with one key, the path up to the first dot of its file name, make a
 // sample: key.jpg beside key.cls (an index or a name) or key.json with a "label". A photo is found once and then read
 // from where it lies in its shard.
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -42,13 +41,8 @@ class ShardFile {
 
   std::span<const std::byte> read(std::uint64_t offset, std::size_t size) {
     piece_.resize(size);
-    for (std::size_t done = 0; done < size;) {
-      const ssize_t count =
-          ::pread(file_.descriptor.number(), piece_.data() + done, size - done, static_cast<off_t>(offset + done));
-      if (count < 0 && errno == EINTR) continue;
-      if (count < 0) fail_to_read("tar", fmt::format("{}: byte {}", path_, offset), errno);
-      if (count == 0) fail("[tar] {}: byte {}: can't be read: the file became shorter", path_, offset);
-      done += static_cast<std::size_t>(count);
+    if (read_at(file_, offset, piece_, "tar", path_) < size) {
+      fail("[tar] {}: byte {}: can't be read: the file became shorter", path_, offset);
     }
     return piece_;
   }

@@ -93,29 +93,11 @@ void check_tfrecord(std::span<const std::byte> record_and_checksum, std::string_
 
 TfrecordReader::TfrecordReader(const std::string& path) : path_(path), file_(open_regular_file(path, "tfrecord")) {}
 
-namespace {
-
-/// Reads into `bytes` what the file has from `offset` on; how many that were.
-std::size_t read_at(const RegularFile& file, std::string_view path, std::uint64_t offset, std::span<std::byte> bytes) {
-  std::size_t done = 0;
-  while (done < bytes.size()) {
-    const ssize_t count =
-        ::pread(file.descriptor.number(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail_to_read("tfrecord", fmt::format("{}: byte {}", path, offset), errno);
-    if (count == 0) break;
-    done += static_cast<std::size_t>(count);
-  }
-  return done;
-}
-
-}  // namespace
-
 std::span<const std::byte> TfrecordReader::piece(std::uint64_t offset, std::size_t size) {
   const std::uint64_t end = window_offset_ + window_.size();
   if (offset < window_offset_ || offset > end || end - offset < size) {
     window_.resize(kMaxPieceBytes);
-    window_.resize(read_at(file_, path_, offset, window_));
+    window_.resize(read_at(file_, offset, window_, "tfrecord", path_));
     window_offset_ = offset;
   }
   const std::span<const std::byte> rest = std::span(window_).subspan(static_cast<std::size_t>(offset - window_offset_));
@@ -144,7 +126,8 @@ std::optional<TfrecordReader::Record> TfrecordReader::next() {
 std::vector<std::byte> TfrecordReader::read(const Record& record) const {
   std::vector<std::byte> bytes(static_cast<std::size_t>(record.size) + kTfrecordFooterBytes);
   const std::string place = fmt::format("{}: record at byte {}", path_, record.offset - kHeaderBytes);
-  if (read_at(file_, path_, record.offset, bytes) < bytes.size()) fail("[tfrecord] {}: ends before its end", place);
+  if (read_at(file_, record.offset, bytes, "tfrecord", path_) < bytes.size())
+    fail("[tfrecord] {}: ends before its end", place);
   check_tfrecord(bytes, place);
   bytes.resize(static_cast<std::size_t>(record.size));
   return bytes;

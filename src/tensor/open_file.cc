@@ -114,6 +114,20 @@ RegularFile open_regular_file(const std::string& path, std::string_view area, st
   return file;
 }
 
+std::size_t read_at(const RegularFile& file, std::uint64_t offset, std::span<std::byte> bytes, std::string_view area,
+                    std::string_view name) {
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t count =
+        ::pread(file.descriptor.number(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail_to_read(area, name, errno);
+    if (count == 0) break;
+    done += static_cast<std::size_t>(count);
+  }
+  return done;
+}
+
 std::vector<std::byte> read_regular_file(const std::string& path, std::string_view area, std::uint64_t most_bytes,
                                          std::string_view name) {
   if (name.empty()) name = path;

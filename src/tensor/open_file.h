@@ -42,6 +42,10 @@ struct RegularFile {
 /// or directory is refused and left untouched. Errors begin "[area] name: ", `name` being the path unless given.
 RegularFile open_regular_file(const std::string& path, std::string_view area, std::string_view name = {});
 
+/// Reads into `bytes` what such a file holds from `offset` on; how many bytes those were, fewer only at the file's end.
+std::size_t read_at(const RegularFile& file, std::uint64_t offset, std::span<std::byte> bytes, std::string_view area,
+                    std::string_view name);
+
 /// All that such a file holds. Throws also when that is more than `most_bytes`, before it is read.
 std::vector<std::byte> read_regular_file(const std::string& path, std::string_view area, std::uint64_t most_bytes,
                                          std::string_view name = {});

@@ -39,9 +39,10 @@ TEST(ClassNames, NumbersAreIndicesWhereNoNameMatches) {
 }
 
 TEST(ClassNames, NumbersThatCantBeIndicesAreRefused) {
-  EXPECT_TRUE(has(error_of([] { labels({"1", "2", "3", "4", "5"}); }),
-                  "expected classes numbered from 0 to 4, as the model's 5 are, found 1 to 5; --by-index takes them by "
-                  "their order"));
+  EXPECT_TRUE(has(
+      error_of([] { labels({"1", "2", "3", "4", "5"}); }),
+      "expected classes numbered from 0 to 4, as the model's 5 are, found 1 to 5; gcvit eval --by-index takes them by "
+      "their order"));
   EXPECT_TRUE(has(error_of([] { labels({"2", "5"}); }), "found 2 to 5"));
   EXPECT_TRUE(has(error_of([] { labels({"0", "5"}); }), "class \"5\": expected a number below 5"));
   EXPECT_TRUE(has(error_of([] { labels({"0", "99999999999999999999"}); }), "found a match for none"));

@@ -48,7 +48,7 @@ TEST(PhotoSet, SortedFoldersAreClassesByIndexAlone) {
   const Names classes{"x", "y", "z", "w"};
   EXPECT_NE(error_of([&] { open_for(files.root(), classes); })
                 .find("class \"a\": expected a class of the model, such as \"x\", found a match for none of 3 classes; "
-                      "--by-index takes them by their order"),
+                      "gcvit eval --by-index takes them by their order"),
             std::string::npos);
   const PhotoSet folder = open_for(files.root(), classes, {}, true);
   EXPECT_EQ(shown(folder), "a/1.jpg=0 b/1.jpg=1 ");

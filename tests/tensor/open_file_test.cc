@@ -17,6 +17,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -109,6 +110,25 @@ TEST_F(OpenFile, ReadsWholeFilesUpToABound) {
   std::string pieces;
   read_regular_pieces(path("large"), "x", [&](std::string_view piece) { pieces += piece; });
   EXPECT_EQ(pieces, large);
+}
+
+TEST_F(OpenFile, ReadsAtAnyPlace) {
+  const RegularFile file = open_regular_file(path("file"), "data");
+  const auto at = [&](std::uint64_t offset, std::size_t size) {
+    std::string text(size, '.');
+    text.resize(read_at(file, offset, std::as_writable_bytes(std::span(text)), "data", "file"));
+    return text;
+  };
+  EXPECT_EQ(at(0, 3), "one");
+  EXPECT_EQ(at(4, 4), "two\n");
+  EXPECT_EQ(at(6, 9), "o\n");
+  EXPECT_EQ(at(8, 1), "");
+  EXPECT_EQ(at(100, 1), "");
+  EXPECT_EQ(at(0, 0), "");
+  const RegularFile none;
+  std::byte byte{};
+  EXPECT_NE(error_of([&] { read_at(none, 0, {&byte, 1}, "data", "none"); }).find("[data] none: can't be read: "),
+            std::string::npos);
 }
 
 TEST_F(OpenFile, AReadErrorIsNoEnd) {
