@@ -6,9 +6,9 @@
 #include <unordered_set>
 
 #include "tensor/error.h"
+#include "weights/choose_dict.h"
 #include "weights/in_quotes.h"
 #include "weights/strided_copy.h"
-#include "weights/wrapped_models.h"
 
 namespace gcvit::weights {
 namespace {
@@ -37,222 +37,11 @@ constexpr StorageType kStorageTypes[] = {
     {"QUInt2x4Storage", 1, std::nullopt},
 };
 
-constexpr std::string_view kTorchUtils = "torch._utils";
-constexpr std::string_view kRebuild = "_rebuild_";
 /// Tensors of one file may share what lies in it. So much of them is read beyond what the file has once and twice.
 constexpr std::uint64_t kSharedBytes = std::uint64_t{16} << 20;
-/// Wrappers that training scripts put around a state dict, in the order in which they are looked for.
-constexpr std::string_view kWrappers[] = {"state_dict", "model", "model_state_dict", "state_dict_ema", "model_ema"};
-constexpr int kDeepestWrapper = 3;
 constexpr std::size_t kMaximalAxes = 32;
-constexpr std::size_t kKeysShown = 6;
 
 const Items& arguments_of(const PickleValue& call) { return call.items()[1]->items(); }
-
-/// The call that rebuilds a tensor; nullptr when the value is no tensor at all.
-const PickleValue* tensor_call(const PickleValue* value) {
-  if (!value->is(Kind::kCall)) return nullptr;
-  const PickleValue& function = *value->items()[0];
-  // A parameter is the call of the tensor in it (pickle.h); one that still stands here has none.
-  const bool tensor = function.module() == kTorchUtils && function.name().starts_with(kRebuild) &&
-                      function.name() != "_rebuild_parameter" && function.name() != "_rebuild_parameter_with_state";
-  return tensor ? value : nullptr;
-}
-
-/// What choosing wants to know of a dict.
-struct Contents {
-  std::array<const PickleValue*, std::size(kWrappers)> wrapped{};  ///< what stands under each of kWrappers
-  bool tensors = false;                                            ///< it holds some
-};
-
-/// The contents of dicts, each looked through once however often the file mentions it.
-class Dicts {
- public:
-  const Contents& of(const PickleValue& dict) {
-    const auto [known, is_new] = known_.try_emplace(&dict);
-    Contents& contents = known->second;
-    if (!is_new) return contents;
-    const Items& items = dict.items();
-    for (std::size_t i = 0; i < items.size(); i += 2) {
-      if (!items[i]->is(Kind::kText)) continue;
-      contents.tensors = contents.tensors || tensor_call(items[i + 1]) != nullptr;
-      // The last value under a key is the one that Python keeps.
-      const auto* const wrapper = std::ranges::find(kWrappers, items[i]->text());
-      if (wrapper != std::end(kWrappers)) {
-        contents.wrapped[static_cast<std::size_t>(wrapper - kWrappers)] = items[i + 1];
-      }
-    }
-    return contents;
-  }
-
- private:
-  std::unordered_map<const PickleValue*, Contents> known_;
-};
-
-/// A dict of tensors and the keys that lead to it.
-struct Choice {
-  const PickleValue* dict = nullptr;
-  std::string path;                 ///< empty for the object itself
-  std::vector<std::string> others;  ///< what else holds tensors
-};
-
-std::optional<Choice> choose(Dicts& dicts, const PickleValue& dict, int depth) {
-  std::optional<Choice> choice;
-  std::vector<std::string> others;
-  const Contents& contents = dicts.of(dict);
-  if (depth < kDeepestWrapper) {
-    for (std::size_t w = 0; w < std::size(kWrappers); ++w) {
-      const std::string_view wrapper = kWrappers[w];
-      const PickleValue* const inner = contents.wrapped[w];
-      if (inner == nullptr || !inner->is(Kind::kDict)) continue;
-      std::optional<Choice> found = choose(dicts, *inner, depth + 1);
-      if (!found) continue;
-      if (choice) {
-        others.push_back(in_quotes(wrapper));
-      } else {
-        found->path = found->path.empty() ? in_quotes(wrapper) : in_quotes(wrapper) + " > " + found->path;
-        choice = std::move(found);
-      }
-    }
-  }
-  if (choice) {
-    choice->others.insert(choice->others.end(), others.begin(), others.end());
-    return choice;
-  }
-  if (contents.tensors) return Choice{&dict, "", {}};
-  return std::nullopt;
-}
-
-/// The only dict of tensors directly in `dict`.
-std::optional<Choice> choose_only(Dicts& dicts, const PickleValue& dict) {
-  std::optional<Choice> choice;
-  const Items& items = dict.items();
-  for (std::size_t i = 0; i < items.size(); i += 2) {
-    if (!items[i]->is(Kind::kText) || !items[i + 1]->is(Kind::kDict) || !dicts.of(*items[i + 1]).tensors) continue;
-    if (choice) return std::nullopt;
-    choice = Choice{items[i + 1], in_quotes(items[i]->text()), {}};
-  }
-  return choice;
-}
-
-/// A dict with GCViTs in it, found wherever it stands.
-struct ModelDict {
-  const PickleValue* dict;
-  std::vector<const PickleValue*> path;  ///< the keys that lead to it
-  bool known;                            ///< they are all of kWrappers
-  bool averaged;                         ///< one of them says so
-  std::vector<WrappedModel> models;
-
-  std::string place() const {
-    std::string place;
-    for (const PickleValue* key : path) place += (place.empty() ? "" : " > ") + in_quotes(key->text());
-    return place;
-  }
-  bool has(bool wanted) const {
-    return std::ranges::any_of(models,
-                               [&](const WrappedModel& model) { return (averaged || model.averaged) == wanted; });
-  }
-};
-
-/// Looks for models in all dicts that lie at most kDeepestWrapper deep, those under known wrappers first.
-class ModelSearch {
- public:
-  explicit ModelSearch(const PickleValue& root) { visit(root, true, false); }
-
-  std::vector<ModelDict> found;
-
- private:
-  static bool is_known(std::string_view key) { return std::ranges::find(kWrappers, key) != std::end(kWrappers); }
-
-  void visit(const PickleValue& dict, bool known, bool averaged) {
-    if (found.size() == kMostModels || !seen_.insert(&dict).second) return;
-    const Items& items = dict.items();
-    std::vector<std::string_view> names;
-    std::unordered_set<const PickleValue*> keys;  // a key that comes again costs nothing
-    std::array<const PickleValue*, std::size(kWrappers)> wrapper_keys{};
-    std::array<const PickleValue*, std::size(kWrappers)> wrapped{};
-    std::vector<std::size_t> others;
-    std::size_t lightning = 0;  // its WeightAveraging saves the averages as state_dict, and the raw weights beside it
-    for (std::size_t i = 0; i < items.size(); i += 2) {
-      if (!items[i]->is(Kind::kText) || !keys.insert(items[i]).second) continue;
-      const std::string_view key = items[i]->text();
-      if (tensor_call(items[i + 1]) != nullptr) names.push_back(key);
-      if (!items[i + 1]->is(Kind::kDict)) continue;
-      if (key == "averaging_state" || key == "current_model_state") ++lightning;
-      const auto* const wrapper = std::ranges::find(kWrappers, key);
-      if (wrapper == std::end(kWrappers)) {
-        others.push_back(i);
-      } else {
-        wrapper_keys[static_cast<std::size_t>(wrapper - kWrappers)] = items[i];
-        wrapped[static_cast<std::size_t>(wrapper - kWrappers)] = items[i + 1];
-      }
-    }
-    if (path_.size() < kDeepestWrapper) {
-      for (std::size_t w = 0; w < std::size(kWrappers); ++w) {
-        if (wrapped[w] == nullptr) continue;
-        const bool lightnings_average = lightning == 2 && kWrappers[w] == "state_dict";
-        go_down(*wrapper_keys[w], *wrapped[w], known, averaged || lightnings_average);
-      }
-      for (const std::size_t i : others) go_down(*items[i], *items[i + 1], false, averaged);
-    }
-    std::vector<WrappedModel> models = find_wrapped_models(names);
-    if (!models.empty() && found.size() < kMostModels) {
-      found.push_back({&dict, path_, known, averaged, std::move(models)});
-    }
-  }
-
-  void go_down(const PickleValue& key, const PickleValue& dict, bool known, bool averaged) {
-    path_.push_back(&key);
-    visit(dict, known, averaged || names_an_average(key.text()));
-    path_.pop_back();
-  }
-
-  std::unordered_set<const PickleValue*> seen_;
-  std::vector<const PickleValue*> path_;
-};
-
-/// The dict of the wanted kind of weights: under known wrappers the first in their order, else the only one.
-const ModelDict& choose_models(const std::vector<ModelDict>& found, std::optional<bool> averaged,
-                               const std::string& file) {
-  std::vector<const ModelDict*> wanted;
-  for (const ModelDict& one : found) {
-    if (!averaged || one.has(*averaged)) wanted.push_back(&one);
-  }
-  if (wanted.empty()) return found.front();  // the caller refuses it
-  for (const ModelDict* one : wanted) {
-    if (one->known) return *one;
-  }
-  if (!averaged && std::ranges::any_of(wanted, [](const ModelDict* one) { return one->has(false); })) {
-    std::erase_if(wanted, [](const ModelDict* one) { return !one->has(false); });
-  }
-  if (wanted.size() == 1) return *wanted.front();
-  std::vector<std::string> places;
-  for (const ModelDict* one : wanted) places.push_back(one->path.empty() ? "the saved dict itself" : one->place());
-  fail("[torch] {}: expected one model, found {}: {}; save the one that is meant by itself", file, places.size(),
-       fmt::join(places, ", "));
-}
-
-/// Chooses among dicts that hold no GCViT.
-Choice choose_dict(const PickleValue& root, const std::string& file) {
-  if (root.is(Kind::kObject)) {
-    fail("[torch] {}: expected a state_dict, found {}: a whole model was pickled; save model.state_dict() instead",
-         file, root.description());
-  }
-  if (!root.is(Kind::kDict)) fail("[torch] {}: expected a dict of tensors, found {}", file, root.description());
-  Dicts dicts;
-  if (std::optional<Choice> choice = choose(dicts, root, 0)) return *std::move(choice);
-  if (std::optional<Choice> choice = choose_only(dicts, root)) return *std::move(choice);
-  std::string keys;
-  const Items& items = root.items();
-  for (std::size_t i = 0; i < std::min(items.size(), 2 * kKeysShown); i += 2) {
-    if (i > 0) keys += ", ";
-    keys += (items[i]->is(Kind::kText) ? in_quotes(items[i]->text()) : items[i]->description()) + ": " +
-            items[i + 1]->description();
-  }
-  fail("[torch] {}: expected a dict of tensors, or one under {}; found {}", file,
-       fmt::format("\"{}\"", fmt::join(kWrappers, "\", \"")),
-       keys.empty() ? "an empty dict" : keys + (items.size() > 2 * kKeysShown ? ", ..." : ""));
-}
 
 /// The dtype of the elements by torch's own name, as _rebuild_tensor_v3 has it.
 std::optional<DType> dtype_of(const PickleValue& global) {
@@ -275,7 +64,7 @@ class TensorReader {
 
   Tensor read(std::string_view name, const PickleValue& call) {
     name_ = name;
-    const std::string_view function = call.items()[0]->name().substr(kRebuild.size());
+    const std::string_view function = call.items()[0]->name().substr(kRebuildTensor.size());
     const Items& arguments = arguments_of(call);
     const bool version3 = function == "tensor_v3";
     if (!version3 && function != "tensor_v2" && function != "tensor") {
@@ -399,35 +188,24 @@ std::optional<StorageId> read_storage_id(const PickleValue& persistent, const st
 
 RawFile read_state_dict(const PickleValue& root, const Storages& storages, const std::shared_ptr<const void>& owner,
                         const std::string& file, const ReadOptions& options) {
+  const ChosenDict chosen = choose_dict(root, options.averaged, file);
   RawFile raw{.format = "pytorch", .tensors = {}, .metadata = {}};
-  Choice choice;
-  std::vector<ModelDict> found;
-  if (root.is(Kind::kDict)) found = ModelSearch(root).found;
-  if (found.empty()) {
-    choice = choose_dict(root, file);
-  } else {
-    const ModelDict& chosen = choose_models(found, options.averaged, file);
-    choice = {chosen.dict, chosen.place(), {}};
-    raw.place = choice.path;
-    raw.averaged = chosen.averaged;
-    for (const ModelDict& one : found) {
-      if (&one == &chosen) continue;
-      choice.others.push_back(one.path.empty() ? "the saved dict itself" : one.place());
-      const bool both = one.has(true) && one.has(false);
-      raw.others.push_back({choice.others.back(), one.has(true)});
-      if (both) raw.others.push_back({choice.others.back(), false});
+  raw.place = chosen.place;
+  raw.averaged = chosen.averaged;
+  raw.others = chosen.others;
+  if (!chosen.place.empty()) {
+    std::vector<std::string_view> others;
+    for (const StoredWeights& one : chosen.others) {
+      if (others.empty() || others.back() != one.place) others.push_back(one.place);
     }
-  }
-  if (!choice.path.empty()) {
-    raw.notes.push_back(fmt::format("weights from {} of the saved dict{}", choice.path,
-                                    choice.others.empty()
-                                        ? ""
-                                        : fmt::format("; {} {} left alone", fmt::join(choice.others, ", "),
-                                                      choice.others.size() == 1 ? "is" : "are")));
+    raw.notes.push_back(fmt::format("weights from {} of the saved dict{}", chosen.place,
+                                    others.empty() ? ""
+                                                   : fmt::format("; {} {} left alone", fmt::join(others, ", "),
+                                                                 others.size() == 1 ? "is" : "are")));
   }
   TensorReader reader(storages, owner, file);
   std::unordered_set<std::string_view> names;
-  const Items& items = choice.dict->items();
+  const Items& items = chosen.dict->items();
   for (std::size_t i = 0; i < items.size(); i += 2) {
     const PickleValue* const call = items[i]->is(Kind::kText) ? tensor_call(items[i + 1]) : nullptr;
     if (call == nullptr) continue;
