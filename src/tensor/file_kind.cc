@@ -200,4 +200,9 @@ std::string wrapped_kind(std::span<const std::byte> head) {
   return wrapped_kind(std::string_view(reinterpret_cast<const char*>(head.data()), head.size()));
 }
 
+std::string found_kind(std::string_view head) {
+  std::string kind = file_kind(head);
+  return kind.empty() ? "something else" : kind;
+}
+
 }  // namespace gcvit

@@ -24,4 +24,7 @@ std::string file_kind(std::span<const std::byte> head);
 std::string wrapped_kind(std::string_view head);
 std::string wrapped_kind(std::span<const std::byte> head);
 
+/// The same, "something else" where the bytes tell nothing.
+std::string found_kind(std::string_view head);
+
 }  // namespace gcvit

@@ -155,7 +155,12 @@ ModelInfo read_info(const RawFile& raw, Layout layout, const std::vector<NamedTe
 std::optional<TimmConfig> timm_config_of(RawFile& raw, Layout layout) {
   if (raw.config.empty() || (layout != Layout::kTimm && layout != Layout::kNvlabs)) return std::nullopt;
   try {
-    return parse_timm_config(read_regular_text(raw.config, "weights", kMaximalTimmConfig), raw.config);
+    std::optional<TimmConfig> config =
+        parse_timm_config(read_regular_text(raw.config, "weights", kMaximalTimmConfig), raw.config);
+    if (!config && raw.folder) {
+      raw.notices.push_back(fmt::format("{}: is left alone: it names no \"architecture\", as timm's do", raw.config));
+    }
+    return config;
   } catch (const Error& error) {
     if (raw.folder) throw;
     raw.notices.push_back(fmt::format("{}: is left alone: {}", raw.config, without_area(error.what())));

@@ -102,7 +102,7 @@ class NamesReader : public JsonEvents {
   bool string(std::string& text) override {
     if (!open_) unexpected('"' + text + '"');
     if (names.size() == most_) fail("[model] {}: expected at most {} values, found more", place(), most_);
-    names.push_back(std::move(text));
+    names.emplace_back(std::string_view(text));  // its own buffer has room for more
     return true;
   }
   bool start_array(std::size_t) override {

@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "tensor/error.h"
+#include "tensor/file_kind.h"
 #include "tensor/write_all.h"
 #include "weights/in_quotes.h"
 #include "weights/libzip_target.h"
@@ -150,7 +151,7 @@ struct Array {
 
 Array split(std::span<const std::byte> bytes, const std::string& file, std::string_view expected_dtype) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  if (!text.starts_with(kMagic)) fail("[npy] {}: expected a .npy file, found something else", file);
+  if (!text.starts_with(kMagic)) fail("[npy] {}: expected a .npy file, found {}", file, found_kind(text));
   const auto byte_at = [&](std::size_t index) {
     if (index >= text.size()) fail("[npy] {}: cut short inside its header, file has {} bytes", file, text.size());
     return static_cast<unsigned char>(text[index]);

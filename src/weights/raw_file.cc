@@ -21,8 +21,7 @@ namespace {
 /// What a file that can't be read looks like, by its first bytes.
 std::string describe(std::string_view bytes) {
   if (bytes.starts_with('\x80')) return "a pickle that torch.save didn't write";
-  const std::string kind = file_kind(bytes);
-  return kind.empty() ? "something else" : kind;
+  return found_kind(bytes);
 }
 
 /// The name of a model in an archive of other things, which would have to be unpacked.

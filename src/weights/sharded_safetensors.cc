@@ -199,10 +199,8 @@ RawFile read_shards(const std::string& index_path, ShardKind kind) {
     const std::string path = (folder / shard).string();
     if (kind == ShardKind::kKeras) {
       const std::shared_ptr<const MappedFile> file = MappedFile::open(path, area);
-      if (!is_hdf5({reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size()})) {
-        const std::string found = file_kind(file->bytes());
-        fail("[keras] {}: expected an HDF5 file, found {}", path, found.empty() ? "something else" : found);
-      }
+      const std::string_view text(reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size());
+      if (!is_hdf5(text)) fail("[keras] {}: expected an HDF5 file, found {}", path, found_kind(text));
       append_keras(raw, parse_hdf5(file->bytes(), file, path), expected, path);
     } else {
       RawFile piece = read_safetensors(path);

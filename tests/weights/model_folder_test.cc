@@ -110,6 +110,11 @@ TEST_F(ModelFolder, AFoldersConfigMustFit) {
   EXPECT_EQ(refusal_of(R"({"architecture": "resnet18"})"),
             config + "architecture: expected a GCViT, as \"gcvit_xxtiny\", found \"resnet18\"");
   EXPECT_EQ(refusal_of("{"), config + "not JSON in UTF-8 at byte 1");
+  // Another library's.
+  write_text(folder_ / "config.json", R"({"model_type": "gcvit"})");
+  EXPECT_EQ(load_model(path()).report.notices,
+            (std::vector<std::string>{folder_ / "config.json" +
+                                      ": is left alone: it names no \"architecture\", as timm's do"}));
   // The tensors know their size.
   write_text(folder_ / "config.json", R"({"architecture": "gcvit_mine", "input_size": [3, 224, 224]})");
   const LoadedModel loaded = load_model(path());

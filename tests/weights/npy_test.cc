@@ -100,7 +100,7 @@ TEST(Npy, SaysWhatItFoundInstead) {
   EXPECT_EQ(refused("big_endian.npy"), "expected dtype '<f4' (little-endian float32), found \">f4\"");
   EXPECT_EQ(refused("structured.npy"), "expected dtype '<f4' (little-endian float32), found a structured one");
   EXPECT_EQ(refused("fortran.npy"), "expected C order, found Fortran order");
-  EXPECT_EQ(refused("timm.safetensors"), "expected a .npy file, found something else");
+  EXPECT_EQ(refused("timm.safetensors"), "expected a .npy file, found a safetensors file");
   EXPECT_EQ(refused("none.npy"), "no such file");
   EXPECT_EQ(refused("."), "expected a regular file, found a directory");
 }

@@ -70,12 +70,13 @@ std::string with_names(std::size_t size) {
 
 TEST(OpeningPeak, AMillionClassNamesTakeWhatTheBudgetAllows) {
   const TemporaryFolder folder;
-  for (const std::size_t size : {0u, 8u, 20u}) {
+  // The names are read: what is missing are the tensors.
+  write_text(folder / "small.safetensors", with_names(0));
+  EXPECT_NE(error_of([&] { load_model(folder / "small.safetensors"); }).find("tensors are missing"), std::string::npos);
+  for (const std::size_t size : {0u, 16u, 26u}) {
     const std::string path = folder / "m.safetensors";
     const std::string text = with_names(size);
     write_text(path, text);
-    // The names are read: what is missing are the tensors.
-    EXPECT_NE(error_of([&] { load_model(path); }).find("tensors are missing"), std::string::npos);
     const std::uint64_t peak = peak_of(path);
     EXPECT_GT(peak, text.size());
     EXPECT_LE(peak, 2 * text.size() + kSlack) << size;

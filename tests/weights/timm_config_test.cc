@@ -93,6 +93,29 @@ TEST(TimmConfig, DamageIsAnsweredBySentences) {
   }
 }
 
+/// Cut short or changed anywhere, a config is read, left alone or refused by a sentence.
+TEST(TimmConfig, AnyDamageEndsInASentence) {
+  const std::string whole =
+      R"({"architecture": "gcvit_tiny", "num_classes": 2, "label_names": {"0": "a", "1": "b"},)"
+      R"( "model_args": {"embed_dim": 64, "norm_eps": 1e-05}, "pretrained_cfg": {"crop_pct": 0.9,)"
+      R"( "input_size": [3, 64, 64], "mean": [0.5, 0.4, 0.3], "crop_mode": "center"}})";
+  const auto try_parse = [](const std::string& text) {
+    try {
+      parse_timm_config(text, "c.json");
+    } catch (const Error& error) {
+      EXPECT_TRUE(std::string(error.what()).starts_with("[weights] c.json: ")) << error.what();
+    }
+  };
+  for (std::size_t size = 0; size < whole.size(); ++size) try_parse(whole.substr(0, size));
+  for (std::size_t place = 0; place < whole.size(); ++place) {
+    for (const char letter : {'0', '9', '-', '"', ',', '}', ']', '[', '{', 'n', '\x80'}) {
+      std::string changed = whole;
+      changed[place] = letter;
+      try_parse(changed);
+    }
+  }
+}
+
 TEST(TimmConfig, FitsTheModelsItCanBeAbout) {
   const model::GCViTConfig xxtiny = model::variant_config("xxtiny");
   EXPECT_TRUE(fits(parse(R"({"architecture": "gcvit_xxtiny", "num_classes": 1000})"), xxtiny));
