@@ -1,20 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
-// A Keras weight file: HDF5 read, names mapped, config inferred, model loaded.
+// A Keras weight file, as it is or in a .keras archive: HDF5 read, names mapped, config inferred, model loaded.
 #include <cstring>
+#include <span>
 
+#include "fuzz/containers.h"
 #include "fuzz/models.h"
 #include "fuzz/target.h"
 #include "weights/hdf5_file.h"
+#include "weights/zip_archive.h"
 
 namespace gcvit::fuzz {
 namespace {
 
 void run(const Input& input, Budget& budget) {
-  (void)load(weights::parse_hdf5(input.bytes, input.owner, "fuzz"), budget);
+  std::span<const std::byte> bytes = input.bytes;
+  if (weights::is_zip(input.text())) {
+    const weights::ZipArchive archive(input.bytes, "fuzz");
+    if (archive.entries().empty()) return;
+    bytes = archive.entries().front().bytes;
+  }
+  (void)load(weights::parse_hdf5(bytes, input.owner, "fuzz"), budget);
 }
 
 /// Mostly numbers: an address becomes another, a length one that's hard.
-void mutate(std::string& input, std::size_t most, Random& random) {
+void mutate_hdf5(std::string& input, std::size_t most, Random& random) {
   constexpr std::size_t kStep = 4;
   constexpr std::size_t kWidth = 8;
   if (input.size() < 2 * kWidth || random.one_in(2)) {
@@ -30,6 +39,12 @@ void mutate(std::string& input, std::size_t most, Random& random) {
   }
   const std::size_t width = random.one_in(4) ? 2 : kWidth;
   std::memcpy(input.data() + place(), &number, width);
+}
+
+void mutate(std::string& input, std::size_t most, Random& random) {
+  if (!weights::is_zip(input)) return mutate_hdf5(input, most, random);
+  mutate_parts(input, kZip, most, random,
+               [](Part& part, std::size_t room, Random& by) { mutate_hdf5(part.bytes, room, by); });
 }
 
 const Registration registration({.name = "hdf5_fuzz", .run = run, .mutate = mutate});

@@ -66,8 +66,10 @@ class Search {
     for (std::size_t i = 0; i < items.size(); i += 2) {
       if (!items[i]->is(Kind::kText)) continue;
       const std::string_view key = items[i]->text();
-      // A key may have megabytes and come many times.
-      if (tensor_call(items[i + 1]) != nullptr && keys.insert(items[i]).second) names.push_back(key);
+      // A key may have megabytes and come many times; a file with more tensors than that is refused when they are read.
+      if (names.size() <= kMostTensors && tensor_call(items[i + 1]) != nullptr && keys.insert(items[i]).second) {
+        names.push_back(key);
+      }
       if (!items[i + 1]->is(Kind::kDict)) continue;
       if (key == "averaging_state" || key == "current_model_state") ++lightning;
       const auto* const wrapper = std::ranges::find(kWrappers, key);
