@@ -34,7 +34,7 @@ std::vector<std::byte> read_stdin() {
 
 PhotoArguments::PhotoArguments(const std::vector<std::string>& arguments) {
   const std::vector<std::string> names =
-      data::expand_photo_arguments(arguments, [](const std::string& sentence) { notice("[data] " + sentence); });
+      data::expand_photo_arguments(arguments, [](const std::string& sentence) { notice(sentence); });
   const auto on_stdin = std::count(names.begin(), names.end(), "-");
   if (on_stdin > 1) throw UsageError("\"-\", the photo on standard input, can stand once only");
   if (on_stdin == 1) stdin_bytes_ = read_stdin();

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string_view>
+#include <utility>
 
 namespace gcvit::data {
 namespace {
@@ -11,10 +13,26 @@ namespace {
 /// More are no use to a reader.
 constexpr std::size_t kShownEndings = 10;
 
+/// "photos that are ..." as it is said of one: "photo that is ...".
+std::string of_one(std::string reason) {
+  const std::size_t noun = reason.find(' ');
+  if (noun != std::string::npos && noun > 0 && reason[noun - 1] == 's') reason.erase(noun - 1, 1);
+  for (const auto& [many, one] : {std::pair{" that are ", " that is "},
+                                  {" that repeat ", " that repeats "},
+                                  {" that don't ", " that doesn't "}}) {
+    if (const std::size_t place = reason.find(many); place != std::string::npos) {
+      reason.replace(place, std::string_view(many).size(), one);
+      break;
+    }
+  }
+  return reason;
+}
+
 }  // namespace
 
 std::string describe(const LeftOut& left_out) {
-  std::string text = fmt::format("{} {}", left_out.count, left_out.reason);
+  std::string text =
+      fmt::format("{} {}", left_out.count, left_out.count == 1 ? of_one(left_out.reason) : left_out.reason);
   const std::size_t shown = std::min(left_out.endings.size(), kShownEndings);
   for (std::size_t i = 0; i < shown; ++i) {
     const auto& [ending, count] = left_out.endings[i];

@@ -227,7 +227,7 @@ TEST(CsvList, PicturesOfOtherKindsAreCounted) {
   ASSERT_EQ(set.left_out.size(), 1u);
   EXPECT_EQ(describe(set.left_out[0]), "2 photos of other kinds (.bmp 1, .gif 1), such as a.bmp");
   const List none("a.bmp,x\n");
-  EXPECT_NE(error_of([&] { open_photo_set(none.path); }).find("found 1 photos of other kinds (.bmp 1)"),
+  EXPECT_NE(error_of([&] { open_photo_set(none.path); }).find("found 1 photo of other kinds (.bmp 1)"),
             std::string::npos);
 }
 

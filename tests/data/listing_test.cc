@@ -119,7 +119,7 @@ TEST(Listing, CountsFilesOfOtherKinds) {
   EXPECT_EQ(said, (Names{"[data] " + (folder / "a") +
                          ": left out: 3 files of other kinds (no ending 1, .bmp 2), such as notes"}));
   touch(folder / "gifs/1.gif");
-  EXPECT_NE(error_of([&] { expand_photo_arguments({folder / "gifs"}); }).find("found 1 files of other kinds (.gif 1)"),
+  EXPECT_NE(error_of([&] { expand_photo_arguments({folder / "gifs"}); }).find("found 1 file of other kinds (.gif 1)"),
             std::string::npos);
 }
 

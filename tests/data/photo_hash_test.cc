@@ -93,7 +93,17 @@ TEST(PhotoHash, FoundSaysWhatIsIdenticalAndUnreadable) {
   EXPECT_EQ(said[1], photos.root() + ": of these 84 train, 10 validate");
   EXPECT_EQ(found.contradictory.count, 7u);
   EXPECT_TRUE(has(said[3], "7 photos that are byte for byte one of another class, such as b/")) << said[3];
-  EXPECT_TRUE(has(said[4], ": 1 photos that can't be read, such as a/11.jpg")) << said[4];
+  EXPECT_TRUE(has(said[4], ": 1 photo that can't be read, such as a/11.jpg")) << said[4];
+}
+
+TEST(Found, OneIsSaidAsOne) {
+  const auto said = [](const std::string& reason) { return describe(LeftOut{.reason = reason, .count = 1}); };
+  EXPECT_EQ(said("files of other kinds"), "1 file of other kinds");
+  EXPECT_EQ(said("lines that repeat a photo"), "1 line that repeats a photo");
+  EXPECT_EQ(said("photos that don't validate"), "1 photo that doesn't validate");
+  EXPECT_EQ(said("photos that are byte for byte another one"), "1 photo that is byte for byte another one");
+  EXPECT_EQ(said("photos that can't be read"), "1 photo that can't be read");
+  EXPECT_EQ(describe(LeftOut{.reason = "photos that are gone", .count = 2}), "2 photos that are gone");
 }
 
 TEST(Found, NamesTenClassesAndCountsTheOthers) {

@@ -78,7 +78,7 @@ TEST(PhotoSet, PhotosBesideTheFoldersAreLeftOutAloud) {
   const PhotoSet folder = open_for(files.root(), Names{"rose"});
   EXPECT_EQ(shown(folder), "rose/1.jpg=0 ");
   ASSERT_EQ(folder.left_out.size(), 1u);
-  EXPECT_EQ(describe(folder.left_out[0]), "1 photos beside the class folders, such as stray.jpg");
+  EXPECT_EQ(describe(folder.left_out[0]), "1 photo beside the class folders, such as stray.jpg");
 }
 
 TEST(PhotoSet, NothingToReadIsAnError) {
@@ -128,7 +128,7 @@ TEST(PhotoSet, TrainAndValFoldersAreSides) {
   EXPECT_EQ(shown(set), "train/a/2.jpg=0 train/b/1.jpg=1 val/a/3.jpg=0 val/c/4.jpg=2 ");
   EXPECT_EQ(set.validates, (std::vector<bool>{false, false, true, true}));
   ASSERT_EQ(set.left_out.size(), 1u);
-  EXPECT_EQ(describe(set.left_out[0]), "1 photos of the test side, such as test/a/5.jpg");
+  EXPECT_EQ(describe(set.left_out[0]), "1 photo of the test side, such as test/a/5.jpg");
   restrict_to_validation(set);
   ASSERT_EQ(set.left_out.size(), 2u);
   EXPECT_EQ(describe(set.left_out[1]), "2 photos of the train side, such as train/a/2.jpg");
@@ -152,7 +152,7 @@ TEST(PhotoSet, FilesOfOtherKindsAreCounted) {
   ASSERT_EQ(set.left_out.size(), 1u);
   EXPECT_EQ(describe(set.left_out[0]), "3 files of other kinds (.bmp 2, .gif 1), such as a/2.bmp");
   const Files none({"a/2.bmp"});
-  EXPECT_NE(error_of([&] { open_photo_set(none.root()); }).find("found 1 files of other kinds (.bmp 1)"),
+  EXPECT_NE(error_of([&] { open_photo_set(none.root()); }).find("found 1 file of other kinds (.bmp 1)"),
             std::string::npos);
 }
 

@@ -128,7 +128,7 @@ TEST(Sides, OfShards) {
   EXPECT_EQ(describe(found_in(set))[1], files.root() +
                                             ": sides: train: 2 shards, 2 photos, trains; validation: 1 shard, 1 "
                                             "photo, validates; test: 1 shard, left out");
-  EXPECT_EQ(describe(set.left_out[0]), "1 shards of the test side, such as imagenet1k-test-00.tar");
+  EXPECT_EQ(describe(set.left_out[0]), "1 shard of the test side, such as imagenet1k-test-00.tar");
 
   // A shard that is named itself is what is wanted.
   EXPECT_TRUE(open_photo_set(files / "imagenet1k-validation-00.tar").validates.empty());

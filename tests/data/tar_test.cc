@@ -173,7 +173,7 @@ TEST(TarShards, KeysMayHaveDots) {
   EXPECT_EQ(shown_names(set), "y.tar/a.jpg=x ");
   ASSERT_EQ(set.left_out.size(), 2u);
   EXPECT_EQ(describe(set.left_out[0]), "2 members of other kinds (.seg.png 1, .txt 1), such as y.tar/a.seg.png");
-  EXPECT_EQ(describe(set.left_out[1]), "1 labels without a photo, such as y.tar/lonely");
+  EXPECT_EQ(describe(set.left_out[1]), "1 label without a photo, such as y.tar/lonely");
 }
 
 TEST(TarShards, SaysWhatIsThereInsteadOfPhotos) {
@@ -183,7 +183,7 @@ TEST(TarShards, SaysWhatIsThereInsteadOfPhotos) {
   EXPECT_EQ(error_of([&] { open_photo_set(files / "x.tar"); }),
             "[tar] " + (files / "x.tar") +
                 ": expected photos as KEY.jpg (jpg, jpeg, jpe, jfif, png, webp) with their classes as KEY.cls or "
-                "KEY.json, found 3 members of other kinds (.bmp 1, .left.jpg 1, .txt 1), such as a.bmp and 1 labels "
+                "KEY.json, found 3 members of other kinds (.bmp 1, .left.jpg 1, .txt 1), such as a.bmp and 1 label "
                 "without a photo, such as x.tar/a");
   files.add("y.tar",
             member_of("a.JFIF", "A") + member_of("a.cls", "0") + member_of("b.jpe", "A") + member_of("b.cls", "0"));
