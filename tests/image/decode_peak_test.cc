@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What decoding takes at its peak, measured. Sanitizers keep shadows of all memory, so their builds leave this file out.
-#include <malloc.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include <gtest/gtest.h>
 
 #include <cstddef>
-#include <fstream>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,6 +11,7 @@
 #include "image/decode.h"
 #include "tests/image/large_pictures.h"
 #include "tests/image/test_pictures.h"
+#include "tests/testing/peak_memory.h"
 
 namespace gcvit::image {
 namespace {
@@ -23,41 +22,8 @@ constexpr std::uint64_t kRgb = kHeight * kWidth * 3;
 /// What a row or two, tables and the allocator may take in pictures of this size.
 constexpr std::uint64_t kSlack = 2 << 20;
 
-/// A line of /proc/self/status in bytes.
-std::uint64_t status(const std::string& key) {
-  std::ifstream file("/proc/self/status");
-  for (std::string line; std::getline(file, line);) {
-    if (line.starts_with(key + ":")) return std::stoull(line.substr(key.size() + 1)) * 1024;
-  }
-  return 0;
-}
-
-/// Bytes that decoding takes beside what was there, whether it succeeds or not, measured in a process of its own.
 std::uint64_t peak_of(std::span<const std::byte> bytes) {
-  // What others let go must not lie about, where a decoder would take it for nothing.
-  mallopt(M_MMAP_THRESHOLD, 1 << 17);
-  malloc_trim(0);
-  int ends[2] = {-1, -1};
-  if (pipe(ends) != 0) return 0;
-  const pid_t child = fork();
-  if (child == 0) {
-    const std::uint64_t before = status("VmRSS");
-    try {
-      decode(bytes, "x");
-    } catch (const Error&) {
-      // What it took till then counts.
-    }
-    const std::uint64_t peak = status("VmHWM") - before;
-    const bool told = write(ends[1], &peak, sizeof peak) == sizeof peak;
-    _exit(told ? 0 : 1);
-  }
-  close(ends[1]);
-  std::uint64_t peak = 0;
-  if (read(ends[0], &peak, sizeof peak) != sizeof peak) peak = 0;
-  close(ends[0]);
-  int state = 0;
-  waitpid(child, &state, 0);
-  return peak;
+  return testing::peak_memory_of([&] { decode(bytes, "x"); });
 }
 
 /// A JPEG behind the first two segments of exif_6.jpg, of which the second is EXIF.

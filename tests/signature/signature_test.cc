@@ -23,6 +23,7 @@
 #include "tensor/sha256.h"
 #include "tests/native/test_model.h"
 #include "tests/testing/training_reference.h"
+#include "tests/train/reference_source.h"
 #include "train/schedule.h"
 #include "train/trainer.h"
 
@@ -131,32 +132,6 @@ Signatures infer_everywhere(const std::string& name, const model::GCViTConfig& c
   return named;
 }
 
-/// Batches of images and labels that a formula gives.
-class FormulaSource final : public train::BatchSource {
- public:
-  FormulaSource(std::int64_t batch, std::int64_t image_size, std::int32_t classes)
-      : batch_(batch), image_size_(image_size), classes_(classes) {}
-
-  std::size_t training_photos() const override { return 0; }
-  std::size_t validation_photos() const override { return 0; }
-  void start_training(std::uint64_t, std::size_t) override {}
-  void start_validation() override {}
-  bool next(data::Batch& batch) override {
-    batch.images = testing::reference_images(first_, batch_, image_size_);
-    batch.labels = testing::reference_labels(first_, batch_, classes_);
-    batch.samples.clear();
-    for (std::int64_t i = 0; i < batch_; ++i) batch.samples.push_back(static_cast<std::size_t>(first_++));
-    batch.next_position = static_cast<std::size_t>(first_);
-    return true;
-  }
-
- private:
-  std::int64_t batch_;
-  std::int64_t image_size_;
-  std::int32_t classes_;
-  std::int64_t first_ = 0;
-};
-
 /// The hash of all weights behind twenty steps.
 std::string train_twenty_steps(const model::GCViTConfig& config, const train::Recipe& recipe, int threads) {
   model::GCViTConfig trained = config;
@@ -170,7 +145,7 @@ std::string train_twenty_steps(const model::GCViTConfig& config, const train::Re
       .input = {trained.image_height, trained.image_width, 3},
       .classes = trained.classes,
       .forward = [&model](ops::Backend& backend, const ops::Value& x) { return model.forward(backend, x); }};
-  FormulaSource source(recipe.batch_size, network.input.size(), network.classes);
+  train::ReferenceSource source(recipe.batch_size, network.input.size(), network.classes);
   const train::Schedule schedule(recipe, 10);
   ThreadPool pool(threads);
   train::Trainer trainer(network, recipe, nullptr, pool, [](const data::SkippedSample&) { FAIL(); });

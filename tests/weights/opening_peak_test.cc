@@ -2,14 +2,11 @@
 // What opening a model file takes at its peak, measured. Sanitizers keep shadows of all memory, so their builds leave this
 // file out.
 #include <gtest/gtest.h>
-#include <malloc.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cstdint>
-#include <fstream>
 #include <string>
 
+#include "tests/testing/peak_memory.h"
 #include "tests/weights/test_files.h"
 #include "weights/load.h"
 
@@ -17,42 +14,6 @@ namespace gcvit::weights {
 namespace {
 
 constexpr std::uint64_t kSlack = std::uint64_t{64} << 20;  // docs/weights.md, What opening costs
-
-/// A line of /proc/self/status in bytes.
-std::uint64_t status(const std::string& key) {
-  std::ifstream file("/proc/self/status");
-  for (std::string line; std::getline(file, line);) {
-    if (line.starts_with(key + ":")) return std::stoull(line.substr(key.size() + 1)) * 1024;
-  }
-  return 0;
-}
-
-/// Bytes that opening takes beside what was there, whether it succeeds or not, measured in a process of its own.
-std::uint64_t peak_of(const std::string& path) {
-  mallopt(M_MMAP_THRESHOLD, 1 << 17);
-  malloc_trim(0);
-  int ends[2] = {-1, -1};
-  if (pipe(ends) != 0) return 0;
-  const pid_t child = fork();
-  if (child == 0) {
-    const std::uint64_t before = status("VmRSS");
-    try {
-      load_model(path);
-    } catch (const Error&) {
-      // What it took till then counts.
-    }
-    const std::uint64_t peak = status("VmHWM") - before;
-    const bool told = write(ends[1], &peak, sizeof peak) == sizeof peak;
-    _exit(told ? 0 : 1);
-  }
-  close(ends[1]);
-  std::uint64_t peak = 0;
-  if (read(ends[0], &peak, sizeof peak) != sizeof peak) peak = 0;
-  close(ends[0]);
-  int state = 0;
-  waitpid(child, &state, 0);
-  return peak;
-}
 
 /// A file whose metadata give a million classes names of `size` letters.
 std::string with_names(std::size_t size) {
@@ -77,7 +38,7 @@ TEST(OpeningPeak, AMillionClassNamesTakeWhatTheBudgetAllows) {
     const std::string path = folder / "m.safetensors";
     const std::string text = with_names(size);
     write_text(path, text);
-    const std::uint64_t peak = peak_of(path);
+    const std::uint64_t peak = testing::peak_memory_of([&] { load_model(path); });
     EXPECT_GT(peak, text.size());
     EXPECT_LE(peak, 2 * text.size() + kSlack) << size;
     RecordProperty("peak_" + std::to_string(size), std::to_string(peak));
