@@ -37,6 +37,7 @@ nlohmann::ordered_json to_json(const data::Found& found) {
                {"left_out", std::move(left_out)}};
   if (found.read) {
     json["identical"] = to_json(found.identical);
+    json["contradictory"] = to_json(found.contradictory);
     json["unreadable"] = to_json(found.unreadable);
   }
   return json;

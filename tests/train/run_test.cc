@@ -239,6 +239,8 @@ TEST_F(Runs, TheFilesSayWhatTheyAre) {
   EXPECT_EQ(found["sides"], nlohmann::json::array());
   EXPECT_EQ(found["left_out"], nlohmann::json::array());
   EXPECT_EQ(found["identical"]["count"], 0);
+  EXPECT_EQ(found["contradictory"]["count"], 0);
+  EXPECT_EQ(found["unreadable"]["count"], 0);
   // The averaged weights are the best ones, the last are those of the last step.
   EXPECT_FALSE(same_weights(path + "/best.safetensors", path + "/last.safetensors"));
   EXPECT_TRUE(same_weights(path + "/checkpoint/state.safetensors", path + "/last.safetensors"));
