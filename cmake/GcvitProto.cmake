@@ -1,5 +1,5 @@
-# gcvit_proto(train event.proto) compiles src/train/event.proto into the room gcvit_train; its sources then include
-# "train/event.pb.h". Messages are "lite": no reflection, no descriptors that could clash with another library's.
+# gcvit_proto(report event.proto) compiles src/report/event.proto into the room gcvit_report; its sources then include
+# "report/event.pb.h". Messages are "lite": no reflection, no descriptors that could clash with another library's.
 find_program(PROTOC_EXECUTABLE protoc REQUIRED)
 
 function(gcvit_proto room file)

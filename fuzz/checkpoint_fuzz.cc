@@ -9,7 +9,7 @@
 #include "fuzz/target.h"
 #include "tensor/thread_pool.h"
 #include "train/checkpoint.h"
-#include "train/curves_svg.h"
+#include "report/curves_svg.h"
 #include "train/parameter_groups.h"
 #include "weights/safetensors.h"
 
@@ -20,7 +20,7 @@ void run(const Input& input, Budget& budget) {
   weights::RawFile raw = weights::parse_safetensors(input.bytes, input.owner, "fuzz");
   raw.metadata[train::kCheckpointSum] = train::checkpoint_sum(raw.tensors, raw.metadata);
   const train::Checkpoint checkpoint = train::parse_checkpoint(std::move(raw), "fuzz");
-  (void)train::curves_svg(checkpoint.state.rows);
+  (void)report::curves_svg(checkpoint.state.rows);
 
   model::GCViT model(checkpoint.info.config);
   budget.allow_parameters(parameters_of(model), 4);  // the optimiser's numbers and the weights' average

@@ -53,13 +53,13 @@ void store_temperature(const std::string& file, std::optional<double> temperatur
   weights::save_model(file, *model.model, model.info);
 }
 
-void add_pictures(std::vector<Example>& examples, const Answers& answers, const Prepared& prepared,
+void add_pictures(std::vector<report::Example>& examples, const Answers& answers, const Prepared& prepared,
                   const image::DecodeOptions& decode) {
-  for (Example& example : examples) {
+  for (report::Example& example : examples) {
     const data::Sample& sample = prepared.set.samples[answers.samples[example.photo]];
     example.name = sample.name;
     try {
-      example.picture = thumbnail(data::decode_sample(sample, decode), kThumbnail);
+      example.picture = report::thumbnail(data::decode_sample(sample, decode), kThumbnail);
     } catch (const Error&) {
       // It was there a moment ago. The report says that this one isn't any more.
     }
@@ -100,11 +100,11 @@ std::string utc_now() {
   return text;
 }
 
-std::vector<Fact> facts_of(const RunState& state, const Prepared& prepared) {
+std::vector<report::Fact> facts_of(const RunState& state, const Prepared& prepared) {
   const model::GCViTConfig& config = prepared.info.config;
   std::int64_t parameters = 0;
   for (const ops::Parameter* parameter : prepared.model->parameters()) parameters += parameter->tensor.size();
-  std::vector<Fact> facts = {
+  std::vector<report::Fact> facts = {
       {"model", fmt::format("{}: {} parameters, images of {}x{}, {} classes", start_name(state),
                             summary::with_commas(parameters), config.image_height, config.image_width, config.classes)},
       {"photos", fmt::format("{}: {} to train on, {} to validate", state.data, count_of(state.train.size()),
@@ -118,7 +118,7 @@ std::vector<Fact> facts_of(const RunState& state, const Prepared& prepared) {
   return facts;
 }
 
-std::vector<Fact> commands_of(const RunState& state, const RunFolder& folder) {
+std::vector<report::Fact> commands_of(const RunState& state, const RunFolder& folder) {
   const std::string best = shell_word(folder / "best.safetensors");
   return {{"Name what a photo shows", fmt::format("gcvit classify -m {} photo.jpg", best)},
           {"Measure it on other photos, a folder with one of its own for each class",
@@ -150,37 +150,37 @@ std::string resume_command(const std::string& data, const std::string& folder) {
   return fmt::format("gcvit train {} -o {} --resume", shell_word(data), shell_word(folder));
 }
 
-RunReport write_results(const RunFolder& folder, const RunState& state, const Prepared& prepared,
-                        double feature_seconds, int threads, std::uint64_t max_memory,
-                        const std::function<void(std::int64_t done)>& progress) {
-  RunReport report;
-  report.title = fmt::format("{} on {}", short_name(start_name(state)), short_name(state.data));
-  report.facts = facts_of(state, prepared);
-  report.rows = state.rows;
-  if (state.recipe.linear_probe) report.feature_seconds = feature_seconds;
-  report.classes = prepared.info.classes;
-  report.commands = commands_of(state, folder);
+report::RunReport write_results(const RunFolder& folder, const RunState& state, const Prepared& prepared,
+                                double feature_seconds, int threads, std::uint64_t max_memory,
+                                const std::function<void(std::int64_t done)>& progress) {
+  report::RunReport results;
+  results.title = fmt::format("{} on {}", short_name(start_name(state)), short_name(state.data));
+  results.facts = facts_of(state, prepared);
+  results.rows = state.rows;
+  if (state.recipe.linear_probe) results.feature_seconds = feature_seconds;
+  results.classes = prepared.info.classes;
+  results.commands = commands_of(state, folder);
   if (!prepared.split.validation.empty()) {
     const std::string best = folder / "best.safetensors";
     classifier::Session session(best,
                                 {.threads = threads, .max_pixels = state.recipe.max_pixels, .max_memory = max_memory});
     const Answers answers = ask(session, prepared, progress);
-    report.classes = session.labels;
-    report.best_epoch = state.best ? state.best->epoch : 0;
+    results.classes = session.labels;
+    results.best_epoch = state.best ? state.best->epoch : 0;
     const evaluate::Calibration calibration = evaluate::calibrate(answers.logits);
-    report.temperature = calibration.temperature;
-    report.why_no_temperature = calibration.reason;
-    const double temperature = report.temperature.value_or(1.0);
-    report.uncalibrated = answers.logits.metrics();
-    report.metrics = answers.logits.metrics(temperature);
-    report.mistakes = surest_mistakes(answers.logits, temperature, kShownMistakes);
-    report.samples = samples_of(answers.logits, temperature, kShownSamples);
-    add_pictures(report.mistakes, answers, prepared, session.preparation.decode);
-    add_pictures(report.samples, answers, prepared, session.preparation.decode);
-    store_temperature(best, report.temperature);
+    results.temperature = calibration.temperature;
+    results.why_no_temperature = calibration.reason;
+    const double temperature = results.temperature.value_or(1.0);
+    results.uncalibrated = answers.logits.metrics();
+    results.metrics = answers.logits.metrics(temperature);
+    results.mistakes = report::surest_mistakes(answers.logits, temperature, kShownMistakes);
+    results.samples = report::samples_of(answers.logits, temperature, kShownSamples);
+    add_pictures(results.mistakes, answers, prepared, session.preparation.decode);
+    add_pictures(results.samples, answers, prepared, session.preparation.decode);
+    store_temperature(best, results.temperature);
   }
-  write_run_report(folder.path(), report);
-  return report;
+  report::write_run_report(folder.path(), results);
+  return results;
 }
 
 }  // namespace gcvit::train

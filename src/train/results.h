@@ -10,7 +10,7 @@
 #include "train/checkpoint.h"
 #include "train/prepare.h"
 #include "train/run_folder.h"
-#include "train/run_report.h"
+#include "report/run_report.h"
 
 namespace gcvit::train {
 
@@ -24,8 +24,8 @@ std::string resume_command(const std::string& data, const std::string& folder);
 /// stores it in that file, and writes curves.svg and report.html, whose contents it returns. `progress` is called with
 /// the validation photos that are through; what it throws comes out, and leaves the files as they were. The same again
 /// for the same folder. `feature_seconds`: what the features of a linear probe took. Throws `Error`.
-RunReport write_results(const RunFolder& folder, const RunState& state, const Prepared& prepared,
-                        double feature_seconds, int threads, std::uint64_t max_memory,
-                        const std::function<void(std::int64_t done)>& progress);
+report::RunReport write_results(const RunFolder& folder, const RunState& state, const Prepared& prepared,
+                                double feature_seconds, int threads, std::uint64_t max_memory,
+                                const std::function<void(std::int64_t done)>& progress);
 
 }  // namespace gcvit::train

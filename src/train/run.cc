@@ -17,11 +17,11 @@
 #include "tensor/error.h"
 #include "tensor/json.h"
 #include "tensor/memory.h"
-#include "train/event_file.h"
+#include "report/event_file.h"
 #include "train/feature_source.h"
 #include "train/found_json.h"
 #include "train/gradient_sum.h"
-#include "train/pictures.h"
+#include "report/pictures.h"
 #include "train/progress.h"
 #include "train/results.h"
 #include "train/run_log.h"
@@ -129,7 +129,7 @@ class Run {
   std::unique_ptr<BatchSource> source_;
   std::unique_ptr<Trainer> trainer_;
   std::unique_ptr<Schedule> schedule_;
-  std::unique_ptr<EventFile> events_;
+  std::unique_ptr<report::EventFile> events_;
   std::unique_ptr<StepLog> steps_;
   std::int64_t steps_per_epoch_ = 0;
   double feature_seconds_ = 0.0;  ///< that the features of a linear probe took
@@ -254,7 +254,7 @@ Outcome Run::go(const Checkpoint* from) {
     if (from == nullptr || !std::filesystem::exists(folder_ / "val.txt")) write_validation_list();
     write_run_log(folder_ / "log.csv", state_.rows);
     steps_ = std::make_unique<StepLog>(folder_ / "steps.csv", state_.step);
-    events_ = std::make_unique<EventFile>(folder_.path(), state_.epoch + 1);
+    events_ = std::make_unique<report::EventFile>(folder_.path(), state_.epoch + 1);
     folder_.keep();
     while (!at_end()) {
       train_epoch();
@@ -359,7 +359,7 @@ void Run::end_epoch() {
   if (at_end() || seconds_since(saved_) >= std::min(kShortEpoch, 60.0 * options_.checkpoint_minutes)) {
     save_model("last.safetensors");
     save_checkpoint();
-    write_curves(folder_.path(), state_.rows);
+    report::write_curves(folder_.path(), state_.rows);
   }
   write_run_log(folder_ / "log.csv", state_.rows);
   steps_->flush();
@@ -368,27 +368,27 @@ void Run::end_epoch() {
 
 void Run::finish() {
   const auto total = static_cast<std::int64_t>(prepared_.split.validation.size());
-  const RunReport report = write_results(folder_, state_, prepared_, feature_seconds_, options_.threads,
-                                         options_.max_memory, [&](std::int64_t done) {
-                                           progress_.validate(done, total);
-                                           stop_if_asked();
-                                         });
+  const report::RunReport results = write_results(folder_, state_, prepared_, feature_seconds_, options_.threads,
+                                                  options_.max_memory, [&](std::int64_t done) {
+                                                    progress_.validate(done, total);
+                                                    stop_if_asked();
+                                                  });
   progress_.clear();
-  if (report.metrics) {
-    events_->picture("samples", state_.epoch, example_grid(report.samples, report.classes));
-    events_->picture("confusion", state_.epoch, confusion_picture(*report.metrics, report.classes));
+  if (results.metrics) {
+    events_->picture("samples", state_.epoch, report::example_grid(results.samples, results.classes));
+    events_->picture("confusion", state_.epoch, report::confusion_picture(*results.metrics, results.classes));
   }
   const Best& best = *state_.best;
   const std::string_view side = total > 0 ? "val_" : "";
   options_.notice(fmt::format("[train] {}: epoch {} of {}, {}accuracy {:.4f}, {}loss {:.4f}",
                               folder_ / "best.safetensors", best.epoch, state_.epoch, side, best.accuracy, side,
                               best.loss));
-  if (report.temperature) {
+  if (results.temperature) {
     options_.notice(fmt::format("[train] temperature {:.3g}: calibration error {:.4f}, {:.4f} without",
-                                *report.temperature, report.metrics->calibration_error(),
-                                report.uncalibrated->calibration_error()));
-  } else if (report.metrics) {
-    options_.notice(fmt::format("[train] no temperature is stored: {}", report.why_no_temperature));
+                                *results.temperature, results.metrics->calibration_error(),
+                                results.uncalibrated->calibration_error()));
+  } else if (results.metrics) {
+    options_.notice(fmt::format("[train] no temperature is stored: {}", results.why_no_temperature));
   }
   options_.notice(fmt::format("[train] {} shows the run", folder_ / "report.html"));
 }
@@ -436,8 +436,8 @@ void Run::write_validation_list() const {
     }
   }
   if (unlisted > 0) {
-    options_.notice(fmt::format("[train] {}: {} names of photos are no line of a text, and are left out",
-                                folder_ / "val.txt", unlisted));
+    options_.notice(fmt::format("[train] {}: left out: {} photo{} whose name is no line of a text", folder_ / "val.txt",
+                                unlisted, unlisted == 1 ? "" : "s"));
   }
   AtomicFile file(folder_ / "val.txt");
   file.write(lines);

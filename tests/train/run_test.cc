@@ -12,7 +12,7 @@
 #include <sstream>
 
 #include "tests/classifier/test_photos.h"
-#include "tests/train/markup.h"
+#include "tests/report/markup.h"
 #include "tests/weights/test_files.h"
 #include "train/run_log.h"
 #include "weights/load.h"

@@ -7,9 +7,9 @@
 
 #include "data/tfrecord.h"
 #include "image/decode.h"
-#include "train/run_log.h"
+#include "report/epoch_row.h"
 
-namespace gcvit::train {
+namespace gcvit::report {
 
 /// A TensorBoard event file, "events.out.tfevents.TIME.HOST", that grows while a run goes on. Each call is one record
 /// and one write, so that a killed run leaves at most its last record torn, which TensorBoard passes over.
@@ -33,4 +33,4 @@ class EventFile {
   data::TfrecordWriter records_;
 };
 
-}  // namespace gcvit::train
+}  // namespace gcvit::report

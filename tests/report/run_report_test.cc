@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "train/run_report.h"
+#include "report/run_report.h"
 
 #include <gtest/gtest.h>
 
@@ -7,11 +7,11 @@
 #include <filesystem>
 
 #include "tests/testing/faults.h"
-#include "tests/train/markup.h"
+#include "tests/report/markup.h"
 #include "tests/weights/test_files.h"
-#include "train/pictures.h"
+#include "report/pictures.h"
 
-namespace gcvit::train {
+namespace gcvit::report {
 namespace {
 
 using evaluate::LabelledLogits;
@@ -196,4 +196,4 @@ TEST(RunReport, IsWholeOrNotThereOnAnyDeviceThatFails) {
 }
 
 }  // namespace
-}  // namespace gcvit::train
+}  // namespace gcvit::report

@@ -6,9 +6,9 @@
 #include <string>
 
 #include "evaluate/metrics.h"
-#include "train/run_report.h"
+#include "report/run_report.h"
 
-namespace gcvit::train {
+namespace gcvit::report {
 
 /// The confusion matrix, rows true, columns predicted: the darker a cell, the larger its share of the row. Up to 20
 /// classes it has names and counts; many classes make small cells, down to a pixel each.
@@ -18,4 +18,4 @@ image::Image confusion_picture(const evaluate::Metrics& metrics, std::span<const
 /// At least one example.
 image::Image example_grid(std::span<const Example> examples, std::span<const std::string> classes);
 
-}  // namespace gcvit::train
+}  // namespace gcvit::report

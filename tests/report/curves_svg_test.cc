@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "train/curves_svg.h"
+#include "report/curves_svg.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-#include "tests/train/markup.h"
+#include "tests/report/markup.h"
 
-namespace gcvit::train {
+namespace gcvit::report {
 namespace {
 
 using Ticks = std::vector<double>;
@@ -94,4 +94,4 @@ TEST(CurvesSvg, WithoutValidationThereIsOneCurve) {
 }
 
 }  // namespace
-}  // namespace gcvit::train
+}  // namespace gcvit::report

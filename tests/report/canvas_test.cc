@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "train/canvas.h"
+#include "report/canvas.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <string>
 
-namespace gcvit::train {
+namespace gcvit::report {
 namespace {
 
 constexpr Colour kWhite = {255, 255, 255};
@@ -74,4 +74,4 @@ TEST(Canvas, LongNamesAreCutBetweenCharacters) {
 }
 
 }  // namespace
-}  // namespace gcvit::train
+}  // namespace gcvit::report

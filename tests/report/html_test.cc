@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "train/html.h"
+#include "report/html.h"
 
 #include <gtest/gtest.h>
 
 #include <random>
 
-#include "tests/train/markup.h"
+#include "tests/report/markup.h"
 
-namespace gcvit::train {
+namespace gcvit::report {
 namespace {
 
 TEST(Html, NamesCannotBecomeMarkup) {
@@ -40,4 +40,4 @@ TEST(Html, BytesBecomeDataUris) {
 }
 
 }  // namespace
-}  // namespace gcvit::train
+}  // namespace gcvit::report

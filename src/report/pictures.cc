@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "train/pictures.h"
+#include "report/pictures.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "train/canvas.h"
+#include "report/canvas.h"
 
-namespace gcvit::train {
+namespace gcvit::report {
 namespace {
 
 constexpr Colour kPaper = {255, 255, 255};
@@ -117,4 +117,4 @@ image::Image example_grid(std::span<const Example> examples, std::span<const std
   return canvas.picture();
 }
 
-}  // namespace gcvit::train
+}  // namespace gcvit::report

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "train/html.h"
+#include "report/html.h"
 
 #include <openssl/evp.h>
 
 #include "tensor/error.h"
 #include "tensor/printable.h"
 
-namespace gcvit::train {
+namespace gcvit::report {
 
 std::string escaped(std::string_view text) {
   std::string result;
@@ -33,4 +33,4 @@ std::string data_uri(std::string_view type, std::string_view bytes) {
   return fmt::format("data:{};base64,{}", type, base64);
 }
 
-}  // namespace gcvit::train
+}  // namespace gcvit::report

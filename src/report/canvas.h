@@ -8,7 +8,7 @@
 
 #include "image/decode.h"
 
-namespace gcvit::train {
+namespace gcvit::report {
 
 using Colour = std::array<std::uint8_t, 3>;
 
@@ -39,4 +39,4 @@ std::string shortened(std::string_view text, std::size_t count);
 /// Pixels that `write` takes for this text.
 std::int32_t written_width(std::string_view text, std::int32_t scale);
 
-}  // namespace gcvit::train
+}  // namespace gcvit::report

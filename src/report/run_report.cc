@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "train/run_report.h"
+#include "report/run_report.h"
 
 #include <algorithm>
 #include <cmath>
@@ -7,9 +7,9 @@
 #include "classifier/session.h"
 #include "image/resize.h"
 #include "tensor/atomic_file.h"
-#include "train/curves_svg.h"
+#include "report/curves_svg.h"
 
-namespace gcvit::train {
+namespace gcvit::report {
 namespace {
 
 Example example_of(const evaluate::LabelledLogits& photos, double temperature, std::size_t photo) {
@@ -78,4 +78,4 @@ void write_run_report(const std::string& folder, const RunReport& report) {
   write_file(folder + "/report.html", report_html(report));
 }
 
-}  // namespace gcvit::train
+}  // namespace gcvit::report

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "train/run_log.h"
+#include "report/epoch_row.h"
 
-namespace gcvit::train {
+namespace gcvit::report {
 
 /// Round numbers from `low` to `high` for an axis, 1, 2 or 5 times a power of ten apart, about `count` of them. The first
 /// lies at or below `low`, the last at or above `high`. For `whole` ones no step is below 1. `low` < `high`, finite.
@@ -23,4 +23,4 @@ std::string curve_chart(std::span<const EpochRow> rows, Curves what);
 /// curves.svg of a run folder: the charts of loss and accuracy side by side, as a file of its own.
 std::string curves_svg(std::span<const EpochRow> rows);
 
-}  // namespace gcvit::train
+}  // namespace gcvit::report

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "train/canvas.h"
+#include "report/canvas.h"
 
 #include <algorithm>
 #include <string>
 
-namespace gcvit::train {
+namespace gcvit::report {
 namespace {
 
 constexpr std::size_t kLettersInBand = 13;
@@ -122,4 +122,4 @@ std::int32_t written_width(std::string_view text, std::int32_t scale) {
          scale;
 }
 
-}  // namespace gcvit::train
+}  // namespace gcvit::report

@@ -7,12 +7,12 @@
 #include "gcvit/version.h"
 #include "image/encode.h"
 #include "tensor/status_line.h"
-#include "train/curves_svg.h"
-#include "train/html.h"
-#include "train/pictures.h"
-#include "train/run_report.h"
+#include "report/curves_svg.h"
+#include "report/html.h"
+#include "report/pictures.h"
+#include "report/run_report.h"
 
-namespace gcvit::train {
+namespace gcvit::report {
 namespace {
 
 /// Up to so many classes the confusion matrix is a table; beyond, a picture and the commonest confusions.
@@ -297,4 +297,4 @@ class Page {
 
 std::string report_html(const RunReport& report) { return Page(report).text(); }
 
-}  // namespace gcvit::train
+}  // namespace gcvit::report

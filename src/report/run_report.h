@@ -10,9 +10,9 @@
 
 #include "evaluate/labelled_logits.h"
 #include "image/decode.h"
-#include "train/run_log.h"
+#include "report/epoch_row.h"
 
-namespace gcvit::train {
+namespace gcvit::report {
 
 /// A validation photo and what the model takes it for.
 struct Example {
@@ -69,4 +69,4 @@ std::string report_html(const RunReport& report);
 void write_curves(const std::string& folder, std::span<const EpochRow> rows);
 void write_run_report(const std::string& folder, const RunReport& report);
 
-}  // namespace gcvit::train
+}  // namespace gcvit::report

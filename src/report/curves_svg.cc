@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "train/curves_svg.h"
+#include "report/curves_svg.h"
 
 #include <fmt/format.h>
 
@@ -8,7 +8,7 @@
 #include <optional>
 #include <string_view>
 
-namespace gcvit::train {
+namespace gcvit::report {
 namespace {
 
 constexpr double kWidth = 480.0;
@@ -222,4 +222,4 @@ std::string curves_svg(std::span<const EpochRow> rows) {
       2.0 * kWidth, kHeight, kStyle, chart(rows, Curves::kLoss), kWidth, chart(rows, Curves::kAccuracy));
 }
 
-}  // namespace gcvit::train
+}  // namespace gcvit::report

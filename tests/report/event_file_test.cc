@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "train/event_file.h"
+#include "report/event_file.h"
 
 #include <gtest/gtest.h>
 
@@ -11,7 +11,7 @@
 #include "tests/testing/faults.h"
 #include "tests/weights/test_files.h"
 
-namespace gcvit::train {
+namespace gcvit::report {
 namespace {
 
 std::vector<std::string> records_of(const std::string& path) {
@@ -105,4 +105,4 @@ TEST(EventFile, SaysWhereItCannotBeWritten) {
 }
 
 }  // namespace
-}  // namespace gcvit::train
+}  // namespace gcvit::report

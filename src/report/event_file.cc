@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "train/event_file.h"
+#include "report/event_file.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -13,9 +13,9 @@
 
 #include "image/encode.h"
 #include "tensor/error.h"
-#include "train/event.pb.h"
+#include "report/event.pb.h"
 
-namespace gcvit::train {
+namespace gcvit::report {
 namespace {
 
 constexpr std::string_view kPrefix = "events.out.tfevents.";
@@ -105,4 +105,4 @@ void EventFile::epoch(const EpochRow& row) {
   records_.sync();
 }
 
-}  // namespace gcvit::train
+}  // namespace gcvit::report
