@@ -104,7 +104,7 @@ void Canvas::write(std::int32_t x, std::int32_t y, std::int32_t scale, Colour co
   }
 }
 
-std::string shortened(std::string_view text, std::size_t count) {
+std::string fitted(std::string_view text, std::size_t count) {
   const auto characters = static_cast<std::size_t>(std::count_if(text.begin(), text.end(), begins_character));
   if (characters <= count) return std::string(text);
   std::string result;

@@ -34,7 +34,7 @@ class Canvas {
 };
 
 /// The characters of UTF-8 text, at most `count`: where it is longer the last two are dots.
-std::string shortened(std::string_view text, std::size_t count);
+std::string fitted(std::string_view text, std::size_t count);
 
 /// Pixels that `write` takes for this text.
 std::int32_t written_width(std::string_view text, std::int32_t scale);

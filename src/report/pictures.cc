@@ -43,7 +43,7 @@ image::Image named_matrix(const evaluate::Metrics& metrics, std::span<const std:
   constexpr std::int32_t kMargin = 12;
   const auto count = static_cast<std::int32_t>(classes.size());
   std::int32_t names = 0;
-  for (const std::string& name : classes) names = std::max(names, written_width(shortened(name, kNameLetters), 1));
+  for (const std::string& name : classes) names = std::max(names, written_width(fitted(name, kNameLetters), 1));
   const std::int32_t left = kMargin + names + Canvas::kLetterWidth;
   const std::int32_t top = kMargin + 3 * kLine;
   Canvas canvas(left + count * kCell + kMargin, top + count * kCell + kMargin, kPaper);
@@ -51,8 +51,8 @@ image::Image named_matrix(const evaluate::Metrics& metrics, std::span<const std:
   for (std::int32_t row = 0; row < count; ++row) {
     const std::string& name = classes[static_cast<std::size_t>(row)];
     canvas.write(kMargin, top + row * kCell + (kCell - Canvas::kLetterHeight) / 2, 1, kInk,
-                 shortened(name, kNameLetters));
-    canvas.write(left + row * kCell + 2, top - kLine, 1, kInk, shortened(name, kCell / Canvas::kLetterWidth));
+                 fitted(name, kNameLetters));
+    canvas.write(left + row * kCell + 2, top - kLine, 1, kInk, fitted(name, kCell / Canvas::kLetterWidth));
     for (std::int32_t column = 0; column < count; ++column) {
       const std::int32_t x = left + column * kCell;
       const std::int32_t y = top + row * kCell;
@@ -108,7 +108,7 @@ image::Image example_grid(std::span<const Example> examples, std::span<const std
     canvas.fill(x, y, kSide, kSide, blend(kInk, 0.08));
     if (!example.picture.pixels.empty()) canvas.paste(x, y, thumbnail(example.picture, kSide));
     const auto name = [&](std::int32_t label) {
-      return shortened(classes[static_cast<std::size_t>(label)], kSide / Canvas::kLetterWidth - 5);
+      return fitted(classes[static_cast<std::size_t>(label)], kSide / Canvas::kLetterWidth - 5);
     };
     canvas.write(x, y + kSide + 5, 1, example.right() ? kGood : kBad,
                  fmt::format("{} {:.0f}%", name(example.predicted), 100.0 * example.probability));

@@ -67,10 +67,10 @@ TEST(Canvas, CutsAtItsEdges) {
 }
 
 TEST(Canvas, LongNamesAreCutBetweenCharacters) {
-  EXPECT_EQ(shortened("daisy", 5), "daisy");
-  EXPECT_EQ(shortened("dandelion", 5), "dan..");
-  EXPECT_EQ(shortened("größe und", 5), "grö..");
-  EXPECT_EQ(shortened("dandelion", 1), ".");
+  EXPECT_EQ(fitted("daisy", 5), "daisy");
+  EXPECT_EQ(fitted("dandelion", 5), "dan..");
+  EXPECT_EQ(fitted("größe und", 5), "grö..");
+  EXPECT_EQ(fitted("dandelion", 1), ".");
 }
 
 }  // namespace
