@@ -67,6 +67,16 @@ std::optional<std::string> label_in_json(std::string_view text, const std::strin
   return std::nullopt;
 }
 
+/// Whether a path has a hidden name in it, or is of what macOS keeps beside files ("._a.jpg", "__MACOSX/a.jpg").
+bool is_hidden(std::string_view path) {
+  while (!path.empty()) {
+    const std::string_view name = path.substr(0, path.find('/'));
+    if (name == "__MACOSX" || (name.starts_with('.') && name != "." && name != "..")) return true;
+    path.remove_prefix(std::min(name.size() + 1, path.size()));
+  }
+  return false;
+}
+
 std::string key_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   return path.substr(0, path.find('.', slash == std::string::npos ? 0 : slash));
@@ -84,6 +94,7 @@ void read_tar_members(std::uint64_t size, const TarBytes& bytes, const std::stri
   std::vector<std::string> keys;
   std::map<std::string, Group> groups;
   read_tar(size, bytes, file, [&](const TarMember& member) {
+    if (is_hidden(member.path)) return;
     // A path with more dots has its last one's key as well, which is of use where the first one's has no photo.
     const std::string first_key = key_of(member.path);
     const std::string ending = ending_of(std::string_view(member.path).substr(first_key.size()));

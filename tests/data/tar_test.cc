@@ -140,6 +140,19 @@ TEST(TarShards, NothingLeadsOutOfAnArchive) {
   EXPECT_EQ(describe(set.left_out[0]), "5 members that are empty or lead out of the archive, such as x.tar/../a.jpg");
 }
 
+TEST(TarShards, HiddenMembersArePassedOver) {
+  const TemporaryFolder files;
+  std::string archive;
+  for (const char* const key : {"./d/._a", "._b", "__MACOSX/c", ".hidden/d", "d/.e"}) archive += shard_of(key, "no");
+  archive += shard_of("./d/a", "x") + shard_of("b", "y") + member_of("../.f.cls", "no") + kEnd;
+  write_text(files / "x.tar", archive);
+  const PhotoSet set = open_photo_set(files / "x.tar");
+  EXPECT_EQ(set.classes, (std::vector<std::string>{"x", "y"}));
+  ASSERT_EQ(set.samples.size(), 2u);
+  EXPECT_EQ(set.samples[0].name, "x.tar/./d/a.jpg");
+  EXPECT_TRUE(set.left_out.empty());
+}
+
 TEST(TarShards, NamesSayTheSides) {
   const TemporaryFolder files;
   write_text(files / "train-00.tar", member_of("a.jpg", "A") + member_of("a.cls", "x"));
