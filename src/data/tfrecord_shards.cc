@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 #include <string_view>
 #include <system_error>
 
@@ -69,7 +70,43 @@ std::vector<std::string> class_names_in(const std::filesystem::path& folder) {
   const std::filesystem::path names = folder / "label.labels.txt";
   std::error_code error;
   if (!std::filesystem::exists(names, error)) return {};
-  return lines_of(read_regular_text(names.string(), "tfrecord", kMaxNamesBytes), names.string());
+  std::vector<std::string> lines =
+      lines_of(read_regular_text(names.string(), "tfrecord", kMaxNamesBytes), names.string());
+  std::set<std::string_view> seen;
+  for (const std::string& name : lines) {
+    if (!seen.insert(name).second) fail("[tfrecord] {}: expected a name once, found \"{}\" twice", names.string(), name);
+  }
+  return lines;
+}
+
+/// The names of the classes beside the shards, or beside the folders of the sides that have them. Throws `Error` where
+/// two sides have others: a number would be two classes.
+std::vector<std::string> class_names_of(std::span<const Shard> shards) {
+  std::vector<std::string> names;
+  std::filesystem::path first;
+  for (const Shard& shard : shards) {
+    std::filesystem::path folder = std::filesystem::path(shard.file).parent_path();
+    if (folder == first) continue;
+    std::vector<std::string> found = class_names_in(folder);
+    if (found.empty() && shard.side) found = class_names_in(folder.parent_path());
+    if (!first.empty() && found != names) {
+      fail("[tfrecord] {}: expected the classes of {} in its label.labels.txt, found others", folder.string(),
+           first.string());
+    }
+    first = std::move(folder);
+    names = std::move(found);
+  }
+  return names;
+}
+
+/// The class that a record's label is: a name, or the number of one.
+std::optional<std::size_t> class_of(const std::string& label, std::span<const std::string> names) {
+  const auto named = std::find(names.begin(), names.end(), label);
+  if (named != names.end()) return static_cast<std::size_t>(named - names.begin());
+  std::size_t index = 0;
+  const auto [end, error] = std::from_chars(label.data(), label.data() + label.size(), index);
+  if (error != std::errc() || end != label.data() + label.size() || index >= names.size()) return std::nullopt;
+  return index;
 }
 
 /// What data sets call the encoded photo, and its class: the first of these that is there.
@@ -176,7 +213,7 @@ PhotoSet read_tfrecord_shards(const std::string& root, const std::vector<Shard>&
   PhotoSet set;
   set.root = root;
   set.kind = SourceKind::kTfrecord;
-  const std::vector<std::string> names = class_names_in(std::filesystem::path(shards.front().file).parent_path());
+  const std::vector<std::string> names = class_names_of(shards);
   std::vector<std::string> labels;
   add_shards(set, shards, whole, options, [&](const Shard& shard) {
     check_shard(shard.file, "tfrecord", "TFRecord shards");
@@ -187,13 +224,12 @@ PhotoSet read_tfrecord_shards(const std::string& root, const std::vector<Shard>&
       example.sample.name = fmt::format("{}/{:06}", shard.name, number);
       example.sample.file = shard.file;
       if (!names.empty()) {
-        std::size_t index = names.size();
-        std::from_chars(example.label.data(), example.label.data() + example.label.size(), index);
-        if (index >= names.size()) {
+        const auto index = class_of(example.label, names);
+        if (!index) {
           fail("[tfrecord] {}: record {}: expected one of the {} classes of label.labels.txt, found {}", shard.file,
                number, names.size(), example.label);
         }
-        example.sample.label = static_cast<std::int32_t>(index);
+        example.sample.label = static_cast<std::int32_t>(*index);
       } else {
         labels.push_back(std::move(example.label));
       }

@@ -129,6 +129,36 @@ TEST(TfrecordShards, WithoutNamesLabelsAreNumbers) {
             std::string::npos);
 }
 
+TEST(TfrecordShards, LabelsMayBeNamesBesideTheListOfThem) {
+  const Files files;
+  const auto record = [](const std::string& label) {
+    return records_of({example_of({{"image", bytes_feature("p")}, {"label", label}})});
+  };
+  const std::string shard = "x-train.tfrecord-00000-of-00001";
+  files.add("label.labels.txt", "3 stars\n1 star\nnone\n");
+  files.add(shard, record(bytes_feature("1 star")) + record(bytes_feature("2")) + record(integer_feature(0)));
+  EXPECT_EQ(shown_names(open_photo_set(files.root())),
+            shard + "/000000=1 star " + shard + "/000001=none " + shard + "/000002=3 stars ");
+  // A number that begins a name is none.
+  files.add(shard, record(bytes_feature("1 moon")));
+  EXPECT_TRUE(has(error_of([&] { open_photo_set(files.root()); }), "found 1 moon"));
+  files.add("label.labels.txt", "a\nb\na\n");
+  EXPECT_TRUE(has(error_of([&] { open_photo_set(files.root()); }), "expected a name once, found \"a\" twice"));
+}
+
+TEST(TfrecordShards, SidesHaveTheSameClasses) {
+  const Files files;
+  const std::string record = records_of({example_of({{"image", bytes_feature("p")}, {"label", integer_feature(1)}})});
+  files.add("train/x.tfrecord", record);
+  files.add("val/x.tfrecord", record);
+  files.add("label.labels.txt", "roses\ndaisy\n");
+  EXPECT_EQ(shown_names(open_photo_set(files.root())), "train/x.tfrecord/000000=daisy val/x.tfrecord/000000=daisy* ");
+  files.add("val/label.labels.txt", "daisy\nroses\n");
+  EXPECT_TRUE(has(error_of([&] { open_photo_set(files.root()); }), "label.labels.txt, found others"));
+  files.add("train/label.labels.txt", "daisy\nroses\n");
+  EXPECT_EQ(shown_names(open_photo_set(files.root())), "train/x.tfrecord/000000=roses val/x.tfrecord/000000=roses* ");
+}
+
 TEST(TfrecordShards, RecordsOfAnotherKindAreRefused) {
   const TemporaryFolder files;
   const auto refusal = [&](std::string_view record) {
