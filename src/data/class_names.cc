@@ -129,11 +129,31 @@ std::vector<std::int32_t> labels_by_number(const PhotoSet& set, std::size_t clas
   return labels;
 }
 
+/// The classes whose names are the set's numbers, zeros before them aside, where the model's names are all numbers; a
+/// number that is none of them has none. Nothing where they aren't.
+std::optional<std::vector<std::optional<std::int32_t>>> classes_of_numbers(const PhotoSet& set,
+                                                                           std::span<const std::string> class_names) {
+  if (!set.numbered || class_names.empty()) return std::nullopt;
+  const auto names = whole_numbers(class_names);
+  if (!names) return std::nullopt;
+  std::map<std::uint64_t, std::int32_t> class_of;
+  for (std::size_t i = 0; i < names->size(); ++i) {
+    if (!class_of.emplace((*names)[i], static_cast<std::int32_t>(i)).second) return std::nullopt;
+  }
+  std::vector<std::optional<std::int32_t>> labels;
+  for (const std::uint64_t number : whole_numbers(set.classes).value_or(std::vector<std::uint64_t>{})) {
+    const auto found = class_of.find(number);
+    labels.push_back(found == class_of.end() ? std::nullopt : std::optional(found->second));
+  }
+  return labels;
+}
+
 /// The model's class of each of the set's.
 std::vector<std::int32_t> matching_classes(PhotoSet& set, std::span<const std::string> class_names,
                                            std::span<const std::string> wordnet_ids, bool by_index) {
   constexpr std::string_view kAdvice = "; gcvit eval --by-index takes them by their order";
-  const auto named = named_classes(set, class_names, wordnet_ids, by_index);
+  const auto numbered = classes_of_numbers(set, class_names);
+  const auto named = numbered ? *numbered : named_classes(set, class_names, wordnet_ids, by_index);
   const auto stranger = std::find(named.begin(), named.end(), std::nullopt);
   if (stranger == named.end()) {
     std::vector<std::int32_t> labels;
@@ -147,7 +167,7 @@ std::vector<std::int32_t> matching_classes(PhotoSet& set, std::span<const std::s
     fail("[data] {}: class \"{}\": expected a class of the model, as {} others are, found no such class{}", set.root,
          name, known, kAdvice);
   }
-  if (!set.numbered) {
+  if (!set.numbered || numbered) {
     fail(
         "[data] {}: class \"{}\": expected a class of the model, such as \"{}\", found a match for none of {} "
         "classes{}",

@@ -74,7 +74,8 @@ struct OpenOptions {
 PhotoSet open_photo_set(const std::string& path, const OpenOptions& options = {});
 
 /// Makes labels index `class_names`, the classes of a model. A class of the set is the one that has its name (case and
-/// `_` for a space aside) or its WordNet id (`wordnet_ids`: one a class, or empty). When none of them has one and all
+/// `_` for a space aside) or its WordNet id (`wordnet_ids`: one a class, or empty). Where all names of both are whole
+/// numbers, these are compared by value. When none of the set's has one and all
 /// are whole numbers, these are the indices, with a notice. With `by_index`, what can't be matched so is class i for the
 /// set's i-th, with a notice.
 ///

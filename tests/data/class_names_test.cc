@@ -38,6 +38,16 @@ TEST(ClassNames, NumbersAreIndicesWhereNoNameMatches) {
   EXPECT_EQ(labels({"1", "2", "3"}, {"1", "2", "3"}), (Labels{0, 1, 2}));
 }
 
+TEST(ClassNames, NumbersAreNamesWhereTheModelsAreNumbers) {
+  EXPECT_EQ(labels({"01", "02"}, {"1", "2", "3"}), (Labels{0, 1}));
+  EXPECT_EQ(labels({"01", "02", "10"}, {"1", "2", "10"}), (Labels{0, 1, 2}));
+  EXPECT_EQ(labels({"5"}, {"005", "007"}), (Labels{0}));
+  EXPECT_TRUE(has(error_of([] { labels({"0"}, {"1", "2", "3"}); }),
+                  "class \"0\": expected a class of the model, such as \"1\", found a match for none of 1 class"));
+  EXPECT_TRUE(has(error_of([] { labels({"0", "1", "2"}, {"1", "2", "3"}); }), "class \"0\": expected a class of the"));
+  EXPECT_EQ(labels({"0", "1", "2"}, {"1", "2", "3"}, true), (Labels{0, 1, 2}));
+}
+
 TEST(ClassNames, NumbersThatCantBeIndicesAreRefused) {
   EXPECT_TRUE(has(
       error_of([] { labels({"1", "2", "3", "4", "5"}); }),
