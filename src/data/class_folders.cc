@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A folder with a sub-folder for each class, or with folders for sides that have such.
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <set>
@@ -77,6 +80,35 @@ void check_no_sides(const std::string& root, const Listing& listing) {
         "\"{}\": folders are sides where all of them are named train, val, test or the like",
         root, std::min(other, name), std::max(other, name), folders.size(), *folders.begin());
   }
+}
+
+/// Looks for folders that are named after sides and have no photos but in folders of their own, beside others that aren't
+/// named so. Throws `Error` where they are of two sides; a single one is a class, with a notice.
+void check_some_sides(PhotoSet& set, const std::vector<std::string>& folders, const Listing& listing) {
+  std::set<std::string_view> direct;
+  std::set<std::string_view> deep;
+  for (const std::string& path : listing.photos) {
+    const std::size_t slash = path.find('/');
+    if (slash == std::string::npos) continue;
+    (path.find('/', slash + 1) == std::string::npos ? direct : deep).insert(std::string_view(path).substr(0, slash));
+  }
+  const std::vector<std::optional<Side>> sides = sides_of(folders);
+  const auto other = std::find(sides.begin(), sides.end(), std::nullopt);
+  if (other == sides.end()) return;
+  const std::string& stranger = folders[static_cast<std::size_t>(other - sides.begin())];
+  std::map<Side, std::string_view> found;
+  for (std::size_t i = 0; i < folders.size(); ++i) {
+    if (sides[i] && deep.contains(folders[i]) && !direct.contains(folders[i])) found.emplace(*sides[i], folders[i]);
+  }
+  if (found.size() > 1) {
+    fail(
+        "[data] {}: \"{}\": expected a folder that is named after a side, as \"{}\" and \"{}\" are, or these to be "
+        "classes, with photos right in them",
+        set.root, stranger, found.begin()->second, std::next(found.begin())->second);
+  }
+  if (found.empty()) return;
+  set.notices.push_back(fmt::format("{}: \"{}\" is taken as a class, as \"{}\" beside it is named after no side",
+                                    set.root, found.begin()->second, stranger));
 }
 
 /// Adds the photos of each side that `options` take.
@@ -163,6 +195,7 @@ PhotoSet read_class_folders(const std::string& root, const OpenOptions& options)
     sort_classes(set);
     Part part{base, "", list_below(base)};
     check_no_sides(root, part.listing);
+    check_some_sides(set, folders, part.listing);
     add_photos(set, part);
   }
   for (std::size_t i = 0; i < set.classes.size(); ++i) set.present.push_back(static_cast<std::int32_t>(i));

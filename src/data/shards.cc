@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "data/shards.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -17,7 +19,7 @@ namespace {
 using SideOfShard = std::vector<std::optional<Side>>;
 
 /// One a shard when all of them have one, else none.
-SideOfShard sides_of_shards(const PhotoSet& set, std::span<const Shard> shards) {
+SideOfShard sides_of_shards(PhotoSet& set, std::span<const Shard> shards) {
   SideOfShard sides;
   if (!shards.empty() && shards.front().side) {
     for (const Shard& shard : shards) sides.push_back(shard.side);
@@ -34,6 +36,12 @@ SideOfShard sides_of_shards(const PhotoSet& set, std::span<const Shard> shards) 
     fail("[data] {}: {}: expected one of train, val and test in its name, as {} has, found none or two", set.root,
          names[static_cast<std::size_t>(without - sides.begin())],
          names[static_cast<std::size_t>(with - sides.begin())]);
+  }
+  const auto train = std::find_if(sides.begin(), sides.end(), [](const auto& side) { return side.has_value(); });
+  if (train != sides.end()) {
+    set.notices.push_back(fmt::format("{}: {} is taken as {} is, though its name has none of train, val and test",
+                                      set.root, names[static_cast<std::size_t>(without - sides.begin())],
+                                      names[static_cast<std::size_t>(train - sides.begin())]));
   }
   return {};  // they all train
 }

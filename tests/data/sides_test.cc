@@ -94,6 +94,17 @@ TEST(Sides, ClassesWithNamesOfSidesStayClasses) {
   EXPECT_EQ(shown(open_photo_set(Files({"train/1.jpg", "test/2.jpg"}).root())), "test/2.jpg=0 train/1.jpg=1 ");
 }
 
+TEST(Sides, BesideFoldersThatAreNoneAreSaid) {
+  EXPECT_TRUE(has(error_for(Files({"seg_train/seg_train/a/1.jpg", "seg_test/seg_test/a/2.jpg", "seg_pred/seg_pred/3.jpg"}).root()),
+                  "\"seg_pred\": expected a folder that is named after a side, as \"seg_train\" and \"seg_test\" are"));
+  EXPECT_TRUE(has(error_for(Files({"train/a/1.jpg", "val/a/2.jpg", "more/3.jpg"}).root()), "\"more\": expected"));
+  const PhotoSet one = open_photo_set(Files({"train/x/1.jpg", "train/y/2.jpg", "unlabelled/3.jpg"}).root());
+  EXPECT_EQ(one.classes.size(), 2u);
+  ASSERT_EQ(one.notices.size(), 1u);
+  EXPECT_TRUE(has(one.notices[0], "\"train\" is taken as a class, as \"unlabelled\" beside it is named after no side"));
+  EXPECT_TRUE(open_photo_set(Files({"train/1.jpg", "train/y/2.jpg", "bus/3.jpg"}).root()).notices.empty());
+}
+
 TEST(Sides, TwoFoldersForOneAreRefused) {
   EXPECT_TRUE(has(error_for(Files({"train/a/1.jpg", "val/a/1.jpg", "Validation/a/1.jpg"}).root()),
                   "expected one folder for the validation side, found \"Validation\" and \"val\""));
@@ -141,6 +152,18 @@ TEST(Sides, OfShards) {
   pool.add("train-0.tar", shard_of("a", "x"));
   pool.add("more.tar", shard_of("d", "x"));
   EXPECT_EQ(open_photo_set(pool.root()).samples.size(), 2u);
+}
+
+TEST(Sides, AShardWithoutOneBesideThoseThatTrainIsSaid) {
+  const Files files;
+  files.add("x-train-0.tar", shard_of("a", "x"));
+  files.add("x-train-1.tar", shard_of("b", "x"));
+  EXPECT_TRUE(open_photo_set(files.root()).notices.empty());
+  files.add("x-dev-0.tar", shard_of("c", "x"));
+  const PhotoSet set = open_photo_set(files.root());
+  EXPECT_EQ(set.samples.size(), 3u);
+  ASSERT_EQ(set.notices.size(), 1u);
+  EXPECT_TRUE(has(set.notices[0], ": x-dev-0.tar is taken as x-train-0.tar is, though its name has none of train, val"));
 }
 
 TEST(Sides, OfShardsInFolders) {
