@@ -70,9 +70,10 @@ constexpr std::array<std::string_view, 41> kLabelWords = {
     "genus",        "class_id",    "classid",       "class_label", "class_index",
     "class_idx",    "label_id",    "labelid",       "label_index", "category_id",
     "target_id"};
-constexpr std::array<std::string_view, 12> kSideWords = {"split",      "side",  "set",     "subset",
-                                                         "partition",  "phase", "dataset", "data_set",
-                                                         "data_split", "usage", "stage",   "fold_name"};
+/// The first kSureSideWords say a side and nothing else.
+constexpr std::size_t kSureSideWords = 4;
+constexpr std::array<std::string_view, 12> kSideWords = {"split", "subset",  "partition", "data_split", "side",  "set",
+                                                         "phase", "dataset", "data_set",  "usage",      "stage", "fold_name"};
 
 /// A name of a column as the lists above have it: in lower case, with `_` for blanks and dashes.
 std::string word_of(std::string_view field) {
@@ -112,7 +113,11 @@ Columns columns_of(const std::vector<CsvRecord>& records, std::string_view name,
   for (const std::string& field : first.fields) header.push_back(word_of(field));
   const auto path = place_of(header, kPathWords);
   const auto label = place_of(header, kLabelWords);
-  if (path && label) return {*path, *label, place_of(header, kSideWords).value_or(std::string::npos), true};
+  if (path && label) {
+    const auto sure = place_of(header, Words(kSideWords).first(kSureSideWords));
+    const auto side = sure ? sure : place_of(header, kSideWords);
+    return {*path, *label, side.value_or(std::string::npos), true, side && !sure};
+  }
   if (std::any_of(first.fields.begin(), first.fields.end(), is_id)) return {};
   if (!path && !label) {
     constexpr std::size_t kLooked = 100;

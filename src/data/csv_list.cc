@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A list of photos, their classes and perhaps their sides, as spreadsheets write it (RFC 4180).
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <filesystem>
@@ -119,20 +121,52 @@ bool is_id(const std::string& name) {
   return !name.empty() && name.find('\0') == std::string::npos && ending_of(fs::path(name).filename().native()).empty();
 }
 
+/// Whether a field of the column is a side's word.
+bool has_side_word(std::span<const CsvRecord> records, std::size_t column) {
+  return std::any_of(records.begin(), records.end(), [&](const CsvRecord& record) {
+    return column < record.fields.size() && side_of_word(trimmed(record.fields[column])).has_value();
+  });
+}
+
+/// A sentence about the columns of a header, where some have a name and aren't used; else nothing.
+std::string unused_columns(const CsvRecord& header, const Columns& columns, const std::string& path) {
+  std::string unused;
+  for (std::size_t i = 0; i < header.fields.size(); ++i) {
+    const std::string_view name = trimmed(header.fields[i]);
+    if (name.empty() || i == columns.path || i == columns.label || i == columns.side) continue;
+    unused += fmt::format("{}\"{}\"", unused.empty() ? "" : ", ", name);
+  }
+  if (unused.empty()) return "";
+  return fmt::format("{}: photos are taken from the column \"{}\" and classes from \"{}\"; not used: {}", path,
+                     trimmed(header.fields[columns.path]), trimmed(header.fields[columns.label]), unused);
+}
+
 /// The rows of the list, in its order.
-std::vector<Row> read_rows(const std::vector<CsvRecord>& records, const std::string& path) {
+std::vector<Row> read_rows(const std::vector<CsvRecord>& records, const std::string& path, PhotoSet& set) {
   const fs::path folder = fs::path(path).parent_path();
   FilesOfIds ids(folder);
-  const Columns columns = columns_of(
+  Columns columns = columns_of(
       records, path, [&](const std::string& field) { return is_photo_path(folder, std::string(trimmed(field))); },
       [&](const std::string& field) {
         const std::string name(trimmed(field));
         return is_id(name) && ids.find(name, path).has_value();
       });
+  if (columns.header) {
+    if (columns.side_if_words && !has_side_word(std::span(records).subspan(1), columns.side)) {
+      columns.side = std::string::npos;
+    }
+    std::string unused = unused_columns(records.front(), columns, path);
+    if (!unused.empty()) set.notices.push_back(std::move(unused));
+  }
   std::vector<Row> rows;
+  LeftOut headers{.reason = "lines that repeat the header"};
   std::size_t lost = 0;
   for (const CsvRecord& record : std::span(records).subspan(columns.header ? 1 : 0)) {
     const std::vector<std::string>& fields = record.fields;
+    if (columns.header && fields == records.front().fields) {  // lists that were put together
+      ++headers.count;
+      continue;
+    }
     if (fields.size() <= std::max(columns.path, columns.label)) {
       fail("[csv] {}: line {}: expected a path and a label, found {} columns", path, record.line, fields.size());
     }
@@ -165,6 +199,7 @@ std::vector<Row> read_rows(const std::vector<CsvRecord>& records, const std::str
     row.file = (folder / row.name).string();
     rows.push_back(std::move(row));
   }
+  if (headers.count > 0) set.left_out.push_back(std::move(headers));
   if (lost > 0 && lost == rows.size()) {
     fail(
         "[csv] {}: line {}: expected the path of a photo, found \"{}\", which names no file, nor does it with an "
@@ -198,9 +233,14 @@ LeftOut drop_repeated(std::vector<Row>& rows, const std::string& path) {
   LeftOut repeated{.reason = "lines that repeat a photo"};
   std::unordered_map<std::string, std::size_t> first_of;
   first_of.reserve(rows.size());
+  // A photo may be named from the root and from the list's folder.
+  const bool absolute = std::any_of(rows.begin(), rows.end(), [](const Row& row) { return row.name.starts_with('/'); });
+  std::error_code error;
+  const std::string here = absolute ? fs::current_path(error).string() + "/" : "";
   std::size_t kept = 0;
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    const auto [entry, added] = first_of.emplace(normal_path(rows[i].file), kept);
+    const std::string file = rows[i].file.starts_with('/') ? rows[i].file : here + rows[i].file;
+    const auto [entry, added] = first_of.emplace(normal_path(file), kept);
     if (added) {
       if (kept != i) rows[kept] = std::move(rows[i]);
       ++kept;
@@ -232,16 +272,19 @@ PhotoSet photo_set_of_csv(std::string_view text, const std::string& path, const 
   if (text.empty()) fail("[csv] {}: expected lines of path and label, found an empty file", path);
   const std::string kind = wrapped_kind(text);
   if (!kind.empty()) fail("[csv] {}: expected lines of path and label, found {}", path, kind);
+  if (text.find('\n') == std::string_view::npos && text.find('\r') < text.size() - 1) {
+    fail("[csv] {}: expected lines that end with LF or CR LF, found CR alone", path);
+  }
   const std::vector<CsvRecord> records = parse_csv(text, path, separator_of(text, path));
   if (records.empty()) fail("[csv] {}: expected lines of path and label, found none", path);
-  std::vector<Row> rows = read_rows(records, path);
+  PhotoSet set;
+  std::vector<Row> rows = read_rows(records, path, set);
   if (rows.empty()) fail("[csv] {}: expected lines of path and label behind the header, found none", path);
   LeftOut repeated = drop_repeated(rows, path);
   std::vector<LeftOut> others = other_kinds(drop_other_pictures(rows), "", "photos");
   if (rows.empty()) fail("[csv] {}: expected photos ({}), found {}", path, kPhotoKinds, describe(others.front()));
   std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.name < b.name; });
 
-  PhotoSet set;
   set.root = path;
   set.kind = SourceKind::kList;
   if (std::any_of(rows.begin(), rows.end(), [](const Row& row) { return row.side.has_value(); })) {

@@ -178,6 +178,49 @@ TEST(CsvList, AHeaderIsKnownByItsWords) {
   EXPECT_EQ(shown_names(open_photo_set(files / "many.csv")), "a.jpg=x ");
 }
 
+TEST(CsvList, ColumnsThatAreNotUsedAreSaid) {
+  const List list(",path,label,is_valid\n0,a.jpg,x,True\n1,b.jpg,y,False\n");
+  const PhotoSet set = open_photo_set(list.path);
+  ASSERT_EQ(set.notices.size(), 1u);
+  EXPECT_EQ(set.notices[0], list.path + ": photos are taken from the column \"path\" and classes from \"label\"; not "
+                                        "used: \"is_valid\"");
+  EXPECT_TRUE(open_photo_set(List(",label,path,split\n0,x,a.jpg,val\n").path).notices.empty());
+}
+
+TEST(CsvList, SomeColumnsAreASidesWhereTheySayOne) {
+  const List other("image,dx,dataset\na.jpg,x,vidir\nb.jpg,y,rosendahl\n");
+  const PhotoSet set = open_photo_set(other.path);
+  EXPECT_EQ(shown_names(set), "a.jpg=x b.jpg=y ");
+  ASSERT_EQ(set.notices.size(), 1u);
+  EXPECT_TRUE(set.notices[0].ends_with("not used: \"dataset\"")) << set.notices[0];
+  const List one("image,dx,dataset,split\na.jpg,x,train,val\nb.jpg,y,val,train\n");
+  EXPECT_EQ(shown_names(open_photo_set(one.path)), "a.jpg=x* b.jpg=y ");
+  const List mixed("image,dx,dataset\na.jpg,x,train\nb.jpg,y,rosendahl\n");
+  EXPECT_NE(error_of([&] { open_photo_set(mixed.path); }).find("expected train, val or test in column 3"),
+            std::string::npos);
+  const List split("image,dx,split\na.jpg,x,trn\nb.jpg,y,dev\n");
+  EXPECT_NE(error_of([&] { open_photo_set(split.path); }).find("expected train, val or test in column 3"),
+            std::string::npos);
+}
+
+TEST(CsvList, ARepeatedHeaderIsNoRow) {
+  const List list("path,label\na.jpg,x\npath,label\nb.jpg,y\n");
+  const PhotoSet set = open_photo_set(list.path);
+  EXPECT_EQ(shown_names(set), "a.jpg=x b.jpg=y ");
+  ASSERT_EQ(set.left_out.size(), 1u);
+  EXPECT_TRUE(describe(set.left_out[0]).ends_with(" that repeat the header") ||
+              describe(set.left_out[0]).ends_with(" that repeats the header"))
+      << describe(set.left_out[0]);
+  const List mac("path,label\ra.jpg,x\rb.jpg,y\r");
+  EXPECT_NE(error_of([&] { open_photo_set(mac.path); }).find("found CR alone"), std::string::npos);
+}
+
+TEST(CsvList, APhotoNamedFromTheRootIsTheSame) {
+  const TemporaryFolder files;
+  write_text(files / "x.csv", "a.jpg,x\n" + (files / "a.jpg") + ",y\n");
+  EXPECT_NE(error_of([&] { open_photo_set(files / "x.csv"); }).find("expected one class for a photo"), std::string::npos);
+}
+
 TEST(CsvList, AnUnknownHeaderIsRefusedByName) {
   const auto refusal = [](const std::string& text) {
     const Files files;
