@@ -82,7 +82,7 @@ void check_no_sides(const std::string& root, const Listing& listing) {
   }
 }
 
-/// Looks for folders that are named after sides and have no photos but in folders of their own, beside others that aren't
+/// Looks for folders that are named after sides and have photos only in folders of their own, beside others that aren't
 /// named so. Throws `Error` where they are of two sides; a single one is a class, with a notice.
 void check_some_sides(PhotoSet& set, const std::vector<std::string>& folders, const Listing& listing) {
   std::set<std::string_view> direct;

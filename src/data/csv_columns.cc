@@ -72,8 +72,9 @@ constexpr std::array<std::string_view, 41> kLabelWords = {
     "target_id"};
 /// The first kSureSideWords say a side and nothing else.
 constexpr std::size_t kSureSideWords = 4;
-constexpr std::array<std::string_view, 12> kSideWords = {"split", "subset",  "partition", "data_split", "side",  "set",
-                                                         "phase", "dataset", "data_set",  "usage",      "stage", "fold_name"};
+constexpr std::array<std::string_view, 12> kSideWords = {"split",    "subset", "partition", "data_split",
+                                                         "side",     "set",    "phase",     "dataset",
+                                                         "data_set", "usage",  "stage",     "fold_name"};
 
 /// A name of a column as the lists above have it: in lower case, with `_` for blanks and dashes.
 std::string word_of(std::string_view field) {

@@ -74,7 +74,8 @@ std::vector<std::string> class_names_in(const std::filesystem::path& folder) {
       lines_of(read_regular_text(names.string(), "tfrecord", kMaxNamesBytes), names.string());
   std::set<std::string_view> seen;
   for (const std::string& name : lines) {
-    if (!seen.insert(name).second) fail("[tfrecord] {}: expected a name once, found \"{}\" twice", names.string(), name);
+    if (!seen.insert(name).second)
+      fail("[tfrecord] {}: expected a name once, found \"{}\" twice", names.string(), name);
   }
   return lines;
 }

@@ -182,8 +182,9 @@ TEST(CsvList, ColumnsThatAreNotUsedAreSaid) {
   const List list(",path,label,is_valid\n0,a.jpg,x,True\n1,b.jpg,y,False\n");
   const PhotoSet set = open_photo_set(list.path);
   ASSERT_EQ(set.notices.size(), 1u);
-  EXPECT_EQ(set.notices[0], list.path + ": photos are taken from the column \"path\" and classes from \"label\"; not "
-                                        "used: \"is_valid\"");
+  EXPECT_EQ(set.notices[0], list.path +
+                                ": photos are taken from the column \"path\" and classes from \"label\"; not "
+                                "used: \"is_valid\"");
   EXPECT_TRUE(open_photo_set(List(",label,path,split\n0,x,a.jpg,val\n").path).notices.empty());
 }
 
@@ -218,7 +219,8 @@ TEST(CsvList, ARepeatedHeaderIsNoRow) {
 TEST(CsvList, APhotoNamedFromTheRootIsTheSame) {
   const TemporaryFolder files;
   write_text(files / "x.csv", "a.jpg,x\n" + (files / "a.jpg") + ",y\n");
-  EXPECT_NE(error_of([&] { open_photo_set(files / "x.csv"); }).find("expected one class for a photo"), std::string::npos);
+  EXPECT_NE(error_of([&] { open_photo_set(files / "x.csv"); }).find("expected one class for a photo"),
+            std::string::npos);
 }
 
 TEST(CsvList, AnUnknownHeaderIsRefusedByName) {

@@ -95,8 +95,9 @@ TEST(Sides, ClassesWithNamesOfSidesStayClasses) {
 }
 
 TEST(Sides, BesideFoldersThatAreNoneAreSaid) {
-  EXPECT_TRUE(has(error_for(Files({"seg_train/seg_train/a/1.jpg", "seg_test/seg_test/a/2.jpg", "seg_pred/seg_pred/3.jpg"}).root()),
-                  "\"seg_pred\": expected a folder that is named after a side, as \"seg_train\" and \"seg_test\" are"));
+  EXPECT_TRUE(has(
+      error_for(Files({"seg_train/seg_train/a/1.jpg", "seg_test/seg_test/a/2.jpg", "seg_pred/seg_pred/3.jpg"}).root()),
+      "\"seg_pred\": expected a folder that is named after a side, as \"seg_train\" and \"seg_test\" are"));
   EXPECT_TRUE(has(error_for(Files({"train/a/1.jpg", "val/a/2.jpg", "more/3.jpg"}).root()), "\"more\": expected"));
   const PhotoSet one = open_photo_set(Files({"train/x/1.jpg", "train/y/2.jpg", "unlabelled/3.jpg"}).root());
   EXPECT_EQ(one.classes.size(), 2u);
@@ -163,7 +164,8 @@ TEST(Sides, AShardWithoutOneBesideThoseThatTrainIsSaid) {
   const PhotoSet set = open_photo_set(files.root());
   EXPECT_EQ(set.samples.size(), 3u);
   ASSERT_EQ(set.notices.size(), 1u);
-  EXPECT_TRUE(has(set.notices[0], ": x-dev-0.tar is taken as x-train-0.tar is, though its name has none of train, val"));
+  EXPECT_TRUE(
+      has(set.notices[0], ": x-dev-0.tar is taken as x-train-0.tar is, though its name has none of train, val"));
 }
 
 TEST(Sides, OfShardsInFolders) {
