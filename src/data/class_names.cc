@@ -202,12 +202,21 @@ void sort_classes(PhotoSet& set) {
 }
 
 void check_class_names(const PhotoSet& set) {
-  std::map<std::string, std::string_view> names;
+  std::map<std::string, std::string_view> bare_names;
+  std::map<std::string, std::string_view> canonical_names;
   for (const std::string& name : set.classes) {
-    const auto [other, added] = names.emplace(bare(name), name);
-    if (added || other->second == name) continue;
-    fail("[data] {}: expected classes whose names differ by more than case and blanks, found \"{}\" and \"{}\"",
-         set.root, other->second, name);
+    const auto [other, added] = bare_names.emplace(bare(name), name);
+    if (!added && other->second != name) {
+      fail("[data] {}: expected classes whose names differ by more than case and blanks, found \"{}\" and \"{}\"",
+           set.root, other->second, name);
+    }
+    // A model with both would take neither for itself.
+    const auto [same, first] = canonical_names.emplace(canonical(name), name);
+    if (!first && same->second != name) {
+      fail(
+          "[data] {}: expected classes whose names differ by more than case and _ for a blank, found \"{}\" and \"{}\"",
+          set.root, same->second, name);
+    }
   }
 }
 

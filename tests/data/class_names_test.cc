@@ -73,8 +73,10 @@ TEST(ClassNames, ByIndexTakesTheirOrder) {
 }
 
 TEST(ClassNames, TwoThatAreOneOfTheModelsAreRefused) {
-  EXPECT_TRUE(has(error_of([] { labels({"egyptian cat", "Egyptian_cat"}, {"Egyptian cat", "x"}); }),
-                  "\"Egyptian_cat\" and \"egyptian cat\" both are \"Egyptian cat\""));
+  const Files files({"egyptian cat/1.jpg", "n02124075/1.jpg"});
+  PhotoSet set = open_photo_set(files.root());
+  EXPECT_TRUE(has(error_of([&] { adopt_classes(set, Names{"Egyptian cat", "x"}, Names{"n02124075", "n1"}); }),
+                  "\"egyptian cat\" and \"n02124075\" both are \"Egyptian cat\""));
 }
 
 TEST(ClassNames, WholeNumbersAreSortedByValue) {
@@ -104,6 +106,9 @@ TEST(ClassNames, ThatDifferByCaseOrBlanksAloneAreRefused) {
     EXPECT_TRUE(has(error, "expected classes whose names differ by more than case and blanks")) << error;
     EXPECT_TRUE(has(error, "\"" + folders[0] + "\" and \"" + folders[1] + "\"")) << error;
   }
+  EXPECT_TRUE(has(error_of([] { labels({"red rose", "red_rose"}); }),
+                  "by more than case and _ for a blank, found \"red rose\" and \"red_rose\""));
+  EXPECT_EQ(open_photo_set(Files({"a_b/1.jpg", "ab/2.jpg"}).root()).classes.size(), 2u);
   const Files sides({"train/Daisy/1.jpg", "val/daisy/1.jpg"});
   EXPECT_TRUE(has(error_of([&] { open_photo_set(sides.root()); }), "found \"Daisy\" and \"daisy\""));
 }
