@@ -39,8 +39,14 @@ void add_photos(PhotoSet& set, Part& part) {
         {part.prefix + path, label_of.at(std::string_view(path).substr(0, slash)), part.folder + "/" + path});
   }
   if (beside.count > 0) set.left_out.push_back(std::move(beside));
-  // What lies beside the class folders, such as a licence, was never meant to be a photo.
-  std::erase_if(part.listing.others, [](const auto& one) { return one.second.example.find('/') == std::string::npos; });
+  // What lies beside the class folders, such as a licence, was never meant to be a photo; shards were.
+  LeftOut shards{.reason = "shards beside the class folders"};
+  for (const auto& [ending, files] : part.listing.beside) {
+    if (ending != ".tar" && !is_tfrecord_name(files.example)) continue;
+    if (shards.count == 0) shards.example = part.prefix + files.example;
+    shards.count += files.count;
+  }
+  if (shards.count > 0) set.left_out.push_back(std::move(shards));
   for (LeftOut& others : other_kinds(part.listing.others, part.prefix)) set.left_out.push_back(std::move(others));
 }
 

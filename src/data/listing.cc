@@ -59,7 +59,7 @@ void collect(const fs::path& folder, const std::string& prefix, std::set<std::st
     } else if (is_photo_name(name)) {
       listing.photos.push_back(prefix + name);
     } else {
-      OtherFiles& others = listing.others[ending_of(name)];
+      OtherFiles& others = (prefix.empty() ? listing.beside : listing.others)[ending_of(name)];
       if (others.count++ == 0) others.example = prefix + name;
     }
   }
@@ -73,7 +73,12 @@ void expand(const std::string& argument, std::vector<std::string>& photos, const
     photos.push_back(argument);
     return;
   }
-  const Listing found = list_below(argument);
+  Listing found = list_below(argument);
+  for (const auto& [ending, files] : found.beside) {
+    OtherFiles& others = found.others[ending];
+    if (others.count == 0 || files.example < others.example) others.example = files.example;
+    others.count += files.count;
+  }
   const std::vector<LeftOut> left_out = other_kinds(found.others);
   const std::string others = left_out.empty() ? "" : describe(left_out.front());
   if (found.photos.empty()) {

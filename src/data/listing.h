@@ -32,7 +32,8 @@ std::string ending_of(std::string_view name);
 /// What stands in a folder and all folders below.
 struct Listing {
   std::vector<std::string> photos;  ///< sorted paths relative to the folder ("a/b.jpg"; bytes are compared)
-  std::map<std::string, OtherFiles> others;  ///< by ending
+  std::map<std::string, OtherFiles> others;  ///< in folders below, by ending
+  std::map<std::string, OtherFiles> beside;  ///< in the folder itself
 };
 
 /// Names that begin with a dot are passed over, and so is __MACOSX; links to folders are followed, each folder is read

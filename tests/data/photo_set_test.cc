@@ -156,6 +156,14 @@ TEST(PhotoSet, FilesOfOtherKindsAreCounted) {
             std::string::npos);
 }
 
+TEST(PhotoSet, FilesBesideTheFoldersHideNoneInThem) {
+  const Files files({"a/1.jpg", "a/2.bmp", "b/3.bmp", "b/4.jpg", "a.bmp", "x.txt", "z.tar", "y.tar"});
+  const PhotoSet set = open_photo_set(files.root());
+  ASSERT_EQ(set.left_out.size(), 2u);
+  EXPECT_TRUE(has(describe(set.left_out[0]), "2 shards beside the class folders, such as y.tar"));
+  EXPECT_EQ(describe(set.left_out[1]), "2 files of other kinds (.bmp 2), such as a/2.bmp");
+}
+
 TEST(PhotoSet, ASampleIsReadWhereItLies) {
   const Files files({"rose/1.jpg"});
   write_text(files / "shard", "0123456789");
