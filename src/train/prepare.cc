@@ -137,10 +137,22 @@ void join_classes(data::PhotoSet& set, weights::LoadedModel& loaded, const Recip
   if (info.classes.empty() && fits && !as_indices) info.classes = set.classes;
 }
 
-data::Split split_photos(const data::PhotoSet& set, const Recipe& recipe, const data::HashOptions& hashing) {
+/// Leaves out the photos that would validate, aloud.
+void leave_out_validation(data::PhotoSet& set, data::Split& split) {
+  if (split.validation.empty()) return;
+  set.left_out.push_back({.reason = "photos that --val-split 0 leaves out",
+                          .count = split.validation.size(),
+                          .example = set.samples[split.validation.front()].name});
+  for (data::SideFound& side : set.sides) {
+    if (side.use == data::SideUse::kValidates) side.use = data::SideUse::kLeftOut;
+  }
+  split.validation.clear();
+}
+
+data::Split split_photos(data::PhotoSet& set, const Recipe& recipe, const data::HashOptions& hashing) {
   if (!set.validates.empty()) {
     data::Split split = data::split_as_marked(set);
-    if (recipe.val_split == 0.0) split.validation.clear();
+    if (recipe.val_split == 0.0) leave_out_validation(set, split);
     return split;
   }
   return recipe.tutorial_split ? data::split_tutorial(set, recipe.val_split, recipe.seed)

@@ -51,6 +51,23 @@ TEST_F(NumberedClasses, AreNamesOfANewHead) {
   EXPECT_EQ(labels(run), (Labels{1, 0}));
 }
 
+TEST_F(NumberedClasses, OfPhotosThatWouldValidateAreLeftOutAloud) {
+  testing::write_tiny_model(folder / "m.safetensors");
+  weights::write_text(folder / "sides.csv", "a.jpg,1,train\nb.jpg,2,train\nc.jpg,1,val\nd.jpg,2,val\n");
+  Recipe recipe = preset("finetune");
+  recipe.val_split = 0.0;
+  Start start;
+  start.weights = folder / "m.safetensors";
+  const Prepared run =
+      prepare(data::open_photo_set(folder / "sides.csv"), start, recipe, [](std::string_view /*sentence*/) {});
+  EXPECT_EQ(run.split.train.size(), 2u);
+  EXPECT_TRUE(run.split.validation.empty());
+  ASSERT_EQ(run.found.left_out.size(), 1u);
+  EXPECT_EQ(data::describe(run.found.left_out[0]), "2 photos that --val-split 0 leaves out, such as c.jpg");
+  ASSERT_EQ(run.found.sides.size(), 2u);
+  EXPECT_EQ(run.found.sides[1].use, data::SideUse::kLeftOut);
+}
+
 TEST_F(NumberedClasses, AreIndicesOfAHeadThatStays) {
   testing::write_tiny_model(folder / "m.safetensors", testing::colour_names());
   const auto count = static_cast<std::int32_t>(testing::colour_names().size());
