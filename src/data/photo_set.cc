@@ -198,6 +198,9 @@ std::vector<bool> samples_in_list(
 void restrict_to_list(PhotoSet& set, const std::string& list_file) {
   const std::vector<bool> listed = samples_in_list(set, list_file);
   keep(set, [&](std::size_t i) { return static_cast<bool>(listed[i]); });
+  for (SideFound& side : set.sides) {
+    if (side.use != SideUse::kLeftOut) side.use = SideUse::kTaken;
+  }
 }
 
 void validate_on_list(PhotoSet& set, const std::string& list_file, const std::function<void()>& while_waiting) {
@@ -214,7 +217,12 @@ void restrict_to_validation(PhotoSet& set) {
     });
     const bool taken = std::any_of(set.sides.begin(), set.sides.end(),
                                    [](const SideFound& side) { return side.use == SideUse::kTaken; });
-    if (test == set.sides.end() || taken) return;
+    if (test == set.sides.end() || taken) {
+      for (SideFound& side : set.sides) {
+        if (side.use == SideUse::kTrains) side.use = SideUse::kTaken;
+      }
+      return;
+    }
     fail("[data] {}: expected photos that validate, found none: --side test takes those of {}, --side train the others",
          set.root, test->name);
   }

@@ -106,6 +106,22 @@ TEST(Sides, BesideFoldersThatAreNoneAreSaid) {
   EXPECT_TRUE(open_photo_set(Files({"train/1.jpg", "train/y/2.jpg", "bus/3.jpg"}).root()).notices.empty());
 }
 
+TEST(Sides, AreTakenWhereNothingTrains) {
+  const Files files({"train/a/1.jpg", "train/b/2.jpg"});
+  PhotoSet set = open_photo_set(files.root());
+  restrict_to_validation(set);
+  ASSERT_EQ(set.sides.size(), 1u);
+  EXPECT_EQ(set.sides[0].use, SideUse::kTaken);
+  EXPECT_EQ(set.samples.size(), 2u);
+  files.add("val/a/3.jpg");
+  files.add("list.txt", "train/a/1.jpg\nval/a/3.jpg\n");
+  set = open_photo_set(files.root());
+  restrict_to_list(set, files / "list.txt");
+  ASSERT_EQ(set.sides.size(), 2u);
+  EXPECT_EQ(set.sides[0].use, SideUse::kTaken);
+  EXPECT_EQ(set.sides[1].use, SideUse::kTaken);
+}
+
 TEST(Sides, TwoFoldersForOneAreRefused) {
   EXPECT_TRUE(has(error_for(Files({"train/a/1.jpg", "val/a/1.jpg", "Validation/a/1.jpg"}).root()),
                   "expected one folder for the validation side, found \"Validation\" and \"val\""));
