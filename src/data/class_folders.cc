@@ -39,6 +39,11 @@ void add_photos(PhotoSet& set, Part& part) {
         {part.prefix + path, label_of.at(std::string_view(path).substr(0, slash)), part.folder + "/" + path});
   }
   if (beside.count > 0) set.left_out.push_back(std::move(beside));
+  if (part.listing.linked.count > 0) {
+    set.left_out.push_back({.reason = "folders read already, by a link",
+                            .count = part.listing.linked.count,
+                            .example = part.prefix + part.listing.linked.example});
+  }
   // What lies beside the class folders, such as a licence, was never meant to be a photo; shards were.
   LeftOut shards{.reason = "shards beside the class folders"};
   for (const auto& [ending, files] : part.listing.beside) {

@@ -49,7 +49,10 @@ bool is_folder(const fs::directory_entry& entry) {
 void collect(const fs::path& folder, const std::string& prefix, std::set<std::string>& seen, Listing& listing) {
   std::error_code error;
   const fs::path real = fs::canonical(folder, error);
-  if (!error && !seen.insert(real.string()).second) return;
+  if (!error && !seen.insert(real.string()).second) {
+    if (listing.linked.count++ == 0) listing.linked.example = prefix.substr(0, prefix.size() - 1);
+    return;
+  }
   std::vector<fs::directory_entry> entries = entries_of(folder);
   std::sort(entries.begin(), entries.end());
   for (const fs::directory_entry& entry : entries) {

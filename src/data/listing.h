@@ -34,6 +34,7 @@ struct Listing {
   std::vector<std::string> photos;  ///< sorted paths relative to the folder ("a/b.jpg"; bytes are compared)
   std::map<std::string, OtherFiles> others;  ///< in folders below, by ending
   std::map<std::string, OtherFiles> beside;  ///< in the folder itself
+  OtherFiles linked;  ///< folders that are read under another name, and not again
 };
 
 /// Names that begin with a dot are passed over, and so is __MACOSX; links to folders are followed, each folder is read

@@ -164,6 +164,15 @@ TEST(PhotoSet, FilesBesideTheFoldersHideNoneInThem) {
   EXPECT_EQ(describe(set.left_out[1]), "2 files of other kinds (.bmp 2), such as a/2.bmp");
 }
 
+TEST(PhotoSet, AFolderThatIsReadOnceIsSaid) {
+  const Files files({"a/1.jpg", "b/2.jpg"});
+  std::filesystem::create_directory_symlink("a", files / "c");
+  const PhotoSet set = open_photo_set(files.root());
+  EXPECT_EQ(shown(set), "a/1.jpg=0 b/2.jpg=1 ");
+  ASSERT_EQ(set.left_out.size(), 1u);
+  EXPECT_EQ(describe(set.left_out[0]), "1 folder read already, by a link, such as c");
+}
+
 TEST(PhotoSet, ASampleIsReadWhereItLies) {
   const Files files({"rose/1.jpg"});
   write_text(files / "shard", "0123456789");
