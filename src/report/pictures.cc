@@ -50,8 +50,7 @@ image::Image named_matrix(const evaluate::Metrics& metrics, std::span<const std:
   canvas.write(kMargin, kMargin, 1, kFaint, "ROWS: TRUE, COLUMNS: TAKEN FOR");
   for (std::int32_t row = 0; row < count; ++row) {
     const std::string& name = classes[static_cast<std::size_t>(row)];
-    canvas.write(kMargin, top + row * kCell + (kCell - Canvas::kLetterHeight) / 2, 1, kInk,
-                 fitted(name, kNameLetters));
+    canvas.write(kMargin, top + row * kCell + (kCell - Canvas::kLetterHeight) / 2, 1, kInk, fitted(name, kNameLetters));
     canvas.write(left + row * kCell + 2, top - kLine, 1, kInk, fitted(name, kCell / Canvas::kLetterWidth));
     for (std::int32_t column = 0; column < count; ++column) {
       const std::int32_t x = left + column * kCell;
