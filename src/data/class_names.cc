@@ -164,8 +164,8 @@ std::vector<std::int32_t> matching_classes(PhotoSet& set, std::span<const std::s
   const auto known = std::count_if(named.begin(), named.end(), [](const auto& label) { return label.has_value(); });
   const std::string& name = set.classes[static_cast<std::size_t>(stranger - named.begin())];
   if (known > 0) {
-    fail("[data] {}: class \"{}\": expected a class of the model, as {} others are, found no such class{}", set.root,
-         name, known, kAdvice);
+    fail("[data] {}: class \"{}\": expected a class of the model, as {}, found no such class{}", set.root, name,
+         known == 1 ? "another is" : fmt::format("{} others are", known), kAdvice);
   }
   if (!set.numbered || numbered) {
     fail(

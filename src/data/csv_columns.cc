@@ -76,6 +76,9 @@ constexpr std::array<std::string_view, 12> kSideWords = {"split",    "subset", "
                                                          "side",     "set",    "phase",     "dataset",
                                                          "data_set", "usage",  "stage",     "fold_name"};
 
+/// Columns that say whether a photo validates.
+constexpr std::array<std::string_view, 3> kValidatesWords = {"is_valid", "is_val", "is_validation"};
+
 /// A name of a column as the lists above have it: in lower case, with `_` for blanks and dashes.
 std::string word_of(std::string_view field) {
   std::string word = lower_case(trimmed(field));
@@ -116,8 +119,10 @@ Columns columns_of(const std::vector<CsvRecord>& records, std::string_view name,
   const auto label = place_of(header, kLabelWords);
   if (path && label) {
     const auto sure = place_of(header, Words(kSideWords).first(kSureSideWords));
+    const auto validates = sure ? std::nullopt : place_of(header, kValidatesWords);
+    if (validates) return {*path, *label, *validates, true, true, false};
     const auto side = sure ? sure : place_of(header, kSideWords);
-    return {*path, *label, side.value_or(std::string::npos), true, side && !sure};
+    return {*path, *label, side.value_or(std::string::npos), true, false, side && !sure};
   }
   if (std::any_of(first.fields.begin(), first.fields.end(), is_id)) return {};
   if (!path && !label) {

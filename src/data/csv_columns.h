@@ -17,6 +17,7 @@ struct Columns {
   std::size_t label = 1;
   std::size_t side = 2;  ///< past the end: there is none
   bool header = false;   ///< the first record names them
+  bool validates = false;  ///< the side's says whether a photo validates: true or false
   bool side_if_words = false;  ///< the side's is one only where it has a side's word: "stage" may mean another thing
 };
 

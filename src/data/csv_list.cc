@@ -121,6 +121,18 @@ bool is_id(const std::string& name) {
   return !name.empty() && name.find('\0') == std::string::npos && ending_of(fs::path(name).filename().native()).empty();
 }
 
+/// The side of a photo that validates if this is true.
+std::optional<Side> side_of_truth(std::string_view text) {
+  const std::string word = lower_case(text);
+  for (const std::string_view yes : {"true", "1", "1.0", "yes"}) {
+    if (word == yes) return Side::kValidation;
+  }
+  for (const std::string_view no : {"false", "0", "0.0", "no"}) {
+    if (word == no) return Side::kTrain;
+  }
+  return std::nullopt;
+}
+
 /// Whether a field of the column is a side's word.
 bool has_side_word(std::span<const CsvRecord> records, std::size_t column) {
   return std::any_of(records.begin(), records.end(), [&](const CsvRecord& record) {
@@ -168,7 +180,8 @@ std::vector<Row> read_rows(const std::vector<CsvRecord>& records, const std::str
       continue;
     }
     if (fields.size() <= std::max(columns.path, columns.label)) {
-      fail("[csv] {}: line {}: expected a path and a label, found {} columns", path, record.line, fields.size());
+      fail("[csv] {}: line {}: expected a path and a label, found {} column{}", path, record.line, fields.size(),
+           fields.size() == 1 ? "" : "s");
     }
     Row row{.line = record.line,
             .name = std::string(trimmed(fields[columns.path])),
@@ -178,15 +191,15 @@ std::vector<Row> read_rows(const std::vector<CsvRecord>& records, const std::str
     if (row.name.empty() || row.label.empty()) {
       fail("[csv] {}: line {}: expected a path and a label, found an empty one", path, record.line);
     }
-    if (row.name.find('\0') != std::string::npos) {
-      fail("[csv] {}: line {}: expected a path, found a zero byte in it", path, record.line);
+    if ((row.name + row.label).find('\0') != std::string::npos) {
+      fail("[csv] {}: line {}: expected a path and a label, found a zero byte in them", path, record.line);
     }
     const std::string_view side = columns.side < fields.size() ? trimmed(fields[columns.side]) : "";
     if (!side.empty()) {
-      row.side = side_of_word(side);
+      row.side = columns.validates ? side_of_truth(side) : side_of_word(side);
       if (!row.side) {
-        fail("[csv] {}: line {}: expected train, val or test in column {}, found \"{}\"", path, record.line,
-             columns.side + 1, side);
+        fail("[csv] {}: line {}: expected {} in column {}, found \"{}\"", path, record.line,
+             columns.validates ? "true or false" : "train, val or test", columns.side + 1, side);
       }
     }
     if (is_id(row.name) && !is_file(folder / row.name)) {

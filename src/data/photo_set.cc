@@ -11,6 +11,7 @@
 #include <set>
 #include <string_view>
 #include <system_error>
+#include <unordered_set>
 
 #include "data/listing.h"
 #include "data/shards.h"
@@ -178,18 +179,44 @@ void keep(PhotoSet& set, const Wanted& wanted) {
   if (!set.validates.empty()) set.validates.resize(kept);
 }
 
+/// The name in `names` that a line of a list means: as it stands, or else without blanks around it, without "./" and
+/// without the set's folder before it. Nothing where there is none.
+std::optional<std::string> name_meant(const std::string& line, const PhotoSet& set,
+                                      const std::unordered_set<std::string_view>& names) {
+  if (names.contains(line)) return line;
+  std::string name = std::filesystem::path(trimmed(line)).lexically_normal().string();
+  if (names.contains(name)) return name;
+  const std::string folder = (std::filesystem::path(set.root) / "").lexically_normal().string();
+  if (!name.starts_with(folder)) return std::nullopt;
+  name.erase(0, folder.size());
+  return names.contains(name) ? std::optional(name) : std::nullopt;
+}
+
 /// One a sample: whether a line of the file is its name.
 std::vector<bool> samples_in_list(
     const PhotoSet& set, const std::string& list_file, const std::function<void()>& while_waiting = [] {}) {
+  const std::vector<std::string> lines = read_lines(list_file, while_waiting);
+  if (lines.empty()) fail("[data] {}: expected a path a line, found none", list_file);
+  std::unordered_set<std::string_view> names;
+  for (const Sample& sample : set.samples) names.insert(sample.name);
+  std::unordered_set<std::string> wanted;
   std::set<std::string> missing;
-  for (std::string& line : read_lines(list_file, while_waiting)) missing.insert(std::move(line));
-  if (missing.empty()) fail("[data] {}: expected a path a line, found none", list_file);
-  std::vector<bool> listed(set.samples.size());
-  for (std::size_t i = 0; i < listed.size(); ++i) listed[i] = missing.erase(set.samples[i].name) > 0;
-  if (!missing.empty()) {
-    fail("[data] {}: \"{}\": expected a photo of {}, found none ({} such lines)", list_file, *missing.begin(), set.root,
-         missing.size());
+  for (const std::string& line : lines) {
+    if (std::optional<std::string> name = name_meant(line, set, names)) {
+      wanted.insert(std::move(*name));
+    } else {
+      missing.insert(line);
+    }
   }
+  if (!missing.empty()) {
+    const bool left_out =
+        std::any_of(set.left_out.begin(), set.left_out.end(), [](const auto& one) { return one.is_side; });
+    fail("[data] {}: \"{}\": expected a photo of {}, found none ({} such line{}){}", list_file, *missing.begin(),
+         set.root, missing.size(), missing.size() == 1 ? "" : "s",
+         left_out ? "; photos of a test side are left out" : "");
+  }
+  std::vector<bool> listed(set.samples.size());
+  for (std::size_t i = 0; i < listed.size(); ++i) listed[i] = wanted.contains(set.samples[i].name);
   return listed;
 }
 

@@ -104,7 +104,7 @@ Calibration calibrate(const LabelledLogits& photos) {
     return {{}, fmt::format("none from {} to {} fits the photos", kLowestTemperature, kHighestTemperature)};
   }
   const std::optional<Metrics> with = cross_validated(photos);
-  if (!with) return {{}, "parts of the photos give none"};
+  if (!with) return {{}, "in cross-validation some of the photos are fitted by none"};
   const Metrics without = photos.metrics();
   if (!(with->loss() < without.loss())) {
     return {{},

@@ -152,7 +152,12 @@ void leave_out_validation(data::PhotoSet& set, data::Split& split) {
 data::Split split_photos(data::PhotoSet& set, const Recipe& recipe, const data::HashOptions& hashing) {
   if (!set.validates.empty()) {
     data::Split split = data::split_as_marked(set);
-    if (recipe.val_split == 0.0) leave_out_validation(set, split);
+    if (recipe.val_split == 0.0) {
+      leave_out_validation(set, split);
+    } else if (recipe.val_split != Recipe().val_split) {
+      set.notices.push_back(
+          fmt::format("{}: which photos validate is known: --val-split {} isn't used", set.root, recipe.val_split));
+    }
     return split;
   }
   return recipe.tutorial_split ? data::split_tutorial(set, recipe.val_split, recipe.seed)

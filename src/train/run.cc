@@ -8,6 +8,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <system_error>
 #include <utility>
 
 #include "classifier/memory_need.h"
@@ -71,6 +72,17 @@ void note_photos(RunState& state, const Prepared& prepared) {
   state.train = photos_of(prepared, prepared.split.train);
   state.validation = photos_of(prepared, prepared.split.validation);
   state.stamped = true;
+}
+
+/// Throws `Error` when no photo is where the set says: that is one mistake, and not one of each photo.
+void check_any_there(const data::PhotoSet& set) {
+  const auto there = [](const data::Sample& sample) {
+    std::error_code error;
+    return std::filesystem::exists(sample.file, error);
+  };
+  if (std::ranges::any_of(set.samples, there)) return;
+  fail("[data] {}: expected the photos that it names ({}), found none of them: there is no {}", set.root,
+       set.samples.size(), set.samples.front().file);
 }
 
 /// Whether a list that has the name as a line names it.
@@ -458,6 +470,7 @@ Outcome start_run(const std::string& path, const RunOptions& options) {
   folder.check_vacant();
   data::PhotoSet set = data::open_photo_set(options.data);
   folder.check_outside(set);
+  check_any_there(set);
   Prepared prepared;
   try {
     const auto stop_if_asked = [&] {

@@ -223,6 +223,20 @@ TEST_F(Train, AChangedPhotoIsNamed) {
                  "photos: green/5.png: expected the photo that the run began with, found another");
 }
 
+TEST_F(Train, AListOfPhotosThatAreNotThereIsOneMistake) {
+  weights::write_text(folder / "list.csv", "gone/1.jpg,a\ngone/2.jpg,a\ngone/3.jpg,b\ngone/4.jpg,b\n");
+  expect_failure("train list.csv -m m.safetensors -o run",
+                 "list.csv: expected the photos that it names (4), found none of them: there is no gone/1.jpg");
+}
+
+TEST_F(Train, AShareThatIsNotUsedIsSaid) {
+  weights::write_text(folder / "list.csv",
+                      "photos/red/0.png,red,train\nphotos/red/1.png,red,val\nphotos/blue/0.png,blue,train\n");
+  const std::string run = "train list.csv -m m.safetensors --epochs 1 --batch-size 2 ";
+  EXPECT_NE(gcvit(run + "-o a --val-split 0.5").err.find("--val-split 0.5 isn't used"), std::string::npos);
+  EXPECT_EQ(gcvit(run + "-o b").err.find("--val-split"), std::string::npos);
+}
+
 TEST_F(Train, PhotosThatCantBeTrainedOn) {
   std::filesystem::create_directories(folder / "one/red");
   std::filesystem::copy(folder / "photos/red/0.png", folder / "one/red/0.png");

@@ -59,7 +59,7 @@ TEST(ClassNames, NumbersThatCantBeIndicesAreRefused) {
   EXPECT_TRUE(has(error_of([] { labels({"00", "1"}); }), "found a match for none"));
   EXPECT_TRUE(has(error_of([] { labels({"0", "1", "rest"}); }), "found a match for none"));
   EXPECT_TRUE(
-      has(error_of([] { labels({"0", "daisy"}); }), "class \"0\": expected a class of the model, as 1 others are"));
+      has(error_of([] { labels({"0", "daisy"}); }), "class \"0\": expected a class of the model, as another is"));
 }
 
 TEST(ClassNames, ByIndexTakesTheirOrder) {

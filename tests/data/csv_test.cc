@@ -49,6 +49,16 @@ struct List : TemporaryFolder {
   explicit List(std::string_view text) : path(*this / "list.CSV") { write_text(path, text); }
 };
 
+TEST(CsvList, AColumnMaySayWhatValidates) {
+  const List list("image,label,is_valid\na.jpg,x,False\nb.jpg,x,True\nc.jpg,y,0\nd.jpg,y,1\ne.jpg,y,\n");
+  const PhotoSet set = open_photo_set(list.path);
+  EXPECT_EQ(set.validates, (std::vector<bool>{false, true, false, true, false}));
+  const List odd("image,label,is_valid\na.jpg,x,maybe\n");
+  EXPECT_NE(
+      error_of([&] { open_photo_set(odd.path); }).find("line 2: expected true or false in column 3, found \"maybe\""),
+      std::string::npos);
+}
+
 TEST(CsvList, NamesAreSortedClasses) {
   const List list("b.jpg,rose\n\"a,1.jpg\",\"Daisy, wild\"\nsub/c.png,rose\n");
   const PhotoSet set = open_photo_set(list.path);
@@ -179,12 +189,12 @@ TEST(CsvList, AHeaderIsKnownByItsWords) {
 }
 
 TEST(CsvList, ColumnsThatAreNotUsedAreSaid) {
-  const List list(",path,label,is_valid\n0,a.jpg,x,True\n1,b.jpg,y,False\n");
+  const List list(",path,label,fold\n0,a.jpg,x,3\n1,b.jpg,y,4\n");
   const PhotoSet set = open_photo_set(list.path);
   ASSERT_EQ(set.notices.size(), 1u);
   EXPECT_EQ(set.notices[0], list.path +
                                 ": photos are taken from the column \"path\" and classes from \"label\"; not "
-                                "used: \"is_valid\"");
+                                "used: \"fold\"");
   EXPECT_TRUE(open_photo_set(List(",label,path,split\n0,x,a.jpg,val\n").path).notices.empty());
 }
 
@@ -310,10 +320,12 @@ TEST(CsvList, RefusesWhatIsNoList) {
   const List zero(std::string_view("a\0.jpg,x\n", 9));
   EXPECT_NE(error_of([&] { open_photo_set(empty.path); }).find("found none"), std::string::npos);
   EXPECT_NE(error_of([&] { open_photo_set(header.path); }).find("behind the header, found none"), std::string::npos);
-  EXPECT_NE(error_of([&] { open_photo_set(narrow.path); }).find("line 1: expected a path and a label, found 1 columns"),
+  EXPECT_NE(error_of([&] { open_photo_set(narrow.path); }).find("line 1: expected a path and a label, found 1 column"),
             std::string::npos);
   EXPECT_NE(error_of([&] { open_photo_set(unlabelled.path); }).find("found an empty one"), std::string::npos);
   EXPECT_NE(error_of([&] { open_photo_set(zero.path); }).find("zero byte"), std::string::npos);
+  const List zero_label(std::string_view("a.jpg,r\0s\n", 10));
+  EXPECT_NE(error_of([&] { open_photo_set(zero_label.path); }).find("zero byte"), std::string::npos);
   EXPECT_NE(error_of([&] { open_photo_set(empty / "none.csv"); }).find("found nothing"), std::string::npos);
 }
 

@@ -61,7 +61,7 @@ TEST(PhotoSet, AFolderThatMatchesNothingBesideOthersThatDoIsRefused) {
   const Files files({"rose/1.jpg", "weeds/1.jpg"});
   EXPECT_NE(error_of([&] {
               open_for(files.root(), Names{"rose", "tulip"});
-            }).find("class \"weeds\": expected a class of the model, as 1 others are"),
+            }).find("class \"weeds\": expected a class of the model, as another is"),
             std::string::npos);
 }
 
@@ -107,6 +107,13 @@ TEST(PhotoSet, AListKeepsWhatItNames) {
   }
   EXPECT_NE(error_of([&] { validate_on_list(again, files / "wrong.txt"); }).find("\"rose/9.jpg\""), std::string::npos);
   EXPECT_NE(error_of([&] { restrict_to_list(again, files / "wrong.txt"); }).find("\"rose/9.jpg\""), std::string::npos);
+  EXPECT_NE(error_of([&] { restrict_to_list(again, files / "wrong.txt"); }).find("found none (1 such line)"),
+            std::string::npos);
+  // As other programs write the same names.
+  write_text(files / "same.txt", "./tulip/3.jpg\n" + (files / "rose/2.jpg") + " \nrose//1.jpg\n");
+  PhotoSet same = open_for(files.root(), classes);
+  restrict_to_list(same, files / "same.txt");
+  EXPECT_EQ(shown(same), "rose/1.jpg=0 rose/2.jpg=0 tulip/3.jpg=1 ");
   write_text(files / "blank.txt", "\n");
   EXPECT_NE(error_of([&] { restrict_to_list(again, files / "blank.txt"); }).find("found none"), std::string::npos);
 }
