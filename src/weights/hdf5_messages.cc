@@ -70,7 +70,7 @@ std::uint64_t padded(std::uint64_t size) { return (size + 7) / 8 * 8; }
 
 std::span<const std::byte> Cursor::take(std::uint64_t size) {
   if (size > rest_.size()) {
-    fail("[hdf5] {}: cut short: expected {} more bytes, found {}", place_, size, rest_.size());
+    fail("[hdf5] {}: cut short: expected {} more, found {}", place_, counted(size, "byte"), rest_.size());
   }
   const std::span<const std::byte> taken = rest_.first(static_cast<std::size_t>(size));
   rest_ = rest_.subspan(taken.size());

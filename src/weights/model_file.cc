@@ -165,8 +165,8 @@ ModelInfo parse_model_info(const Metadata& metadata, const std::string& file) {
     info.classes = parse_names(names->second, static_cast<std::size_t>(info.config.classes), file + ": gcvit.classes");
   }
   if (!info.classes.empty() && info.classes.size() != static_cast<std::size_t>(info.config.classes)) {
-    fail("[model] {}: gcvit.classes: expected {} names, as gcvit.config says, found {}", file, info.config.classes,
-         info.classes.size());
+    fail("[model] {}: gcvit.classes: expected {}, as gcvit.config says, found {}", file,
+         counted(static_cast<std::uint64_t>(info.config.classes), "name"), info.classes.size());
   }
   with("gcvit.preprocess", [&](const JsonPlace& root) {
     root.expect_object();

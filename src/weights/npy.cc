@@ -178,8 +178,8 @@ void check_size(const Array& array, std::string_view dtype, std::size_t element_
   bool overflow = false;
   for (const std::int64_t dim : array.header.dims) overflow = overflow || __builtin_mul_overflow(needed, dim, &needed);
   if (overflow || static_cast<std::uint64_t>(needed) != array.data.size()) {
-    fail("[npy] {}: {} {} needs {} bytes, file has {} behind its header", file, dtype, to_string(array.header.dims),
-         overflow ? "more than 2^63" : std::to_string(needed), array.data.size());
+    fail("[npy] {}: {} {} needs {}, file has {} behind its header", file, dtype, to_string(array.header.dims),
+         overflow ? "more than 2^63 bytes" : counted(static_cast<std::uint64_t>(needed), "byte"), array.data.size());
   }
 }
 

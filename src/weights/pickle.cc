@@ -210,7 +210,7 @@ class Unpickler {
 
   std::string_view take(std::uint64_t count) {
     if (count > text_.size() - place_) {
-      broken("expected {} bytes at byte {}, file ends at {}", count, place_, text_.size());
+      broken("expected {} at byte {}, file ends at {}", counted(count, "byte"), place_, text_.size());
     }
     const std::string_view taken = text_.substr(place_, static_cast<std::size_t>(count));
     place_ += taken.size();

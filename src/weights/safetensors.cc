@@ -219,9 +219,9 @@ void check_layout(const std::vector<Entry>& entries, std::int64_t header_end, st
     }
     const std::optional<std::int64_t> needed = bytes_needed(entry);
     if (!needed || *needed != end - begin) {
-      fail("[safetensors] {}: tensor {}: {} {} needs {} bytes, data_offsets give {}", file, in_quotes(entry.name),
-           name_of(*entry.dtype), to_string(*entry.shape), needed ? std::to_string(*needed) : "more than 2^63",
-           end - begin);
+      fail("[safetensors] {}: tensor {}: {} {} needs {}, data_offsets give {}", file, in_quotes(entry.name),
+           name_of(*entry.dtype), to_string(*entry.shape),
+           needed ? counted(static_cast<std::uint64_t>(*needed), "byte") : "more than 2^63 bytes", end - begin);
     }
     if (begin != covered) {
       fail("[safetensors] {}: tensor {}: begins at byte {}, {} the data before it, which end at {}", file,

@@ -69,7 +69,8 @@ class Reader {
       found.push_back(read_entry(place, directory));
     }
     if (found.size() != directory.entries) {
-      fail("[zip] {}: expected {} entries, the directory has {}", file_, directory.entries, found.size());
+      fail("[zip] {}: expected {}, the directory has {}", file_, counted(directory.entries, "entry", "entries"),
+           found.size());
     }
     return found;
   }
@@ -108,7 +109,8 @@ class Reader {
 
   Directory directory_of(std::uint64_t begin, std::uint64_t size, std::uint64_t entries) const {
     if (begin > text_.size() || size > text_.size() - begin) {
-      fail("[zip] {}: the directory has {} bytes from byte {} on, file has {}", file_, size, begin, text_.size());
+      fail("[zip] {}: the directory has {} from byte {} on, file has {}", file_, counted(size, "byte"), begin,
+           text_.size());
     }
     return {begin, begin + size, entries};
   }
@@ -151,13 +153,14 @@ class Reader {
     const std::uint64_t plain_size = wide(24);
     const std::uint64_t stored_size = wide(20);
     if (plain_size != stored_size) {
-      fail("[zip] {}: entry {}: has {} bytes, stored as {}", file_, in_quotes(name), plain_size, stored_size);
+      fail("[zip] {}: entry {}: has {}, stored as {}", file_, in_quotes(name), counted(plain_size, "byte"),
+           stored_size);
     }
     found.begin = wide(42);
     const std::uint64_t data = data_offset(found, directory);
     if (stored_size > directory.begin - data) {
-      fail("[zip] {}: entry {}: has {} bytes from byte {} on, the directory begins at {}", file_, in_quotes(name),
-           stored_size, data, directory.begin);
+      fail("[zip] {}: entry {}: has {} from byte {} on, the directory begins at {}", file_, in_quotes(name),
+           counted(stored_size, "byte"), data, directory.begin);
     }
     found.end = data + stored_size;
     found.entry.bytes = std::as_bytes(std::span(text_.substr(data, stored_size)));

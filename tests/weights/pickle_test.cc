@@ -77,7 +77,7 @@ TEST(Pickle, ClassesBecomeOpaqueAndNoFunctionIsCalled) {
 
 TEST(Pickle, RefusesWhatDoesNotFitTheStack) {
   EXPECT_EQ(refusal("."), "[pickle] x: byte 0: expected a value on the stack, found none");
-  EXPECT_EQ(refusal("N"), "[pickle] x: byte 1: expected 1 bytes at byte 1, file ends at 1");
+  EXPECT_EQ(refusal("N"), "[pickle] x: byte 1: expected 1 byte at byte 1, file ends at 1");
   EXPECT_EQ(refusal("\x86."), "[pickle] x: byte 0: expected 2 values on the stack, found fewer");
   EXPECT_EQ(refusal("N(\x85."), "[pickle] x: byte 2: expected 1 values on the stack, found fewer");
   EXPECT_EQ(refusal("Nt."), "[pickle] x: byte 1: expected a mark on the stack, found none");
