@@ -22,6 +22,8 @@ using hdf5::MessageType;
 
 constexpr std::string_view kSignature{"\x89HDF\r\n\x1a\n", 8};
 constexpr int kDeepestGroup = 32;
+constexpr int kDeepestKept = 6;  // of the groups whose names are kept
+constexpr std::size_t kMostGroups = 4096;  // are kept
 constexpr int kDeepestTree = 16;
 constexpr std::size_t kLongestPath = 256;
 constexpr std::size_t kMostHeapObjects = std::size_t{1} << 18;
@@ -55,7 +57,10 @@ class Reader {
   RawFile run() {
     const std::uint64_t root = read_superblock();
     read_object(root, "", 0);
-    return {"hdf5", std::move(tensors_), {}};
+    RawFile raw{.format = "hdf5", .tensors = std::move(tensors_), .metadata = {}};
+    raw.groups = std::move(groups_);
+    raw.keras_config = config_;
+    return raw;
   }
 
  private:
@@ -65,7 +70,8 @@ class Reader {
   std::span<const std::byte> structure(std::uint64_t address, std::uint64_t size, const std::string& place,
                                        std::string_view what) {
     if (address > bytes_.size() || size > bytes_.size() - address) {
-      fail("[hdf5] {}: {} at byte {}: expected {} bytes, the file has {}", place, what, address, size, bytes_.size());
+      fail("[hdf5] {}: {} at byte {}: expected {}, the file has {}", place, what, address, counted(size, "byte"),
+           bytes_.size());
     }
     spend(structures_left_, size, place);
     return bytes_.subspan(static_cast<std::size_t>(address), static_cast<std::size_t>(size));
@@ -109,6 +115,8 @@ class Reader {
       return;
     }
     if (depth >= kDeepestGroup) fail("[hdf5] {}: groups deeper than {}", place(path), kDeepestGroup);
+    if (depth == 0) config_ = keras_config(object);
+    if (depth > 0 && depth <= kDeepestKept && groups_.size() < kMostGroups) groups_.push_back(path);
     for (const Message& message : object.messages) read_links(message, path, depth);
   }
 
@@ -292,8 +300,8 @@ class Reader {
     if (size == 0) {
       values = {};
     } else if (layout.size != size) {
-      fail("[hdf5] {}: expected {} bytes of values for {} {}, found {}", where, size, to_string(dims), name_of(*dtype),
-           layout.size);
+      fail("[hdf5] {}: expected {} of values for {} {}, found {}", where, counted(size, "byte"), to_string(dims),
+           name_of(*dtype), layout.size);
     } else if (!layout.compact) {
       if (layout.address == kNowhere) fail("[hdf5] {}: no values have been written", where);
       if (layout.address > bytes_.size() || size > bytes_.size() - layout.address) {
@@ -315,7 +323,7 @@ class Reader {
     }
   }
 
-  /// A dataset's attribute, one text as h5py writes it; empty when it isn't there or something else.
+  /// An object's attribute, one text as h5py writes it; empty when it isn't there or something else.
   std::string_view text_attribute(const Object& object, std::string_view name, const std::string& where) {
     for (const Message& message : object.messages) {
       constexpr std::uint8_t kShared = 2;
@@ -329,6 +337,16 @@ class Reader {
       return heap_object(heap, value.u32(), where).substr(0, length);
     }
     return {};
+  }
+
+  /// Where Keras 3 describes a whole model. It is nothing that weights need, so damage to it is left alone.
+  std::string_view keras_config(const Object& root) {
+    try {
+      const std::string_view config = text_attribute(root, "model_config", place(""));
+      return config.size() <= kMaximalKerasConfig ? config : std::string_view();
+    } catch (const Error&) {
+      return {};
+    }
   }
 
   /// An object of the global heap, where texts of any length lie.
@@ -370,6 +388,8 @@ class Reader {
   std::map<std::uint64_t, std::map<std::uint32_t, std::string_view>> heaps_;
   std::size_t heap_objects_ = 0;  ///< in all of them
   std::vector<NamedTensor> tensors_;
+  std::vector<std::string> groups_;
+  std::string_view config_;
 };
 
 }  // namespace

@@ -42,15 +42,6 @@ std::optional<int> number_of(std::string_view text) {
   return number;
 }
 
-/// "block_2" is {"block", 2}, "block" {"block", 0}: how Keras tells members of a list apart.
-std::pair<std::string_view, int> stem_and_number(std::string_view name) {
-  const std::size_t underscore = name.rfind('_');
-  if (underscore != name.npos) {
-    if (const auto number = number_of(name.substr(underscore + 1))) return {name.substr(0, underscore), *number};
-  }
-  return {name, 0};
-}
-
 /// Children of a container stand in the order of their numbers.
 struct ByPosition {
   bool operator()(std::string_view a, std::string_view b) const {
@@ -276,6 +267,15 @@ std::optional<std::string> legacy_canonical_name(std::string_view name) {
 constexpr std::string_view kWholeModel = "model_weights/";
 constexpr std::string_view kItsOptimizer = "optimizer_weights/";
 
+/// Where a tf.keras file has the model: the group of its stem but for names that begin with it, as those of a file that holds
+/// the model alone.
+std::string_view legacy_place(std::string_view name) {
+  const std::size_t begin = name.starts_with(kWholeModel) ? kWholeModel.size() : 0;
+  const std::size_t end = name.find('/', begin);
+  if (end == name.npos || name.substr(begin, end - begin) == "patch_embed") return {};
+  return name.find("/patch_embed/", begin) == name.npos ? std::string_view() : name.substr(0, end + 1);
+}
+
 /// What a file may hold beside a model: the optimizer's state, metrics, random states.
 bool is_training_state(std::string_view name) {
   if (!is_keras_name(name)) return false;
@@ -289,6 +289,14 @@ bool is_training_state(std::string_view name) {
 
 }  // namespace
 
+std::pair<std::string_view, int> stem_and_number(std::string_view name) {
+  const std::size_t underscore = name.rfind('_');
+  if (underscore != name.npos) {
+    if (const auto number = number_of(name.substr(underscore + 1))) return {name.substr(0, underscore), *number};
+  }
+  return {name, 0};
+}
+
 bool is_keras_name(std::string_view name) {
   if (name.size() > kLongestName) return false;
   if (name.starts_with(kWholeModel) || name.starts_with(kItsOptimizer)) return true;
@@ -300,6 +308,7 @@ Canonical keras_to_canonical(std::vector<NamedTensor> tensors) {
   Collector collector;
   Layer root;
   std::size_t layers = 0;
+  std::set<std::string_view> places;  // of models in a tf.keras file
   for (const NamedTensor& tensor : tensors) {
     if (!is_keras_name(tensor.name)) continue;
     const std::vector<std::string_view> parts = split(tensor.name, '/');
@@ -314,17 +323,23 @@ Canonical keras_to_canonical(std::vector<NamedTensor> tensors) {
       }
       layer->variables.emplace(*number, &tensor);
     } else if (auto canonical = legacy_canonical_name(tensor.name)) {
+      const std::string_view place = legacy_place(tensor.name);
+      if (!place.empty() && places.size() < kModelsLookedFor) places.insert(place);
       collector.take(std::move(*canonical), tensor);
     }
   }
   std::vector<std::pair<std::string, const Layer*>> models;
   find_models(root, "", models);
-  if (models.size() > 1) {
+  std::vector<std::string> found(places.begin(), places.end());
+  for (const auto& [path, _] : models) found.push_back(path);
+  if (found.size() > 1) {
     fail("[names] expected one model, found several: {}, {}{}; save the one that is meant by itself",
-         in_quotes(models[0].first), in_quotes(models[1].first), models.size() > 2 ? ", ..." : "");
+         in_quotes(found[0]), in_quotes(found[1]), found.size() > 2 ? ", ..." : "");
   }
   if (!models.empty()) Walk(collector).model(*models.front().second);
-  return collector.finish(tensors);
+  Canonical canonical = collector.finish(tensors);
+  if (!found.empty()) canonical.place = found.front();
+  return canonical;
 }
 
 std::string keras_path(std::string_view canonical, KerasFlavour flavour) {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "weights/raw_file.h"
@@ -20,6 +21,9 @@ enum class KerasFlavour : std::uint8_t {
   kExample,  ///< the Keras example: layers/patch_embed, layers/level_1/blocks/block
   kGcvitTf,  ///< gcvit-tf 1.1.6 under Keras 3: layers/stem, layers/gc_vi_t_level_1/blocks/gc_vi_t_block
 };
+
+/// "block_2" is {"block", 2}, "block" {"block", 0}: how Keras tells members of a list apart.
+std::pair<std::string_view, int> stem_and_number(std::string_view name);
 
 /// True for a name as Keras 3 (".../vars/0") or tf.keras (".../kernel:0") writes it.
 bool is_keras_name(std::string_view name);

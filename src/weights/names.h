@@ -45,6 +45,7 @@ void strip_wrapper_prefixes(std::vector<NamedTensor>& tensors);
 struct Canonical {
   std::vector<NamedTensor> tensors;
   std::vector<std::string> unexpected;  ///< names the layout doesn't know, as the file has them
+  std::string place;  ///< the group of a Keras file that the model is in, "layers/gc_vi_t/"; empty for the file itself
 };
 
 /// Renames, reshapes where a layout stores another rank (timm's squeeze-and-excitation layers are 1x1 convolutions),

@@ -56,14 +56,19 @@ RawFile parse_archive(std::span<const std::byte> bytes, const std::shared_ptr<co
   if (const ZipArchive::Entry* const weights = archive.find(kKerasWeights)) {
     RawFile raw = parse_hdf5(weights->bytes, owner, fmt::format("{}: {}", file, kKerasWeights));
     raw.format = "keras";
+    const ZipArchive::Entry* const config = archive.find("config.json");
+    if (config != nullptr && config->bytes.size() <= kMaximalKerasConfig) {
+      raw.keras_config.assign(reinterpret_cast<const char*>(config->bytes.data()), config->bytes.size());
+    }
     return raw;
   }
   if (is_npz(archive)) return parse_npz(archive, owner, file);
   if (const std::string_view name = packed_model(archive); !name.empty()) {
     fail("[weights] {}: expected a weight file, found a ZIP archive that holds {}: unpack it", file, in_quotes(name));
   }
-  fail("[weights] {}: expected a ZIP archive as .pth, .keras and .npz files are, found another with {} entries{}", file,
-       archive.entries().size(), archive.entries().empty() ? "" : ", as " + in_quotes(archive.entries().front().name));
+  fail("[weights] {}: expected a ZIP archive as .pth, .keras and .npz files are, found another with {}{}", file,
+       counted(archive.entries().size(), "entry", "entries"),
+       archive.entries().empty() ? "" : ", as " + in_quotes(archive.entries().front().name));
 }
 
 RawFile read_file(const std::string& path, const ReadOptions& options) {

@@ -34,10 +34,16 @@ struct RawFile {
       {};  ///< where in the file the tensors stand, as StoredWeights has it; empty when it has no others
   bool averaged = false;
   std::vector<StoredWeights> others = {};  ///< what else the file holds
-  std::string file = {};    ///< the file that was read, which a folder's name stands for
+  std::string nameless = {};  ///< where it holds averages as a list without names, which are not read; empty for none
+  std::string prefix = {};  ///< what stood before the tensors' names
+  std::vector<std::string> groups = {};  ///< of an HDF5 file, those near its root: Keras' layers
+  std::string keras_config = {};  ///< JSON of a whole Keras model, unless it is over kMaximalKerasConfig
+  std::string file = {};  ///< the file that was read, which a folder's name stands for
   std::string config = {};  ///< a config.json beside it; empty when there is none
-  bool folder = false;      ///< both were found by their folder's name
+  bool folder = false;  ///< both were found by their folder's name
 };
+
+inline constexpr std::size_t kMaximalKerasConfig = std::size_t{1} << 20;
 
 struct ReadOptions {
   /// Of a training checkpoint that holds both: the averaged weights (EMA) or the raw ones. Without it the raw ones, and the

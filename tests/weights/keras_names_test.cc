@@ -117,6 +117,19 @@ TEST(KerasNames, OfTfKerasWithUnderscoresAndSlashes) {
                    {"unexpected top/other/kernel:0", "top/other/kernel:0"}}));
 }
 
+TEST(KerasNames, TwoModelsAreRefusedByTheirGroups) {
+  const Tensor value(DType::kF32, {1});
+  EXPECT_EQ(
+      error_of([&] {
+        keras_to_canonical(
+            {{"model_weights/a/a/patch_embed/proj/bias", value}, {"model_weights/b/b/patch_embed/proj/bias", value}});
+      }),
+      "[names] expected one model, found several: \"model_weights/a/\", \"model_weights/b/\"; save the one that is "
+      "meant by itself");
+  EXPECT_EQ(keras_to_canonical({{"a/a/patch_embed/proj/bias:0", value}}).place, "a/");
+  EXPECT_EQ(keras_to_canonical({{"patch_embed/a/patch_embed/proj/bias:0", value}}).place, "");
+}
+
 TEST(KerasNames, DepthIsBounded) {
   std::string deep;
   for (int i = 0; i < 1'000'000; ++i) deep += "a/";
