@@ -39,6 +39,13 @@ struct Candidate {
   }
 };
 
+/// torch-ema keeps averages in the order of the model's parameters alone.
+bool is_list_of_averages(std::string_view key, const PickleValue& value) {
+  if (!value.is(Kind::kList) && !value.is(Kind::kTuple)) return false;
+  if (value.items().empty() || tensor_call(value.items().front()) == nullptr) return false;
+  return key == "shadow_params" || names_an_average(key);
+}
+
 /// Looks through all dicts that lie at most kDeepestWrapper deep, each once however often the file mentions it: those under
 /// known wrappers first, then others, then the dict itself.
 class Search {
@@ -47,6 +54,7 @@ class Search {
 
   std::vector<Candidate> models;  ///< dicts with GCViTs
   std::vector<Candidate> tensors;  ///< dicts with other tensors
+  std::string nameless;  ///< the first list of averaged tensors
 
  private:
   /// A dict under a key of another.
@@ -70,7 +78,12 @@ class Search {
       if (names.size() <= kMostTensors && tensor_call(items[i + 1]) != nullptr && keys.insert(items[i]).second) {
         names.push_back(key);
       }
-      if (!items[i + 1]->is(Kind::kDict)) continue;
+      if (nameless.empty() && is_list_of_averages(key, *items[i + 1])) {
+        path_.push_back(items[i]);
+        nameless = place();
+        path_.pop_back();
+      }
+      if (!items[i + 1]->is(Kind::kDict) || names_an_optimizer(key)) continue;
       if (key == "averaging_state" || key == "current_model_state") ++lightning;
       const auto* const wrapper = std::ranges::find(kWrappers, key);
       if (wrapper == std::end(kWrappers)) {
@@ -171,7 +184,7 @@ ChosenDict choose_dict(const PickleValue& root, std::optional<bool> averaged, co
   const std::vector<Candidate>& candidates = any_model ? search.models : search.tensors;
   const Candidate* const chosen = choose(candidates, averaged, file);
   if (chosen == nullptr) fail_without_tensors(root, file);
-  ChosenDict result{chosen->dict, chosen->place, chosen->averaged, {}};
+  ChosenDict result{chosen->dict, chosen->place, chosen->averaged, {}, search.nameless};
   for (const Candidate& one : candidates) {
     // Dicts that hold no model are worth a word only where weights are looked for.
     if (&one == chosen || (!any_model && (!one.known || one.place.empty()))) continue;

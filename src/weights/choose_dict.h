@@ -24,6 +24,7 @@ struct ChosenDict {
   std::string place;  ///< the keys that lead to it, for sentences; empty for the object itself
   bool averaged = false;  ///< the keys say that its weights are averages
   std::vector<StoredWeights> others;  ///< dicts that were not chosen
+  std::string nameless = {};  ///< the keys that lead to a list of averaged tensors, as torch-ema saves them
 };
 
 /// The dict with the weights of the wanted kind, as torch_file.h says; where there are none of that kind, the one that would

@@ -14,6 +14,7 @@
 #include "weights/change_image_size.h"
 #include "weights/in_quotes.h"
 #include "weights/keras_example_bias.h"
+#include "weights/keras_layers.h"
 #include "weights/names.h"
 #include "weights/safetensors.h"
 #include "weights/sharded_safetensors.h"
@@ -180,8 +181,12 @@ std::string mismatch_with(const TimmConfig& timm, const model::GCViTConfig& conf
     return fmt::format("num_classes: expected {} as the head has, found {}", config.classes, *timm.classes);
   }
   if (!timm.class_names.empty() && timm.class_names.size() != static_cast<std::size_t>(config.classes)) {
-    return fmt::format("label_names: expected {} names as the head has classes, found {}", config.classes,
-                       timm.class_names.size());
+    if (timm.first_name) {
+      return fmt::format("{}: expected names of the classes 0 to {} as the head has, found {} to {}", timm.names_key,
+                         config.classes - 1, *timm.first_name, timm.class_names.size() - 1);
+    }
+    return fmt::format("{}: expected {} as the head has classes, found {}", timm.names_key,
+                       counted(static_cast<std::uint64_t>(config.classes), "name"), timm.class_names.size());
   }
   return "";
 }
@@ -218,10 +223,33 @@ Layout layout_of(const RawFile& raw, const std::string& file) {
     fail(
         "[weights] {}: expected a GCViT's tensors, as \"patch_embed.proj.weight\" (NVlabs), \"stem.conv1.weight\" "
         "(timm) "
-        "or \"layers/patch_embed/proj/vars/0\" (Keras), found {} others, as {}",
-        file, raw.tensors.size(), in_quotes(raw.tensors.front().name));
+        "or \"layers/patch_embed/proj/vars/0\" (Keras), found {}, as {}",
+        file, counted(raw.tensors.size(), "other"), in_quotes(raw.tensors.front().name));
   }
   return *layout;
+}
+
+/// Refuses a file without a head, naming what it has instead.
+void check_head(const RawFile& raw, Layout layout, const Canonical& canonical, std::vector<std::string> others,
+                const std::string& file) {
+  if (std::ranges::find(canonical.tensors, "head.weight", &NamedTensor::name) != canonical.tensors.end()) return;
+  for (const std::string& name : canonical.unexpected) others.push_back(raw.prefix + name);
+  std::erase_if(others, [](const std::string& name) { return name.ends_with(".bias"); });
+  std::string found;
+  for (std::size_t i = 0; i < std::min(others.size(), kNamesShown); ++i) {
+    found += (i > 0 ? ", " : "; beside the model's tensors found ") + in_quotes(others[i]);
+  }
+  fail("[weights] {}: no {}, which tells the classes{}{}", file,
+       in_quotes(raw.prefix + layout_name(layout, "head.weight")), found, others.size() > kNamesShown ? ", ..." : "");
+}
+
+/// Canonical names, with the file's in errors.
+Canonical canonical_of(Layout layout, RawFile& raw, const std::string& file) {
+  try {
+    return to_canonical(layout, std::move(raw.tensors));
+  } catch (const Error& error) {
+    fail("[weights] {}: {}", file, without_area(error.what()));
+  }
 }
 
 /// What a person should know of how the weights were chosen.
@@ -234,6 +262,22 @@ std::vector<std::string> notices_of(const RawFile& raw, const std::vector<std::s
                                   raw.averaged ? other->place : raw.place, raw.averaged ? raw.place : other->place,
                                   raw.averaged ? "averaged ones" : "raw ones",
                                   raw.averaged ? "--no-ema takes the raw ones" : "--ema takes the averaged ones"));
+  }
+  std::string same_kind;
+  for (const StoredWeights& one : raw.others) {
+    if (one.averaged == raw.averaged) same_kind += (same_kind.empty() ? "" : ", ") + one.place;
+  }
+  if (!same_kind.empty()) {
+    notices.push_back(
+        fmt::format("{}: holds other {} weights ({}) beside those of {}, which are used; save the ones that "
+                    "are meant by themselves",
+                    file, raw.averaged ? "averaged" : "raw", same_kind, raw.place));
+  }
+  if (!options.averaged && !raw.averaged && !raw.nameless.empty()) {
+    notices.push_back(
+        fmt::format("{}: holds averaged weights without names ({}), which are not read, and the raw ones "
+                    "are used; for the averaged ones {}",
+                    file, raw.nameless, kNameThem));
   }
   std::string names;
   describe(names, left_out, "no part of the model and left out",
@@ -270,7 +314,11 @@ LoadedModel load_model(RawFile raw, const std::string& file, const LoadOptions& 
           "a whole model: if it is the Keras example's, tuned with its own code, needs --keras-example-bias");
     }
   }
-  Canonical canonical = to_canonical(layout, std::move(raw.tensors));
+  Canonical canonical = canonical_of(layout, raw, file);
+  const std::string layers = notice_of_other_layers(raw.groups, raw.keras_config, canonical.place);
+  if (!layers.empty()) raw.notices.push_back(fmt::format("{}: {}", file, layers));
+
+  if (layout != Layout::kCanonical && !options.classes) check_head(raw, layout, canonical, left_out, file);
 
   LoadedModel loaded;
   const std::optional<TimmConfig> timm = timm_config_of(raw, layout);
@@ -368,7 +416,8 @@ std::vector<NamedTensor> tensors_of(const model::GCViT& model, DType dtype, cons
 
 void save_model(const std::string& path, const model::GCViT& model, const ModelInfo& info, DType dtype) {
   if (!info.classes.empty() && info.classes.size() != static_cast<std::size_t>(model.config().classes)) {
-    fail("[weights] {}: expected {} class names, found {}", path, model.config().classes, info.classes.size());
+    fail("[weights] {}: expected {}, found {}", path,
+         counted(static_cast<std::uint64_t>(model.config().classes), "class name"), info.classes.size());
   }
   const std::vector<NamedTensor> tensors = tensors_of(model, dtype, path);
   ModelInfo written = info;

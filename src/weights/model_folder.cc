@@ -122,7 +122,8 @@ ModelPlace find_model_file(const std::string& path) {
   if (const std::string_view kind = kind_of(names); !kind.empty()) {
     fail("[weights] {}: expected a model, found {}", path, kind);
   }
-  std::string found = names.empty() ? "an empty folder" : fmt::format("a folder of {} entries, as ", names.size());
+  std::string found =
+      names.empty() ? "an empty folder" : "a folder of " + counted(names.size(), "entry", "entries") + ", as ";
   for (std::size_t i = 0; i < std::min(names.size(), kNamesShown); ++i) {
     found += (i > 0 ? ", " : "") + in_quotes(names[i]);
   }

@@ -151,6 +151,7 @@ std::string group_of(std::string_view name) {
 /// Appends a shard's variables, which must lie in the `expected` groups, and each of these must have some.
 void append_keras(RawFile& raw, RawFile shard, std::span<const Assignment> expected, const std::string& file) {
   std::vector<bool> has(expected.size());
+  raw.groups.insert(raw.groups.end(), shard.groups.begin(), shard.groups.end());
   for (NamedTensor& tensor : shard.tensors) {
     const std::string group = group_of(tensor.name);
     const auto found = std::ranges::lower_bound(expected, group, {}, &Assignment::second);
@@ -186,8 +187,8 @@ RawFile read_shards(const std::string& index_path, ShardKind kind) {
     if (!std::filesystem::exists(folder / shard, error)) missing.push_back(shard);
   }
   if (!missing.empty()) {
-    fail("[{}] {}: {} of {} shards are missing beside it: {}", area, index_path, missing.size(), shards.size(),
-         sentence_of(missing));
+    fail("[{}] {}: {} of {} {} missing beside it: {}", area, index_path, missing.size(),
+         counted(shards.size(), "shard"), missing.size() == 1 ? "is" : "are", sentence_of(missing));
   }
 
   RawFile raw{.format = kind == ShardKind::kKeras ? "hdf5" : "safetensors", .tensors = {}, .metadata = {}};
@@ -209,7 +210,7 @@ RawFile read_shards(const std::string& index_path, ShardKind kind) {
     }
     begin = end;
   }
-  raw.notes.push_back(fmt::format("{} shards from the index's weight_map", shards.size()));
+  raw.notes.push_back(counted(shards.size(), "shard") + " from the index's weight_map");
   return raw;
 }
 
@@ -225,7 +226,11 @@ Assignments parse_shard_index(std::span<const std::byte> bytes, const std::strin
     fail("[{}] {}: expected JSON, found {}", area, file, found);
   IndexReader reader(file, kind);
   read_json_events({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, reader);
-  if (!reader.has_map) fail("[{}] {}: expected a \"weight_map\", found none", area, file);
+  if (!reader.has_map) {
+    const bool config = std::filesystem::path(file).filename() == "config.json";
+    fail("[{}] {}: expected an index with a \"weight_map\", found {}", area, file,
+         config ? "a config.json, which describes the model beside it: name the folder instead" : "none");
+  }
   Assignments assignments = std::move(reader.assignments);
   if (kind == ShardKind::kSafetensors) {
     std::ranges::sort(assignments, {}, [](const auto& assignment) { return std::string_view(assignment.second); });

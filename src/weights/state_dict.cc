@@ -104,8 +104,9 @@ class TensorReader {
     }
     const std::span<const std::byte> bytes = known->second;
     if (static_cast<std::uint64_t>(id.elements) > bytes.size() / id.type.element_size) {
-      broken("its storage {} should have {} elements of {} bytes, has {} bytes", in_quotes(id.key->text()), id.elements,
-             id.type.element_size, bytes.size());
+      broken("its storage {} should have {} of {}, has {}", in_quotes(id.key->text()),
+             counted(static_cast<std::uint64_t>(id.elements), "element"), counted(id.type.element_size, "byte"),
+             counted(bytes.size(), "byte"));
     }
     return bytes.first(static_cast<std::size_t>(id.elements) * id.type.element_size);
   }
@@ -193,6 +194,7 @@ RawFile read_state_dict(const PickleValue& root, const Storages& storages, const
   raw.place = chosen.place;
   raw.averaged = chosen.averaged;
   raw.others = chosen.others;
+  raw.nameless = chosen.nameless;
   if (!chosen.place.empty()) {
     std::vector<std::string_view> others;
     for (const StoredWeights& one : chosen.others) {

@@ -118,7 +118,13 @@ TimmConfig read_config(const JsonPlace& root, std::string architecture) {
     }
     for (const char* key : {"label_names", "labels", "id2label"}) {
       const auto names = member(*place, key);
-      if (names && config.class_names.empty()) config.class_names = names_of(*names);
+      if (!names || !config.class_names.empty()) continue;
+      config.class_names = names_of(*names);
+      config.names_key = key;
+      if (names->value().is_object()) {
+        const auto first = std::ranges::find_if(config.class_names, [](const auto& name) { return !name.empty(); });
+        config.first_name = static_cast<std::int32_t>(first - config.class_names.begin());
+      }
     }
   }
   if (config.classes == 0) config.classes.reset();  // features without a head

@@ -20,6 +20,8 @@ struct TimmConfig {
   std::string architecture;                     ///< "gcvit_xxtiny"
   std::optional<std::int32_t> classes;          ///< of the head
   std::vector<std::string> class_names;         ///< in order; empty when there are none
+  std::string names_key;                        ///< where they stand, "id2label"
+  std::optional<std::int32_t> first_name;       ///< the lowest number, where they are numbered
   std::optional<model::ImageSize> image_size;   ///< photos are prepared for
   std::optional<std::int32_t> dim;              ///< where its arguments differ from the architecture's
   bool has_arguments = false;  ///< for the model, so that it may be another than its architecture says

@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 #include <unordered_set>
+#include <utility>
 
 #include "tensor/error.h"
 #include "weights/in_quotes.h"
@@ -122,10 +123,60 @@ std::string places_of(std::span<const StoredWeights> weights, std::optional<bool
   return places;
 }
 
+/// Training code may call a classifier otherwise than the model does, or keep it beside the model: gives the model a head that
+/// it hasn't where there is just one of its shape. Returns a sentence about it, empty when nothing was done.
+std::string adopt_head(std::vector<NamedTensor>& own, std::vector<NamedTensor>& rest, const std::string& prefix) {
+  static constexpr std::string_view kHeads[] = {"head", "fc", "classifier", "head.fc"};
+  const std::optional<Layout> layout = detect_layout(own);
+  if (layout != Layout::kNvlabs && layout != Layout::kTimm) return "";
+  const auto find = [](std::vector<NamedTensor>& tensors, std::string_view name) {
+    const auto found = std::ranges::find(tensors, name, &NamedTensor::name);
+    return found == tensors.end() ? nullptr : &*found;
+  };
+  const std::string weight = layout_name(*layout, "head.weight");
+  const std::string bias = layout_name(*layout, "head.bias");
+  const NamedTensor* const norm = find(own, layout_name(*layout, "norm.weight"));
+  if (norm == nullptr || find(own, weight) != nullptr || find(own, bias) != nullptr) return "";
+  struct Found {
+    std::vector<NamedTensor>* tensors;
+    std::string stem;
+  };
+  std::vector<Found> found;
+  const auto look = [&](std::vector<NamedTensor>& tensors, const std::string& parent) {
+    for (const std::string_view head : kHeads) {
+      const std::string stem = parent + std::string(head);
+      const NamedTensor* const matrix = find(tensors, stem + ".weight");
+      const NamedTensor* const offset = find(tensors, stem + ".bias");
+      if (matrix == nullptr || offset == nullptr || matrix->tensor.dims().size() != 2) continue;
+      const Dims& dims = matrix->tensor.dims();
+      if (offset->tensor.dims() == Dims{dims[0]} && norm->tensor.dims() == Dims{dims[1]}) {
+        found.push_back({&tensors, stem});
+      }
+    }
+  };
+  look(own, "");
+  const std::size_t dot = prefix.empty() ? prefix.npos : prefix.rfind('.', prefix.size() - 2);
+  if (!prefix.empty()) look(rest, dot == prefix.npos ? "" : prefix.substr(0, dot + 1));
+  if (found.size() != 1) return "";
+  const auto [tensors, stem] = found.front();
+  for (const auto& [from, to] : {std::pair(stem + ".weight", weight), std::pair(stem + ".bias", bias)}) {
+    NamedTensor entry{to, std::move(find(*tensors, from)->tensor)};
+    std::erase_if(*tensors, [&](const NamedTensor& tensor) { return tensor.name == from; });
+    own.push_back(std::move(entry));
+  }
+  return fmt::format("{} is taken as the head, as there is no {}",
+                     in_quotes((tensors == &own ? prefix : "") + stem + ".weight"), in_quotes(prefix + weight));
+}
+
 }  // namespace
 
 bool names_an_average(std::string_view key) {
   static constexpr std::string_view kWords[] = {"ema", "swa", "avg", "average", "averaged", "averages", "polyak"};
+  return key.size() <= kLongestName && has_word(key, kWords);
+}
+
+bool names_an_optimizer(std::string_view key) {
+  static constexpr std::string_view kWords[] = {"optim", "optimizer", "optimizers"};
   return key.size() <= kLongestName && has_word(key, kWords);
 }
 
@@ -152,8 +203,11 @@ void fail_without(bool averaged, const RawFile& raw, const std::string& file) {
   std::vector<StoredWeights> weights = raw.others;
   if (!raw.place.empty()) weights.insert(weights.begin(), {raw.place, raw.averaged});
   const std::string places = places_of(weights, !averaged);
-  fail("[weights] {}: expected {} weights, found {}{}", file, averaged ? "averaged (EMA)" : "raw",
-       averaged ? "raw ones alone" : "averaged (EMA) ones alone", places.empty() ? "" : ": " + places);
+  const bool has_list = averaged && !raw.nameless.empty();
+  fail("[weights] {}: expected {} weights, found {}{}{}{}", file, averaged ? "averaged (EMA)" : "raw",
+       averaged ? "raw ones" : "averaged (EMA) ones", has_list ? "" : " alone", places.empty() ? "" : ": " + places,
+       has_list ? fmt::format(", and averaged ones without names ({}), which are not read: {}", raw.nameless, kNameThem)
+                : "");
 }
 
 std::vector<std::string> unwrap(RawFile& raw, std::optional<bool> averaged, const std::string& file) {
@@ -204,10 +258,12 @@ std::vector<std::string> unwrap(RawFile& raw, std::optional<bool> averaged, cons
   raw.place = others[static_cast<std::size_t>(place)].place;
   raw.averaged = chosen.averaged;
   others.erase(others.begin() + place);
+  // Others of its kind that are left here are the same model once more.
+  std::erase_if(others, [&](const StoredWeights& one) { return one.averaged == chosen.averaged; });
   raw.others.insert(raw.others.begin(), others.begin(), others.end());
 
   // A tensor belongs to the model with the longest prefix that its name has.
-  std::vector<std::string> left_out;
+  std::vector<NamedTensor> rest;
   std::vector<NamedTensor> own;
   for (NamedTensor& entry : raw.tensors) {
     const WrappedModel* owner = nullptr;
@@ -221,9 +277,15 @@ std::vector<std::string> unwrap(RawFile& raw, std::optional<bool> averaged, cons
       own.push_back(std::move(entry));
     } else if (owner == nullptr && !is_index_buffer(entry.name) && !entry.name.ends_with(kAverageCount) &&
                !is_of_an_optimizer(entry.name)) {
-      left_out.push_back(std::move(entry.name));
+      rest.push_back(std::move(entry));
     }
   }
+  raw.prefix = chosen.prefix;
+  if (const std::string head = adopt_head(own, rest, chosen.prefix); !head.empty()) {
+    raw.notices.push_back(fmt::format("{}: {}", file, head));
+  }
+  std::vector<std::string> left_out;
+  for (NamedTensor& entry : rest) left_out.push_back(std::move(entry.name));
   raw.tensors = std::move(own);
   if (!left_out.empty()) raw.notes.push_back(fmt::format("the model's tensors are those under {}", raw.place));
   return left_out;

@@ -30,10 +30,16 @@ inline constexpr std::size_t kMostModels = 64;
 /// True when a word of a key says that weights below it are averages: "ema" in "state_dict_ema" or "model-EMA".
 bool names_an_average(std::string_view key);
 
+/// True when a word of a key says that what is below it is an optimizer's.
+bool names_an_optimizer(std::string_view key);
+
 /// Leaves the tensors of one model in `raw`, without its prefix, and `raw.averaged` saying which kind of weights it has:
 /// the kind that is wanted if there is one, else the raw ones before averages. Returns the names of the tensors that belong
 /// to no model. Notices and notes say what was chosen. Throws `Error` when the model could be any of several.
 std::vector<std::string> unwrap(RawFile& raw, std::optional<bool> averaged, const std::string& file);
+
+/// What to do with averages that are a list.
+inline constexpr std::string_view kNameThem = "copy them into the model and save its state_dict()";
 
 /// Throws the `Error` that the file has no weights of the wanted kind, naming those that it has.
 [[noreturn]] void fail_without(bool averaged, const RawFile& raw, const std::string& file);

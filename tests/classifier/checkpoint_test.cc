@@ -20,6 +20,7 @@
 #include "tests/weights/test_files.h"
 #include "weights/safetensors.h"
 #include "weights/zip_archive.h"
+#include "weights/zip_writer.h"
 
 namespace gcvit::classifier {
 namespace {
@@ -213,6 +214,28 @@ TEST(KerasSaves, WholeModelsAndShardsGiveTheLogitsOfTheirProducer) {
     EXPECT_TRUE(loaded.report.unexpected.empty()) << file << ": " << loaded.report.unexpected.front();
     EXPECT_TRUE(loaded.report.notices.empty());
   }
+  // A group of another name in place of the input layer's, by itself and in an archive.
+  std::string text = weights::read_text(files.folder / "functional.h5");
+  const std::string input = "input_layer";
+  const std::string scaling = "rescaling_1";
+  for (std::size_t place = 0; (place = text.find(input, place)) != text.npos;)
+    text.replace(place, input.size(), scaling);
+  weights::ZipWriter archive(files.folder / "scaled.keras");
+  archive.add("config.json", std::string_view("{"));
+  archive.add("model.weights.h5", text);
+  archive.finish();
+  const std::string input_class = "\"InputLayer\"";
+  text.replace(text.find(input_class), input_class.size(), "\"Rescaling\" ");
+  write_text(files.folder / "described.h5", text);
+  const std::pair<const char*, const char*> said[] = {
+      {"described.h5", ": the layer \"Rescaling\" stands before the model"},
+      {"scaled.keras", ": the layer \"rescaling_1\" stands beside the model"}};
+  for (const auto& [file, sentence] : said) {
+    expect_logits(files, file, "logits");
+    const std::vector<std::string> notices = weights::load_model(files.folder / file).report.notices;
+    ASSERT_EQ(notices.size(), 1u);
+    EXPECT_TRUE(notices[0].starts_with(files.folder / file + sentence)) << notices[0];
+  }
   const std::string shard = files.folder / "sharded_00001.weights.h5";
   EXPECT_EQ(error_of([&] { weights::load_model(shard); }),
             "[weights] " + shard +
@@ -220,7 +243,7 @@ TEST(KerasSaves, WholeModelsAndShardsGiveTheLogitsOfTheirProducer) {
   std::filesystem::remove(shard);
   EXPECT_EQ(error_of([&] { weights::load_model(files.folder / "sharded.weights.json"); }),
             "[keras] " + files.folder / "sharded.weights.json" +
-                ": 1 of 4 shards are missing beside it: \"sharded_00001.weights.h5\"");
+                ": 1 of 4 shards is missing beside it: \"sharded_00001.weights.h5\"");
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <tuple>
 
 #include "model/initialise.h"
 #include "tensor/random.h"
@@ -248,10 +249,112 @@ TEST_F(Load, AHeadOfAnotherSizeIsMadeAnewOnlyWhenAsked) {
 TEST_F(Load, AHeadlessFileNeedsTheClassesAskedFor) {
   RawFile file = raw(Layout::kTimm);
   std::erase_if(file.tensors, [](const auto& tensor) { return tensor.name.starts_with("head."); });
-  EXPECT_EQ(refusal(file), "[weights] m: no head.weight, which tells the classes");
+  EXPECT_EQ(refusal(file), "[weights] m: no \"head.fc.weight\", which tells the classes");
   const LoadedModel loaded = load_model(file, "m", {.image_size = {}, .classes = 4});
   EXPECT_TRUE(loaded.report.new_head);
   EXPECT_EQ(loaded.report.missing, (std::vector<std::string>{"head.weight", "head.bias"}));
+}
+
+/// Under a wrapper that keeps the head itself, and under other names.
+TEST_F(Load, AHeadThatIsCalledOtherwiseIsTakenWhereItIsTheOnlyOne) {
+  const auto renamed = [&](Layout layout, const std::string& prefix, const std::string& head) {
+    RawFile file = raw(layout);
+    const std::string own = layout == Layout::kTimm ? "head.fc." : "head.";
+    for (NamedTensor& tensor : file.tensors) {
+      tensor.name = tensor.name.starts_with(own) ? head + tensor.name.substr(own.size() - 1) : prefix + tensor.name;
+    }
+    return file;
+  };
+  const std::tuple<Layout, const char*, const char*> cases[] = {{Layout::kTimm, "backbone.", "head"},
+                                                                {Layout::kTimm, "model.backbone.", "model.classifier"},
+                                                                {Layout::kTimm, "", "head"},
+                                                                {Layout::kTimm, "", "fc"},
+                                                                {Layout::kTimm, "net.", "net.classifier"},
+                                                                {Layout::kNvlabs, "backbone.", "head.fc"},
+                                                                {Layout::kNvlabs, "module.encoder.", "module.fc"}};
+  for (const auto& [layout, prefix, head] : cases) {
+    SCOPED_TRACE(fmt::format("{} {}", prefix, head));
+    const LoadedModel loaded = load_model(renamed(layout, prefix, head), "m");
+    expect_same_values(*loaded.model);
+    EXPECT_TRUE(loaded.report.unexpected.empty());
+    EXPECT_EQ(loaded.report.notices,
+              (std::vector{fmt::format("m: \"{}.weight\" is taken as the head, as there is no \"{}head.{}weight\"",
+                                       head, prefix, layout == Layout::kTimm ? "fc." : "")}));
+  }
+  // Two that it could be, another place, another shape, no bias.
+  RawFile two = renamed(Layout::kTimm, "backbone.", "head");
+  two.tensors.push_back({"fc.weight", Tensor(DType::kF32, {3, 64})});
+  two.tensors.push_back({"fc.bias", Tensor(DType::kF32, {3})});
+  EXPECT_EQ(refusal(two),
+            "[weights] m: no \"backbone.head.fc.weight\", which tells the classes; beside the model's "
+            "tensors found \"head.weight\", \"fc.weight\"");
+  EXPECT_NE(refusal(renamed(Layout::kTimm, "backbone.", "loss.head")).find("found \"loss.head.weight\""),
+            std::string::npos);
+  RawFile other = renamed(Layout::kNvlabs, "a.", "head");
+  tensor_of(other, "head.weight") = Tensor(DType::kF32, {5, 32});
+  EXPECT_NE(refusal(other).find("no \"a.head.weight\", which tells the classes; "), std::string::npos);
+  RawFile bare = renamed(Layout::kNvlabs, "a.", "head");
+  std::erase_if(bare.tensors, [](const auto& tensor) { return tensor.name == "head.bias"; });
+  EXPECT_NE(refusal(bare).find("no \"a.head.weight\", which tells the classes; "), std::string::npos);
+  // A model's own head is its head.
+  RawFile own = raw(Layout::kTimm);
+  own.tensors.push_back({"classifier.weight", Tensor(DType::kF32, {3, 64})});
+  own.tensors.push_back({"classifier.bias", Tensor(DType::kF32, {3})});
+  expect_same_values(*load_model(own, "m").model);
+}
+
+TEST_F(Load, OtherLayersOfAKerasModelAreSaid) {
+  RawFile file = raw(Layout::kKeras);
+  for (NamedTensor& tensor : file.tensors) tensor.name = "layers/gc_vi_t/" + tensor.name;
+  EXPECT_TRUE(load_model(file, "m").report.notices.empty());
+  file.groups = {"layers", "layers/gc_vi_t", "layers/gc_vi_t/layers", "layers/gc_vi_t/layers/level",
+                 "layers/rescaling"};
+  EXPECT_EQ(load_model(file, "m").report.notices,
+            (std::vector<std::string>{"m: the layer \"rescaling\" stands beside the model and is not computed here: if "
+                                      "it prepares photos, --preprocess must do what it did"}));
+  file.keras_config =
+      R"({"class_name": "Sequential", "config": {"layers": [)"
+      R"({"class_name": "Rescaling", "config": {"scale": 0.5, "offset": -1}}, {"class_name": "GCViT"}]}})";
+  EXPECT_EQ(
+      load_model(file, "m").report.notices,
+      (std::vector<std::string>{"m: the layer \"Rescaling\" (scale 0.5, offset -1) stands before the model and is "
+                                "not computed here: --preprocess must do what it did"}));
+}
+
+TEST_F(Load, TwoKerasModelsAreRefusedWithTheFilesName) {
+  RawFile file = raw(Layout::kKeras);
+  for (NamedTensor& tensor : raw(Layout::kKeras).tensors) {
+    file.tensors.push_back({"b/" + tensor.name, std::move(tensor.tensor)});
+  }
+  for (std::size_t i = 0; i < file.tensors.size() / 2; ++i) file.tensors[i].name = "a/" + file.tensors[i].name;
+  EXPECT_EQ(refusal(file).find("[weights] m: expected one model, found several: "), 0u) << refusal(file);
+}
+
+TEST_F(Load, OtherWeightsOfTheSameKindAreSaid) {
+  RawFile file = raw(Layout::kTimm);
+  file.place = "\"model\"";
+  file.others = {{"\"best_model\"", false}};
+  EXPECT_EQ(
+      load_model(file, "m").report.notices,
+      (std::vector<std::string>{"m: holds other raw weights (\"best_model\") beside those of \"model\", which are "
+                                "used; save the ones that are meant by themselves"}));
+  file.others = {{"\"ema\"", true}};
+  EXPECT_EQ(load_model(file, "m", {.averaged = false}).report.notices, std::vector<std::string>{});
+}
+
+TEST_F(Load, AveragesWithoutNamesAreSaid) {
+  RawFile file = raw(Layout::kTimm);
+  file.place = "\"model\"";
+  file.nameless = "\"ema\" > \"shadow_params\"";
+  EXPECT_EQ(
+      load_model(file, "m").report.notices,
+      (std::vector<std::string>{
+          "m: holds averaged weights without names (\"ema\" > \"shadow_params\"), which are not read, and the raw "
+          "ones are used; for the averaged ones copy them into the model and save its state_dict()"}));
+  EXPECT_EQ(refusal(file, {.averaged = true}),
+            "[weights] m: expected averaged (EMA) weights, found raw ones: \"model\", and averaged ones without names "
+            "(\"ema\" > \"shadow_params\"), which are not read: copy them into the model and save its state_dict()");
+  EXPECT_TRUE(load_model(file, "m", {.averaged = false}).report.notices.empty());
 }
 
 TEST_F(Load, MetadataThatDoesNotFitTheTensorsIsRefused) {
@@ -283,7 +386,7 @@ TEST_F(Load, FilesThatAreNoModel) {
   EXPECT_EQ(
       refusal({.format = "safetensors", .tensors = {{"conv1.weight", Tensor(DType::kF32, {1})}}, .metadata = {}}),
       "[weights] m: expected a GCViT's tensors, as \"patch_embed.proj.weight\" (NVlabs), \"stem.conv1.weight\" (timm) "
-      "or \"layers/patch_embed/proj/vars/0\" (Keras), found 1 others, as \"conv1.weight\"");
+      "or \"layers/patch_embed/proj/vars/0\" (Keras), found 1 other, as \"conv1.weight\"");
 }
 
 TEST_F(Load, SavingRefusesWhatCannotBeLoaded) {

@@ -107,6 +107,10 @@ TEST_F(ModelFolder, AFoldersConfigMustFit) {
             config + "num_classes: expected 2 as the head has, found 3");
   EXPECT_EQ(refusal_of(R"({"architecture": "gcvit_mine", "label_names": ["a"]})"),
             config + "label_names: expected 2 names as the head has classes, found 1");
+  EXPECT_EQ(refusal_of(R"({"architecture": "gcvit_mine", "id2label": {"1": "a", "2": "b"}})"),
+            config + "id2label: expected names of the classes 0 to 1 as the head has, found 1 to 2");
+  EXPECT_EQ(refusal_of(R"({"architecture": "gcvit_mine", "labels": ["a", "b", "c"]})"),
+            config + "labels: expected 2 names as the head has classes, found 3");
   EXPECT_EQ(refusal_of(R"({"architecture": "resnet18"})"),
             config + "architecture: expected a GCViT, as \"gcvit_xxtiny\", found \"resnet18\"");
   EXPECT_EQ(refusal_of("{"), config + "not JSON in UTF-8 at byte 1");
@@ -129,13 +133,23 @@ TEST_F(ModelFolder, AFoldersConfigMustFit) {
   EXPECT_EQ(load_model(path(), {.classes = 2}).info.classes.size(), 2u);
 }
 
+TEST_F(ModelFolder, AConfigIsNoIndexOfShards) {
+  write_timm("model.safetensors");
+  write_text(folder_ / "config.json", R"({"architecture": "gcvit_mine", "label_names": ["a", "b"]})");
+  write_text(folder_ / "preprocessor_config.json", R"({"size": 224})");
+  EXPECT_EQ(refusal("config.json"), "[safetensors] " + folder_ / "config.json" +
+                                        ": expected an index with a \"weight_map\", found a config.json, which "
+                                        "describes the model beside it: name the folder instead");
+  EXPECT_TRUE(refusal("preprocessor_config.json").ends_with("expected an index with a \"weight_map\", found none"));
+}
+
 TEST_F(ModelFolder, OtherFoldersAreCalledWhatTheyAre) {
   EXPECT_EQ(refusal(),
             "[weights] " + path() +
                 ": expected a model's file, or a folder with model.safetensors, pytorch_model.bin, model.weights.h5 or "
                 "best.safetensors, found an empty folder");
   write_text(folder_ / "a.jpg", "");
-  EXPECT_TRUE(refusal().ends_with("found a folder of 1 entries, as \"a.jpg\"")) << refusal();
+  EXPECT_TRUE(refusal().ends_with("found a folder of 1 entry, as \"a.jpg\"")) << refusal();
   write_text(folder_ / "pytorch_model.bin.index.json", "{}");
   EXPECT_NE(refusal().find("found PyTorch's shards; save them again as .safetensors"), std::string::npos);
   write_text(folder_ / "saved_model.pb", "");

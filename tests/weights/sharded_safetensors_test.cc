@@ -41,7 +41,7 @@ TEST(ShardedSafetensors, NamesMissingShardsAndMisplacedTensors) {
   EXPECT_EQ(refused(),
             "[safetensors] " + index + ": 2 of 2 shards are missing beside it: \"" + first + "\", \"" + second + "\"");
   write_text(folder / first, read_text(kFolder + "/" + first));
-  EXPECT_EQ(refused(), "[safetensors] " + index + ": 1 of 2 shards are missing beside it: \"" + second + "\"");
+  EXPECT_EQ(refused(), "[safetensors] " + index + ": 1 of 2 shards is missing beside it: \"" + second + "\"");
   write_text(folder / second, read_text(kFolder + "/" + first));
   EXPECT_EQ(refused(), "[safetensors] " + folder / second + ": tensor \"a\": the index has it in no or another shard");
   write_text(folder / first, read_text(kFolder + "/" + second));
@@ -67,7 +67,7 @@ TEST(ShardedSafetensors, RefusesBrokenIndexes) {
   EXPECT_EQ(refusal("weights"), file + "not JSON in UTF-8 at byte 0");
   EXPECT_EQ(refusal("[]"), file + "expected an object, found an array");
   EXPECT_EQ(refusal("7"), file + "expected an object, found a number");
-  EXPECT_EQ(refusal("{}"), file + "expected a \"weight_map\", found none");
+  EXPECT_EQ(refusal("{}"), file + "expected an index with a \"weight_map\", found none");
   EXPECT_EQ(refusal(R"({"weight_map":[]})"), file + "weight_map: expected an object, found an array");
   EXPECT_EQ(refusal(R"({"weight_map":null})"), file + "weight_map: expected an object, found null");
   EXPECT_EQ(refusal(R"({"weight_map":{"a":1}})"), file + "weight_map: \"a\": expected a file's name, found a number");
@@ -104,7 +104,7 @@ TEST(ShardedKeras, AnIndexGivesAGroupToOneShardOrSeveral) {
             "[keras] i.json: weight_map: \"/a/vars\": expected a file's name, found a number");
   EXPECT_EQ(refusal(R"({"weight_map": {"/a/vars": ["x.h5", "x.h5"]}})"),
             "[keras] i.json: weight_map: \"/a/vars\" appears twice in \"x.h5\"");
-  EXPECT_EQ(refusal("{}"), "[keras] i.json: expected a \"weight_map\", found none");
+  EXPECT_EQ(refusal("{}"), "[keras] i.json: expected an index with a \"weight_map\", found none");
 }
 
 TEST(ShardedSafetensors, DamageIsAnsweredBySentences) {

@@ -295,6 +295,42 @@ TEST(TorchFile, HonestFilesShareStorages) {
   EXPECT_EQ(raw.notes[1], "weights from \"state_dict\" of the saved dict; \"model\" is left alone");
 }
 
+/// A GCViT as far as a dict with one is known.
+std::string some_model(const std::string& prefix = "") {
+  return "}(" + text_value(prefix + "levels.0.q_global_gen.to_q_global.0.conv.0.weight") + half_tensor("0", 1) + "u";
+}
+
+std::vector<std::string> others_of(const RawFile& raw) {
+  std::vector<std::string> places;
+  for (const StoredWeights& one : raw.others) places.push_back(one.place);
+  return places;
+}
+
+TEST(TorchFile, NamesOtherDictsWithAModel) {
+  for (const std::string key : {"model", "state_dict"}) {
+    const RawFile raw = parse(stream("}(" + text_value("best_" + key) + some_model() + text_value(key) + some_model() +
+                                         text_value("optimizer") + "}(" + text_value("momentum") + some_model() + "uu",
+                                     {{"0", 1}}));
+    EXPECT_EQ(raw.place, '"' + key + '"');
+    EXPECT_EQ(others_of(raw), (std::vector<std::string>{"\"best_" + key + '"'}));
+  }
+}
+
+TEST(TorchFile, NamesListsOfAverages) {
+  const auto nameless = [&](const std::string& rest) {
+    return parse(stream("}(" + text_value("model") + some_model() + rest + "u", {{"0", 1}})).nameless;
+  };
+  const std::string list = "](" + half_tensor("0", 1) + half_tensor("0", 1) + "e";
+  EXPECT_EQ(nameless(text_value("ema") + "}(" + text_value("decay") + "N" + text_value("shadow_params") + list + "u"),
+            "\"ema\" > \"shadow_params\"");
+  EXPECT_EQ(nameless(text_value("shadow_params") + list), "\"shadow_params\"");
+  EXPECT_EQ(nameless(text_value("ema_params") + list), "\"ema_params\"");
+  EXPECT_EQ(nameless(text_value("params") + list), "");
+  EXPECT_EQ(nameless(text_value("shadow_params") + "]"), "");
+  EXPECT_EQ(nameless(text_value("shadow_params") + "](Ne"), "");
+  EXPECT_EQ(nameless(text_value("optimizer") + "}(" + text_value("exp_avg") + list + "u"), "");
+}
+
 TEST(TorchFile, TakesTimeForItsBytesAlone) {
   const auto seconds_of = [](const std::function<void()>& run) {
     const auto begin = std::chrono::steady_clock::now();
