@@ -23,6 +23,7 @@ namespace gcvit::weights {
 /// The datasets under their paths ("layers/patch_embed/proj/vars/0"), in the order of the file's groups, as views of
 /// `bytes`, which `owner` keeps alive; `file` names them in errors. Nothing is allocated by a size that the file
 /// claims, and all structures and values together must fit into it, so none can be used twice.
+/// Groups near the root and Keras' description of a whole model are kept as well, for keras_layers.h.
 RawFile parse_hdf5(std::span<const std::byte> bytes, std::shared_ptr<const void> owner, const std::string& file);
 
 /// True for bytes that begin as an HDF5 file.
