@@ -84,15 +84,15 @@ std::vector<std::string> class_names_in(const std::filesystem::path& folder) {
 /// two sides have others: a number would be two classes.
 std::vector<std::string> class_names_of(std::span<const Shard> shards) {
   std::vector<std::string> names;
-  std::filesystem::path first;
+  std::optional<std::filesystem::path> first;  // empty for shards that are named without their folder
   for (const Shard& shard : shards) {
     std::filesystem::path folder = std::filesystem::path(shard.file).parent_path();
     if (folder == first) continue;
     std::vector<std::string> found = class_names_in(folder);
     if (found.empty() && shard.side) found = class_names_in(folder.parent_path());
-    if (!first.empty() && found != names) {
+    if (first && found != names) {
       fail("[tfrecord] {}: expected the classes of {} in its label.labels.txt, found others", folder.string(),
-           first.string());
+           first->string());
     }
     first = std::move(folder);
     names = std::move(found);

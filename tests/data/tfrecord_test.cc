@@ -146,6 +146,18 @@ TEST(TfrecordShards, LabelsMayBeNamesBesideTheListOfThem) {
   EXPECT_TRUE(has(error_of([&] { open_photo_set(files.root()); }), "expected a name once, found \"a\" twice"));
 }
 
+TEST(TfrecordShards, NamesStandBesideAShardThatIsNamedWithoutItsFolder) {
+  const Files files;
+  files.add("label.labels.txt", "roses\ndaisy\n");
+  files.add("x.tfrecord",
+            records_of({example_of({{"image", bytes_feature("p")}, {"label", integer_feature(1)}})}));
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::current_path(files.root());
+  const PhotoSet set = open_photo_set("x.tfrecord");
+  std::filesystem::current_path(before);
+  EXPECT_EQ(shown_names(set), "x.tfrecord/000000=daisy ");
+}
+
 TEST(TfrecordShards, SidesHaveTheSameClasses) {
   const Files files;
   const std::string record = records_of({example_of({{"image", bytes_feature("p")}, {"label", integer_feature(1)}})});
