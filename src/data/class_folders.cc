@@ -142,7 +142,8 @@ void add_sides(PhotoSet& set, const std::string& base, const std::vector<SideFol
 
   std::set<std::string> classes;
   for (std::size_t i = 0; i < parts.size(); ++i) {
-    if (set.sides[i].use == SideUse::kLeftOut && !options.side) continue;
+    // Sides that are left out have classes of the set as well, but for a test side, whose folders may be none.
+    if (set.sides[i].use == SideUse::kLeftOut && set.sides[i].side == Side::kTest) continue;
     for (std::string& folder : folders_in(parts[i].folder)) classes.insert(std::move(folder));
   }
   set.classes.assign(classes.begin(), classes.end());

@@ -83,6 +83,12 @@ TEST(Sides, PhotosToBeTestedOnMayHaveNoClasses) {
   EXPECT_EQ(shown_names(set), "train/a/1.jpg=a train/b/1.jpg=b ");
   ASSERT_EQ(set.left_out.size(), 1u);
   EXPECT_EQ(describe(set.left_out[0]), "2 photos of the test side, such as test/5.jpg");
+  // A folder that is no class is no class of another side either.
+  const Files one({"train/b/1.jpg", "train/a/1.jpg", "val/a/1.jpg", "test/images/5.jpg"});
+  const std::vector<std::string> classes = {"a", "b"};
+  EXPECT_EQ(open_photo_set(one.root()).classes, classes);
+  EXPECT_EQ(open_photo_set(one.root(), {.side = Side::kValidation}).classes, classes);
+  EXPECT_EQ(open_photo_set(one.root(), {.side = Side::kTrain}).classes, classes);
   const Files flat({"train/b/1.jpg", "val/5.jpg"});
   EXPECT_TRUE(has(error_for(flat.root()), "val: expected class folders, as those beside it have, found none"));
 }
