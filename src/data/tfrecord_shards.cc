@@ -11,6 +11,7 @@
 #include <set>
 #include <string_view>
 #include <system_error>
+#include <unordered_map>
 
 #include "data/example_index.h"
 #include "data/listing.h"
@@ -100,13 +101,15 @@ std::vector<std::string> class_names_of(std::span<const Shard> shards) {
   return names;
 }
 
+/// From each class's name to its index.
+using ClassIndex = std::unordered_map<std::string_view, std::size_t>;
+
 /// The class that a record's label is: a name, or the number of one.
-std::optional<std::size_t> class_of(const std::string& label, std::span<const std::string> names) {
-  const auto named = std::find(names.begin(), names.end(), label);
-  if (named != names.end()) return static_cast<std::size_t>(named - names.begin());
+std::optional<std::size_t> class_of(const std::string& label, const ClassIndex& classes) {
+  if (const auto named = classes.find(label); named != classes.end()) return named->second;
   std::size_t index = 0;
   const auto [end, error] = std::from_chars(label.data(), label.data() + label.size(), index);
-  if (error != std::errc() || end != label.data() + label.size() || index >= names.size()) return std::nullopt;
+  if (error != std::errc() || end != label.data() + label.size() || index >= classes.size()) return std::nullopt;
   return index;
 }
 
@@ -215,6 +218,8 @@ PhotoSet read_tfrecord_shards(const std::string& root, const std::vector<Shard>&
   set.root = root;
   set.kind = SourceKind::kTfrecord;
   const std::vector<std::string> names = class_names_of(shards);
+  ClassIndex classes;
+  for (std::size_t i = 0; i < names.size(); ++i) classes.emplace(names[i], i);
   std::vector<std::string> labels;
   add_shards(set, shards, whole, options, [&](const Shard& shard) {
     check_shard(shard.file, "tfrecord", "TFRecord shards");
@@ -225,7 +230,7 @@ PhotoSet read_tfrecord_shards(const std::string& root, const std::vector<Shard>&
       example.sample.name = fmt::format("{}/{:06}", shard.name, number);
       example.sample.file = shard.file;
       if (!names.empty()) {
-        const auto index = class_of(example.label, names);
+        const auto index = class_of(example.label, classes);
         if (!index) {
           fail("[tfrecord] {}: record {}: expected one of the {} classes of label.labels.txt, found {}", shard.file,
                number, names.size(), example.label);
