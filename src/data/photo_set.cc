@@ -225,9 +225,13 @@ std::vector<bool> samples_in_list(
 void restrict_to_list(PhotoSet& set, const std::string& list_file) {
   const std::vector<bool> listed = samples_in_list(set, list_file);
   keep(set, [&](std::size_t i) { return static_cast<bool>(listed[i]); });
+  const auto validating = static_cast<std::size_t>(std::count(set.validates.begin(), set.validates.end(), true));
   for (SideFound& side : set.sides) {
-    if (side.use != SideUse::kLeftOut) side.use = SideUse::kTaken;
+    if (side.use == SideUse::kLeftOut) continue;
+    side.photos = side.use == SideUse::kValidates ? validating : set.samples.size() - validating;
+    side.use = SideUse::kTaken;
   }
+  set.validates.clear();
 }
 
 void validate_on_list(PhotoSet& set, const std::string& list_file, const std::function<void()>& while_waiting) {

@@ -89,8 +89,8 @@ void adopt_classes(PhotoSet& set, std::span<const std::string> class_names, std:
 /// `Error` for one that isn't below.
 void take_numbers_as_indices(PhotoSet& set, std::size_t classes);
 
-/// Keeps only the photos that `list_file` names, a sample's name a line; their order doesn't matter. Throws `Error` when
-/// it names a photo that isn't there, or none.
+/// Keeps only the photos that `list_file` names, a sample's name a line; their order doesn't matter, nor does which of
+/// them validate. Throws `Error` when it names a photo that isn't there, or none.
 void restrict_to_list(PhotoSet& set, const std::string& list_file);
 
 /// The photos that `list_file` names validate and all others train, whatever the set says. Throws as `restrict_to_list`.

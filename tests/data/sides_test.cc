@@ -120,12 +120,18 @@ TEST(Sides, AreTakenWhereNothingTrains) {
   EXPECT_EQ(set.sides[0].use, SideUse::kTaken);
   EXPECT_EQ(set.samples.size(), 2u);
   files.add("val/a/3.jpg");
+  files.add("val/a/4.jpg");
   files.add("list.txt", "train/a/1.jpg\nval/a/3.jpg\n");
   set = open_photo_set(files.root());
   restrict_to_list(set, files / "list.txt");
   ASSERT_EQ(set.sides.size(), 2u);
   EXPECT_EQ(set.sides[0].use, SideUse::kTaken);
   EXPECT_EQ(set.sides[1].use, SideUse::kTaken);
+  // What the list leaves of them neither trains nor validates.
+  EXPECT_EQ(set.sides[0].photos, 1u);
+  EXPECT_EQ(set.sides[1].photos, 1u);
+  EXPECT_TRUE(set.validates.empty());
+  EXPECT_EQ(describe(found_in(set)).size(), 2u);
 }
 
 TEST(Sides, TwoFoldersForOneAreRefused) {
