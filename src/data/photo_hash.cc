@@ -22,6 +22,7 @@ std::vector<std::string> hashes_of(const PhotoSet& set, const HashOptions& optio
   std::atomic<std::uint64_t> bytes = 0;
   std::atomic<bool> stop = false;
   const auto report = [&] { options.progress({done.load(), hashes.size(), bytes.load()}); };
+  report();
   auto next_report = std::chrono::steady_clock::now() + kBetweenReports;
   pool.parallel_for(static_cast<std::int64_t>(hashes.size()), [&](std::int64_t index, int worker) {
     if (stop.load()) return;

@@ -20,7 +20,7 @@ struct HashProgress {
 
 struct HashOptions {
   int threads = 0;  ///< that read and hash; 0: as many as there are processors
-  /// Called about ten times a second and at the end, by the caller's thread. What it throws ends the reading.
+  /// Called before the first photo, about ten times a second and at the end, by the caller's thread. What it throws ends the reading.
   std::function<void(const HashProgress&)> progress = [](const HashProgress&) {};
 };
 

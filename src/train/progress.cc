@@ -58,9 +58,10 @@ void Progress::step(std::int64_t images, double loss, double accuracy) {
 }
 
 void Progress::hashes(const data::HashProgress& hashed) {
-  if (steps_ == 0) start_ = clock_();
   steps_ = static_cast<std::int64_t>(hashed.total);
-  if (hashed.done == 0 || !line_.due()) return;
+  if (hashed.done == 0) start_ = clock_();
+  if (hashed.done == hashed.total) line_.clear();
+  if (hashed.done == 0 || hashed.done == hashed.total || !line_.due()) return;
   const double elapsed = std::max(clock_() - start_, 1e-9);
   const auto done = static_cast<double>(hashed.done);
   line_.draw(bar(static_cast<std::int64_t>(hashed.done), steps_,

@@ -43,7 +43,7 @@ class Progress {
   /// All that can be read have: `done` photos. Returns the seconds that it took.
   double end_features(std::int64_t done);
   void end_epoch(const EpochRow& row);
-  /// Photos are read before the first step, to split them.
+  /// Photos are read before the first step, to split them. The first call begins the time, the last takes the bar away.
   void hashes(const data::HashProgress& hashed);
   /// Takes the bar away for something else to be printed.
   void clear() { line_.clear(); }

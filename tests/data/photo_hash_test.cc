@@ -50,7 +50,9 @@ TEST(PhotoHash, TheSplitIsTheSameAsEverOnAnyNumberOfThreads) {
 TEST(PhotoHash, TellsHowFarItIs) {
   const Photos photos;
   HashProgress last;
+  int calls = 0;
   hashes_of(photos.set, {.threads = 2, .progress = [&](const HashProgress& progress) {
+                           EXPECT_EQ(progress.done == 0, calls++ == 0);
                            EXPECT_GE(progress.done, last.done);
                            last = progress;
                          }});

@@ -52,6 +52,19 @@ TEST(Progress, AResumedEpochCountsItsOwnStepsForTheTimeLeft) {
   EXPECT_NE(stream.text().find("ETA 3:10 - 2.0 img/s"), std::string::npos) << stream.text();
 }
 
+TEST(Progress, HashesHaveTheirRateAndLeaveNothing) {
+  testing::CapturedStream stream;
+  double now = 50.0;
+  Progress progress(stream.get(), true, [&] { return now; });
+  progress.hashes({.done = 0, .total = 100, .bytes = 0});
+  now += 5.0;
+  progress.hashes({.done = 20, .total = 100, .bytes = 40'000'000});
+  EXPECT_NE(stream.text().find(" 20/100"), std::string::npos) << stream.text();
+  EXPECT_NE(stream.text().find(" - ETA 0:20 - 4 photos/s - 8.0 MB/s - "), std::string::npos) << stream.text();
+  progress.hashes({.done = 100, .total = 100, .bytes = 200'000'000});
+  EXPECT_TRUE(stream.text().ends_with("\r\033[K")) << stream.text();
+}
+
 TEST(Progress, FeaturesHaveTheirRateAndTheirTimeLeft) {
   testing::CapturedStream stream;
   double now = 50.0;
