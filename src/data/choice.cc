@@ -15,7 +15,7 @@ SideUse use_of(Side side, const OpenOptions& options) {
   switch (side) {
     case Side::kTrain: return SideUse::kTrains;
     case Side::kValidation: return SideUse::kValidates;
-    case Side::kTest: break;
+    case Side::kTest: return options.test_validates ? SideUse::kValidates : SideUse::kLeftOut;
   }
   return SideUse::kLeftOut;
 }

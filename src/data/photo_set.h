@@ -51,6 +51,8 @@ struct PhotoSet {
 struct OpenOptions {
   /// Only the photos of this side. Without, those that train and those that validate: never those of a test side.
   std::optional<Side> side = {};
+  /// Photos of a test side validate, as in versions that knew no such side.
+  bool test_validates = false;
 };
 
 /// Opens labelled photos; what they are is told by what is there:

@@ -5,6 +5,7 @@
 #include <cctype>
 #include <set>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "classifier/labels.h"
@@ -221,6 +222,19 @@ void restore_places(data::PhotoSet& set, const Checkpoint& checkpoint, const std
   set.validates.clear();
 }
 
+/// The photos of a run that goes on: with those of a test side where the run has some, as an older version's may.
+data::PhotoSet open_for(const RunState& state, const std::string& data) {
+  data::PhotoSet set = data::open_photo_set(data);
+  const bool any_left_out = std::ranges::any_of(set.sides, [](const data::SideFound& side) {
+    return side.side == data::Side::kTest && side.use == data::SideUse::kLeftOut;
+  });
+  if (!any_left_out) return set;
+  std::unordered_set<std::string_view> names;
+  for (const data::Sample& sample : set.samples) names.insert(sample.name);
+  const bool all = std::ranges::all_of(by_place(state), [&](const auto* photo) { return names.contains(photo->name); });
+  return all ? set : data::open_photo_set(data, {.test_validates = true});
+}
+
 std::vector<std::size_t> places_of(const std::vector<SplitPhoto>& photos) {
   std::vector<std::size_t> samples;
   samples.reserve(photos.size());
@@ -320,7 +334,7 @@ Prepared prepare(data::PhotoSet photos, const Start& start, const Recipe& recipe
 
 Prepared prepare(const std::string& data, const Checkpoint& checkpoint, const Notice& notice) {
   Prepared prepared;
-  prepared.set = data::open_photo_set(data);
+  prepared.set = open_for(checkpoint.state, data);
   data::PhotoSet& set = prepared.set;
   prepared.info = checkpoint.info;
   if (prepared.info.classes.empty() && set.numbered) {

@@ -42,6 +42,26 @@ TEST_F(Runs, StoppedBeforeItBeginsItLeavesNothing) {
   EXPECT_FALSE(std::filesystem::exists(path));
 }
 
+TEST_F(Runs, AnOlderVersionsTestPhotosStillValidate) {
+  const std::string sides = folder / "sides";
+  for (const char* side : {"/train", "/eval"}) {
+    std::filesystem::create_directories(sides);
+    std::filesystem::copy(photos, sides + side, std::filesystem::copy_options::recursive);
+  }
+  RunOptions first = options(busy());
+  first.data = sides;
+  const std::string path = new_folder();
+  ASSERT_EQ(start_run(path, first), Outcome::kFinished);
+  std::filesystem::rename(sides + "/eval", sides + "/test");
+  RunFolder again(path);
+  again.open();
+  Checkpoint checkpoint = read_checkpoint(again.checkpoint());
+  for (SplitPhoto& photo : checkpoint.state.validation) photo.name.replace(0, 4, "test");
+  RunOptions rest = options(Recipe{});
+  rest.data = sides;
+  EXPECT_EQ(resume_run(again, rest, checkpoint), Outcome::kFinished);
+}
+
 TEST_F(Runs, AnEarlierCheckpointGivesTheSameFiles) {
   // As when the program is killed: the folder's files are of any time, the checkpoint of an earlier one.
   const std::string path = new_folder();
