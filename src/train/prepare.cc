@@ -199,7 +199,7 @@ void restore_places(data::PhotoSet& set, const Checkpoint& checkpoint, const std
     return photo->sample < set.samples.size() && set.samples[photo->sample].name == photo->name;
   };
   if (std::ranges::all_of(photos, stays)) return;
-  // A list may name a photo more than once: the first of its places is the first line's.
+  // A set may have a name more than once: the first of its places is the first one's.
   std::unordered_map<std::string_view, std::vector<std::size_t>> by_name;
   for (std::size_t i = set.samples.size(); i-- > 0;) by_name[set.samples[i].name].push_back(i);
   // A set of which a run takes a small part has many other places, but no file may ask for any number of them.
@@ -207,7 +207,7 @@ void restore_places(data::PhotoSet& set, const Checkpoint& checkpoint, const std
   std::vector<data::Sample> placed;
   for (const SplitPhoto* photo : photos) {
     const auto found = by_name.find(photo->name);
-    if (found == by_name.end() || found->second.empty()) {
+    if (found == by_name.end()) {
       fail("[train] {}: {}: the run that is to go on had this photo, and it is gone", set.root, photo->name);
     }
     if (photo->sample >= most || photo->sample < placed.size()) {
@@ -216,7 +216,8 @@ void restore_places(data::PhotoSet& set, const Checkpoint& checkpoint, const std
     }
     placed.resize(photo->sample);
     placed.push_back(set.samples[found->second.back()]);
-    found->second.pop_back();
+    // A list's lines that repeat a photo were photos of their own in older versions; now there is one of them.
+    if (found->second.size() > 1) found->second.pop_back();
   }
   set.samples = std::move(placed);
   set.validates.clear();

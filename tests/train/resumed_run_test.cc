@@ -104,6 +104,26 @@ TEST_F(Runs, AResumedRunNeedsItsPhotos) {
             std::string::npos);
 }
 
+TEST_F(Runs, AnOlderVersionsRepeatedPhotoIsReadTwice) {
+  Recipe recipe = busy();
+  recipe.sched = "constant";
+  recipe.warmup_epochs = 0.0;
+  recipe.epochs = 1;
+  const std::string path = new_folder();
+  ASSERT_EQ(start_run(path, options(recipe)), Outcome::kFinished);
+  RunFolder again(path);
+  again.open();
+  Checkpoint checkpoint = read_checkpoint(again.checkpoint());
+  // Its place is behind all others', as where the list's last line came twice.
+  SplitPhoto last = checkpoint.state.validation.back();
+  last.sample = 24;
+  checkpoint.state.validation.push_back(last);
+  RunOptions longer = options(Recipe{});
+  longer.epochs = 2;
+  EXPECT_EQ(resume_run(again, longer, checkpoint), Outcome::kFinished);
+  EXPECT_EQ(read_checkpoint(again.checkpoint()).state.validation.size(), 7u);
+}
+
 TEST_F(Runs, AConstantRateLetsARunBecomeLonger) {
   Recipe recipe = busy();
   recipe.sched = "constant";
