@@ -84,8 +84,9 @@ struct ClassifierOptions {
   std::string window_mode = "exact";
   /// For weights that were tuned with the Keras example, which gives all heads one bias: see docs/weights.md.
   bool keras_example_bias = false;
-  /// Of a training checkpoint that holds both: the averaged weights (EMA) or the raw ones. Without it the raw ones, and the
-  /// averaged ones where there are no others. Asking for what the file hasn't is an `Error` that names what it has.
+  /// Of a training checkpoint that holds both: the averaged weights (EMA) or the raw ones. Without it those of the usual
+  /// key, such as `state_dict`, where that has a GCViT's, else the raw ones (docs/weights.md); `notices` says which.
+  /// Asking for what the file hasn't is an `Error` that names what it has.
   std::optional<bool> ema = {};
   /// Turn photos as their EXIF orientation says. TensorFlow and timm don't.
   bool apply_exif = true;

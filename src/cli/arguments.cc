@@ -51,7 +51,8 @@ void ModelArguments::add_max_memory(CLI::App& app) {
 void ModelArguments::add_ema(CLI::App& app) {
   CLI::Option* const averaged = app.add_flag_callback(
       "--ema", [this] { options.ema = true; },
-      "Of a checkpoint that holds raw and averaged (EMA) weights, take the averaged ones; without it the raw ones");
+      "Of a checkpoint that holds raw and averaged (EMA) weights, take the averaged ones; without it mostly the raw "
+      "ones, and a notice says which");
   app.add_flag_callback(
          "--no-ema", [this] { options.ema = false; },
          "Take the raw weights, and fail where the checkpoint holds averaged ones alone")

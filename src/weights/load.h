@@ -30,8 +30,9 @@ struct LoadOptions {
   /// For weights that were tuned with the Keras example, which takes the bias of all heads from the flattened table:
   /// rewrites the tables so that the model computes the same. For inference; ModelInfo::origin records it.
   bool keras_example_bias = false;
-  /// Of a training checkpoint that holds both: the averaged weights (EMA, SWA) or the raw ones. Without it the raw ones,
-  /// and the averaged ones where there are no others. Asking for what the file hasn't is an error that names what it has.
+  /// Of a training checkpoint that holds both: the averaged weights (EMA, SWA) or the raw ones. Without it
+  /// those of the first usual key that has a GCViT's (torch_file.h), else raw ones before averaged ones. Asking for
+  /// what the file hasn't is an error that names what it has.
   std::optional<bool> averaged = {};
   /// Bytes that the parameters may take as f32, 0 for `default_memory_limit()`. A new head and tables at another size
   /// of images are in no file, so they are held against this before they are made.

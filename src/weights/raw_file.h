@@ -46,8 +46,9 @@ struct RawFile {
 inline constexpr std::size_t kMaximalKerasConfig = std::size_t{1} << 20;
 
 struct ReadOptions {
-  /// Of a training checkpoint that holds both: the averaged weights (EMA) or the raw ones. Without it the raw ones, and the
-  /// averaged ones where there are no others. What is wanted and missing shows in `RawFile::averaged`.
+  /// Of a training checkpoint that holds both: the averaged weights (EMA) or the raw ones. Without it those of the first
+  /// usual key that has a GCViT's (torch_file.h), else raw ones before averaged ones. What is wanted and missing shows
+  /// in `RawFile::averaged`.
   std::optional<bool> averaged = {};
 };
 
