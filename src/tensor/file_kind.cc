@@ -25,7 +25,7 @@ constexpr Magic kPacked[] = {
     {0, "PK\x03\x04"sv, "a ZIP archive"},
     {0, "PK\x05\x06"sv, "an empty ZIP archive"},
     {0, "\x1f\x8b"sv, "a gzip file (unpack it first)"},
-    {0, "BZh"sv, "a bzip2 file (unpack it first)"},
+    {4, "1AY&SY"sv, "a bzip2 file (unpack it first)"},  // behind BZh and a digit, which may begin a text
     {0,
      "\xfd"
      "7zXZ\0"sv,

@@ -207,7 +207,7 @@ TEST(TarShards, CompressedOnesAreNamed) {
   for (const auto& [name, head, kind] : {std::tuple{"x.tar.gz", "\x1f\x8b\x08", "a gzip file (unpack it first)"},
                                          {"x.tgz", "\x1f\x8b\x08", "a gzip file"},
                                          {"x.tar", "\x1f\x8b\x08", "a gzip file"},
-                                         {"x.tar.bz2", "BZh9", "a bzip2 file (unpack it first)"},
+                                         {"x.tar.bz2", "BZh91AY&SY", "a bzip2 file (unpack it first)"},
                                          {"x.tar.xz",
                                           "\xfd"
                                           "7zXZ",

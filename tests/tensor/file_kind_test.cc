@@ -30,7 +30,7 @@ TEST(FileKind, DownloadsThatWentWrong) {
 
 TEST(FileKind, WhatOnlyStandsForAFile) {
   for (const std::string_view wrapped :
-       {"version https://git-lfs.github.com/spec/v1\n"sv, "\n<!DOCTYPE HTML>"sv, "\x1f\x8b"sv, "BZh9"sv,
+       {"version https://git-lfs.github.com/spec/v1\n"sv, "\n<!DOCTYPE HTML>"sv, "\x1f\x8b"sv, "BZh91AY&SY"sv,
         "\xfd"
         "7zXZ\0"sv,
         "\x28\xb5\x2f\xfd"sv, "PK\x03\x04"sv,
@@ -42,6 +42,7 @@ TEST(FileKind, WhatOnlyStandsForAFile) {
   std::string tar(512, 'a');
   tar.replace(257, 5, "ustar");
   for (const std::string_view own : {"a.jpg,daisy\n"sv, "\xff\xd8\xff\xe0"sv, "version 2"sv, "<htm"sv, " "sv, ""sv,
+                                     "BZh1/a.jpg"sv,
                                      "{\"a\":1}"sv, "\x12\0\0\0\0\0\0\0"sv, std::string_view(tar)}) {
     EXPECT_EQ(wrapped_kind(own), "") << own;
   }
