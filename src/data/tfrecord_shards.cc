@@ -20,6 +20,7 @@
 #include "data/tfrecord.h"
 #include "tensor/error.h"
 #include "tensor/open_file.h"
+#include "tensor/resource_error.h"
 
 namespace gcvit::data {
 namespace {
@@ -190,6 +191,20 @@ Example read_example(TfrecordReader& reader, const TfrecordReader::Record& recor
   return example;
 }
 
+/// Throws `Error` when the shard doesn't begin with a record, saying what it is where that is known. A record's length may
+/// begin as a file of another kind does: its checksum is asked first.
+void check_begin(const std::string& file) {
+  try {
+    if (TfrecordReader(file).next()) return;
+  } catch (const ResourceError&) {
+    throw;
+  } catch (const Error&) {
+    check_shard(file, "tfrecord", "TFRecord shards");
+    throw;
+  }
+  check_shard(file, "tfrecord", "TFRecord shards");
+}
+
 /// Throws `Error` when shards of a series are missing.
 void check_complete(const std::string& root, std::span<const Shard> shards) {
   std::map<std::string, std::pair<std::size_t, std::size_t>> counts;  // of a series: shards found and expected
@@ -222,7 +237,7 @@ PhotoSet read_tfrecord_shards(const std::string& root, const std::vector<Shard>&
   for (std::size_t i = 0; i < names.size(); ++i) classes.emplace(names[i], i);
   std::vector<std::string> labels;
   add_shards(set, shards, whole, options, [&](const Shard& shard) {
-    check_shard(shard.file, "tfrecord", "TFRecord shards");
+    check_begin(shard.file);
     TfrecordReader reader(shard.file);
     std::size_t number = 0;
     while (const auto record = reader.next()) {

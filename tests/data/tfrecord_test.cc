@@ -171,6 +171,21 @@ TEST(TfrecordShards, SidesHaveTheSameClasses) {
   EXPECT_EQ(shown_names(open_photo_set(files.root())), "train/x.tfrecord/000000=roses val/x.tfrecord/000000=roses* ");
 }
 
+TEST(TfrecordShards, ALengthMayBeginAsAnotherKindOfFile) {
+  const Files files;
+  // As a gzip file and as UTF-16 do.
+  for (const std::size_t length : {0x8b1f, 0xfeff}) {
+    const auto example = [](std::size_t photo) {
+      return example_of({{"image", bytes_feature(std::string(photo, 'p'))}, {"label", integer_feature(1)}});
+    };
+    std::size_t photo = length;
+    while (example(photo).size() > length) --photo;
+    ASSERT_EQ(example(photo).size(), length);
+    files.add("x.tfrecord", records_of({example(photo)}));
+    EXPECT_EQ(open_photo_set(files / "x.tfrecord").samples.size(), 1u);
+  }
+}
+
 TEST(TfrecordShards, RecordsOfAnotherKindAreRefused) {
   const TemporaryFolder files;
   const auto refusal = [&](std::string_view record) {
