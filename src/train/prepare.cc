@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <set>
+#include <system_error>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -101,8 +103,10 @@ weights::LoadedModel load_start(const Start& start, const Recipe& recipe, std::i
 /// numbered from 1 count as well: whoever takes them as outputs says what is wrong.
 bool numbers_outputs(const data::PhotoSet& set, std::size_t outputs) {
   if (!set.numbered || set.classes.size() > outputs) return false;
-  const std::string& last = set.classes.back();
-  return set.classes.size() < outputs || last == std::to_string(outputs - 1) || last == std::to_string(outputs);
+  const std::string& name = set.classes.back();
+  std::size_t last = 0;  // by value: zeros may go before it
+  const bool fits = std::from_chars(name.data(), name.data() + name.size(), last).ec == std::errc();
+  return set.classes.size() < outputs || (fits && (last == outputs - 1 || last == outputs));
 }
 
 /// Makes the set's labels index the head's outputs, renews the head when it is for other classes, and names them.

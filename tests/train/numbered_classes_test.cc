@@ -78,6 +78,9 @@ TEST_F(NumberedClasses, AreIndicesOfAHeadThatStays) {
   EXPECT_EQ(prepared("m.safetensors", all).info.classes, testing::colour_names());
   EXPECT_NE(weights::error_of([&] { prepared("m.safetensors", shifted); }).find("expected classes numbered from 0 to"),
             std::string::npos);
+  Names filled;
+  for (const std::string& name : all) filled.push_back("0" + name);
+  EXPECT_EQ(prepared("m.safetensors", filled).info.classes, testing::colour_names());
   const Prepared some = prepared("m.safetensors", {"0", "2", "4"}, count);
   EXPECT_EQ(some.info.classes, testing::colour_names());
   EXPECT_EQ(labels(some), (Labels{0, 2, 4}));
