@@ -20,20 +20,24 @@ void note(LeftOut& one, const Sample& sample) {
   if (one.count++ == 0) one.example = sample.name;
 }
 
-/// What hashes say of the photos.
-void compare(Found& found, const PhotoSet& set, const std::vector<std::string>& hashes) {
+/// What hashes say of the photos of the split.
+void compare(Found& found, const PhotoSet& set, const Split& split) {
   found.read = true;
   found.identical.reason = "photos that are byte for byte another one";
   found.contradictory.reason = "photos that are byte for byte one of another class";
   found.unreadable.reason = "photos that can't be read";
   std::unordered_map<std::string_view, std::int32_t> label_of;
-  for (std::size_t i = 0; i < hashes.size(); ++i) {
+  std::vector<std::size_t> samples = split.train;
+  samples.insert(samples.end(), split.validation.begin(), split.validation.end());
+  std::sort(samples.begin(), samples.end());
+  for (const std::size_t i : samples) {
     const Sample& sample = set.samples[i];
-    if (hashes[i].empty()) {
+    const std::string& hash = split.hashes[i];
+    if (hash.empty()) {
       note(found.unreadable, sample);
       continue;
     }
-    const auto [first, added] = label_of.emplace(hashes[i], sample.label);
+    const auto [first, added] = label_of.emplace(hash, sample.label);
     if (added) continue;
     note(found.identical, sample);
     if (first->second != sample.label) note(found.contradictory, sample);
@@ -111,7 +115,7 @@ Found found_in(const PhotoSet& set, const Split* split) {
   }
   found.photos = found.train + found.validation;
   for (auto& [label, one] : classes) found.classes.push_back(std::move(one));
-  if (split != nullptr && split->hashes.size() == set.samples.size()) compare(found, set, split->hashes);
+  if (split != nullptr && split->hashes.size() == set.samples.size()) compare(found, set, *split);
   return found;
 }
 

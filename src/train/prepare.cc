@@ -255,6 +255,10 @@ void find_photos(Prepared& prepared, const Checkpoint& checkpoint, const Notice&
   restore_places(set, checkpoint, photos);
   prepared.split = {.train = places_of(checkpoint.state.train), .validation = places_of(checkpoint.state.validation)};
   prepared.stamps = data::stamps_of(set);
+  if (std::ranges::any_of(photos, [](const SplitPhoto* photo) { return !photo->stamp.sha256.empty(); })) {
+    prepared.split.hashes.resize(set.samples.size());
+    for (const SplitPhoto* photo : photos) prepared.split.hashes[photo->sample] = photo->stamp.sha256;
+  }
   if (found > photos.size()) {
     notice(
         fmt::format("[train] {} photos in {} are not part of the run that goes on", found - photos.size(), set.root));

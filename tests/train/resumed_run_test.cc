@@ -133,13 +133,17 @@ TEST_F(Runs, AConstantRateLetsARunBecomeLonger) {
   recipe.epochs = 1;
   const std::string path = new_folder();
   EXPECT_EQ(start_run(path, options(recipe)), Outcome::kFinished);
+  const nlohmann::json found = nlohmann::json::parse(read_text(path + "/config.json"))["found"];
+  EXPECT_TRUE(found.contains("identical"));
   RunFolder again(path);
   again.open();
   RunOptions longer = options(Recipe{});
   longer.epochs = 3;
   EXPECT_EQ(resume_run(again, longer, read_checkpoint(again.checkpoint())), Outcome::kFinished);
   EXPECT_EQ(left_in(path), whole);
-  EXPECT_EQ(nlohmann::json::parse(read_text(path + "/config.json"))["recipe"]["epochs"], 3);
+  const nlohmann::json config = nlohmann::json::parse(read_text(path + "/config.json"));
+  EXPECT_EQ(config["recipe"]["epochs"], 3);
+  EXPECT_EQ(config["found"], found);
 }
 
 /// A run that stopped behind its first step, and what becomes of it.
