@@ -8,7 +8,9 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <string_view>
 #include <system_error>
+#include <unordered_set>
 #include <utility>
 
 #include "classifier/memory_need.h"
@@ -438,19 +440,28 @@ void Run::write_config() const {
 /// val.txt: the names of the photos that validate, as `gcvit eval --list` and `--val-list` take them.
 void Run::write_validation_list() const {
   if (state_.validation.empty()) return;
+  // Shards of one name in different folders have photos of one name.
+  std::unordered_set<std::string_view> trained;
+  for (const SplitPhoto& photo : state_.train) trained.insert(photo.name);
   std::string lines;
   std::size_t unlisted = 0;
+  std::size_t shared = 0;
   for (const SplitPhoto& photo : state_.validation) {
-    if (is_one_line(photo.name)) {
-      lines += photo.name + "\n";
-    } else {
+    if (!is_one_line(photo.name)) {
       ++unlisted;
+    } else if (trained.contains(photo.name)) {
+      ++shared;
+    } else {
+      lines += photo.name + "\n";
     }
   }
-  if (unlisted > 0) {
-    options_.notice(fmt::format("[train] {}: left out: {} photo{} whose name is no line of a text", folder_ / "val.txt",
-                                unlisted, unlisted == 1 ? "" : "s"));
-  }
+  const auto left_out = [&](std::size_t count, std::string_view whose) {
+    if (count == 0) return;
+    options_.notice(fmt::format("[train] {}: left out: {} photo{} whose name {}", folder_ / "val.txt", count,
+                                count == 1 ? "" : "s", whose));
+  };
+  left_out(unlisted, "is no line of a text");
+  left_out(shared, "one to train on has too");
   AtomicFile file(folder_ / "val.txt");
   file.write(lines);
   file.commit();

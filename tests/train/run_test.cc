@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "tests/data/tar_bytes.h"
 #include "tests/report/markup.h"
 #include "tests/train/runs.h"
 
@@ -233,6 +234,35 @@ TEST_F(Runs, ValTxtNamesThePhotosThatValidate) {
   EXPECT_EQ(start_run(other, options(recipe)), Outcome::kFinished);
   EXPECT_EQ(read_text(other + "/val.txt"), expected);
   EXPECT_EQ(read_text(other + "/last.safetensors"), read_text(path + "/last.safetensors"));
+}
+
+TEST_F(Runs, ValTxtNamesNoPhotoThatTrains) {
+  // Shards of one name whose photos have the same names.
+  for (int shard = 0; shard < 2; ++shard) {
+    std::string bytes;
+    for (const std::string name : {"blue", "green", "red"}) {
+      for (int i = 0; i < 4; ++i) {
+        const std::string key = name + std::to_string(i);
+        const std::string photo = read_text(fmt::format("{}/{}/{}.png", photos, name, i + 4 * shard));
+        bytes += data::member_of(key + ".png", photo) + data::member_of(key + ".cls", name);
+      }
+    }
+    const std::string place = folder / std::to_string(shard);
+    std::filesystem::create_directories(place);
+    write_text(place + "/x.tar", bytes + std::string(1024, '\0'));
+  }
+  RunOptions first = options(busy());
+  first.data = folder / "{0..1}/x.tar";
+  const std::string path = new_folder();
+  ASSERT_EQ(start_run(path, first), Outcome::kFinished);
+  const RunState state = read_checkpoint(path + "/checkpoint/state.safetensors").state;
+  std::string expected;
+  for (const SplitPhoto& photo : state.validation) {
+    const bool trains = std::ranges::any_of(state.train, [&](const auto& one) { return one.name == photo.name; });
+    if (!trains) expected += photo.name + "\n";
+  }
+  EXPECT_LT(std::ranges::count(expected, '\n'), 6);
+  EXPECT_EQ(read_text(path + "/val.txt"), expected);
 }
 
 TEST_F(Runs, MaxStepsAndEarlyStop) {
