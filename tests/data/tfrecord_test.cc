@@ -149,8 +149,7 @@ TEST(TfrecordShards, LabelsMayBeNamesBesideTheListOfThem) {
 TEST(TfrecordShards, NamesStandBesideAShardThatIsNamedWithoutItsFolder) {
   const Files files;
   files.add("label.labels.txt", "roses\ndaisy\n");
-  files.add("x.tfrecord",
-            records_of({example_of({{"image", bytes_feature("p")}, {"label", integer_feature(1)}})}));
+  files.add("x.tfrecord", records_of({example_of({{"image", bytes_feature("p")}, {"label", integer_feature(1)}})}));
   const std::filesystem::path before = std::filesystem::current_path();
   std::filesystem::current_path(files.root());
   const PhotoSet set = open_photo_set("x.tfrecord");

@@ -42,8 +42,7 @@ TEST(FileKind, WhatOnlyStandsForAFile) {
   std::string tar(512, 'a');
   tar.replace(257, 5, "ustar");
   for (const std::string_view own : {"a.jpg,daisy\n"sv, "\xff\xd8\xff\xe0"sv, "version 2"sv, "<htm"sv, " "sv, ""sv,
-                                     "BZh1/a.jpg"sv,
-                                     "{\"a\":1}"sv, "\x12\0\0\0\0\0\0\0"sv, std::string_view(tar)}) {
+                                     "BZh1/a.jpg"sv, "{\"a\":1}"sv, "\x12\0\0\0\0\0\0\0"sv, std::string_view(tar)}) {
     EXPECT_EQ(wrapped_kind(own), "") << own;
   }
 }
