@@ -64,6 +64,20 @@ std::optional<ShardName> parse_shard_name(const std::string& name) {
   return numbered && ending.empty() ? std::optional(shard) : std::nullopt;
 }
 
+/// The series of a shard whose number stands before its ending ("x_00002-of-00010.tfrecord"); nothing for others.
+std::optional<ShardName> series_before_ending(const std::string& name) {
+  const std::string ending = ending_of(name);
+  const std::string stem = name.substr(0, name.size() - ending.size());
+  const std::size_t of = stem.rfind("-of-");
+  if (ending.empty() || of == std::string::npos || of == 0) return std::nullopt;
+  const std::size_t joint = stem.find_last_of("-_", of - 1);
+  if (joint == std::string::npos) return std::nullopt;
+  const auto index = digits(std::string_view(stem).substr(joint + 1, of - joint - 1));
+  const auto count = digits(std::string_view(stem).substr(of + 4));
+  if (!index || !count || *index > *count) return std::nullopt;  // some count from 1
+  return ShardName{stem.substr(0, joint) + ending, *count};
+}
+
 /// A million names.
 constexpr std::uint64_t kMaxNamesBytes = std::uint64_t{1} << 27;
 
@@ -222,6 +236,23 @@ void check_complete(const std::string& root, std::span<const Shard> shards) {
   }
 }
 
+/// Says which series lack shards. Names with the number before the ending are anyone's, so that part of a set may be meant.
+void note_incomplete(PhotoSet& set, std::span<const Shard> shards) {
+  std::map<std::string, std::pair<std::size_t, std::size_t>> counts;  // of a series: shards found and expected
+  for (const Shard& shard : shards) {
+    const auto series = series_before_ending(shard.name);
+    if (!series) continue;
+    auto& [found, expected] = counts[series->base];
+    ++found;
+    expected = std::max(expected, series->count);
+  }
+  for (const auto& [base, count] : counts) {
+    if (count.first >= count.second) continue;
+    set.notices.push_back(fmt::format("{}: of the {} shards of {} only {} {} there", set.root, count.second, base,
+                                      count.first, count.first == 1 ? "is" : "are"));
+  }
+}
+
 }  // namespace
 
 bool is_tfrecord_name(const std::string& name) { return parse_shard_name(name).has_value(); }
@@ -232,6 +263,7 @@ PhotoSet read_tfrecord_shards(const std::string& root, const std::vector<Shard>&
   PhotoSet set;
   set.root = root;
   set.kind = SourceKind::kTfrecord;
+  if (!whole) note_incomplete(set, shards);
   const std::vector<std::string> names = class_names_of(shards);
   ClassIndex classes;
   for (std::size_t i = 0; i < names.size(); ++i) classes.emplace(names[i], i);

@@ -210,6 +210,18 @@ TEST(TfrecordShards, AreKnownByTheirNames) {
   }
 }
 
+TEST(TfrecordShards, ThatAreMissingAreSaidWhereTheNumberStandsBeforeTheEnding) {
+  const Files files;
+  const std::string record = records_of({example_of({{"image", bytes_feature("p")}, {"label", integer_feature(3)}})});
+  files.add("x_00000-of-00003.tfrecord", record);
+  files.add("y-01-of-02.tfrec", record);
+  files.add("y-02-of-02.tfrec", record);
+  const PhotoSet set = open_photo_set(files.root());
+  EXPECT_EQ(set.samples.size(), 3u);
+  EXPECT_EQ(set.notices, (std::vector<std::string>{files.root() + ": of the 3 shards of x.tfrecord only 1 is there"}));
+  EXPECT_TRUE(open_photo_set(files / "x_00000-of-00003.tfrecord").notices.empty());
+}
+
 TEST(TfrecordShards, FeaturesHaveTheirUsualNames) {
   const Files files;
   const auto open = [&](const std::vector<std::pair<std::string, std::string>>& features) {
