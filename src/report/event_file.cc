@@ -12,8 +12,8 @@
 #include <system_error>
 
 #include "image/encode.h"
-#include "tensor/error.h"
 #include "report/event.pb.h"
+#include "tensor/error.h"
 
 namespace gcvit::report {
 namespace {

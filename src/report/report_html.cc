@@ -6,11 +6,11 @@
 
 #include "gcvit/version.h"
 #include "image/encode.h"
-#include "tensor/status_line.h"
 #include "report/curves_svg.h"
 #include "report/html.h"
 #include "report/pictures.h"
 #include "report/run_report.h"
+#include "tensor/status_line.h"
 
 namespace gcvit::report {
 namespace {

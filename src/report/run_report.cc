@@ -6,8 +6,8 @@
 
 #include "classifier/session.h"
 #include "image/resize.h"
-#include "tensor/atomic_file.h"
 #include "report/curves_svg.h"
+#include "tensor/atomic_file.h"
 
 namespace gcvit::report {
 namespace {

@@ -7,10 +7,10 @@
 #include <string>
 #include <string_view>
 
+#include "report/run_report.h"
 #include "train/checkpoint.h"
 #include "train/prepare.h"
 #include "train/run_folder.h"
-#include "report/run_report.h"
 
 namespace gcvit::train {
 

@@ -10,26 +10,26 @@
 #include <set>
 #include <string_view>
 #include <system_error>
-#include <unordered_set>
 #include <utility>
 
 #include "classifier/memory_need.h"
 #include "gcvit/version.h"
 #include "model/parameters.h"
+#include "report/event_file.h"
+#include "report/pictures.h"
 #include "tensor/atomic_file.h"
 #include "tensor/error.h"
 #include "tensor/json.h"
 #include "tensor/memory.h"
-#include "report/event_file.h"
 #include "train/feature_source.h"
 #include "train/found_json.h"
 #include "train/gradient_sum.h"
-#include "report/pictures.h"
 #include "train/progress.h"
 #include "train/results.h"
 #include "train/run_log.h"
 #include "train/schedule.h"
 #include "train/trainer.h"
+#include "train/validation_list.h"
 #include "weights/load.h"
 
 namespace gcvit::train {
@@ -87,11 +87,6 @@ void check_any_there(const data::PhotoSet& set) {
        set.samples.size(), set.samples.front().file);
 }
 
-/// Whether a list that has the name as a line names it.
-bool is_one_line(std::string_view name) {
-  return name.find('\n') == std::string_view::npos && !name.ends_with('\r') && !name.starts_with("\xef\xbb\xbf");
-}
-
 /// Thrown out of long work between steps when the run is to stop.
 struct Stopped {};
 
@@ -125,7 +120,6 @@ class Run {
   void save_model(const std::string& name);
   void save_checkpoint();
   void write_config() const;
-  void write_validation_list() const;
   void skip(const data::SkippedSample& skipped);
   void stop_if_asked() const {
     if (options_.stop()) throw Stopped{};
@@ -265,7 +259,9 @@ Outcome Run::go(const Checkpoint* from) {
     // A run that goes on may have been killed before it had one.
     const bool as_it_began = from != nullptr && from->state.recipe == recipe();
     if (!as_it_began || !std::filesystem::exists(folder_ / "config.json")) write_config();
-    if (from == nullptr || !std::filesystem::exists(folder_ / "val.txt")) write_validation_list();
+    if (from == nullptr || !std::filesystem::exists(folder_ / "val.txt")) {
+      write_validation_list(folder_ / "val.txt", state_, options_.notice);
+    }
     write_run_log(folder_ / "log.csv", state_.rows);
     steps_ = std::make_unique<StepLog>(folder_ / "steps.csv", state_.step);
     events_ = std::make_unique<report::EventFile>(folder_.path(), state_.epoch + 1);
@@ -434,36 +430,6 @@ void Run::write_config() const {
       {"steps", schedule_->steps()}};
   AtomicFile file(folder_ / "config.json");
   file.write(config.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
-  file.commit();
-}
-
-/// val.txt: the names of the photos that validate, as `gcvit eval --list` and `--val-list` take them.
-void Run::write_validation_list() const {
-  if (state_.validation.empty()) return;
-  // Shards of one name in different folders have photos of one name.
-  std::unordered_set<std::string_view> trained;
-  for (const SplitPhoto& photo : state_.train) trained.insert(photo.name);
-  std::string lines;
-  std::size_t unlisted = 0;
-  std::size_t shared = 0;
-  for (const SplitPhoto& photo : state_.validation) {
-    if (!is_one_line(photo.name)) {
-      ++unlisted;
-    } else if (trained.contains(photo.name)) {
-      ++shared;
-    } else {
-      lines += photo.name + "\n";
-    }
-  }
-  const auto left_out = [&](std::size_t count, std::string_view whose) {
-    if (count == 0) return;
-    options_.notice(fmt::format("[train] {}: left out: {} photo{} whose name {}", folder_ / "val.txt", count,
-                                count == 1 ? "" : "s", whose));
-  };
-  left_out(unlisted, "is no line of a text");
-  left_out(shared, "one to train on has too");
-  AtomicFile file(folder_ / "val.txt");
-  file.write(lines);
   file.commit();
 }
 

@@ -6,10 +6,10 @@
 #include <cerrno>
 #include <filesystem>
 
-#include "tests/testing/faults.h"
-#include "tests/report/markup.h"
-#include "tests/weights/test_files.h"
 #include "report/pictures.h"
+#include "tests/report/markup.h"
+#include "tests/testing/faults.h"
+#include "tests/weights/test_files.h"
 
 namespace gcvit::report {
 namespace {
