@@ -20,9 +20,6 @@ namespace fs = std::filesystem;
 
 constexpr std::array<std::string_view, 6> kEndings = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp"};
 
-/// Hidden names, and the folder in which archives of macOS keep what no other system knows.
-bool is_passed_over(std::string_view name) { return name.starts_with('.') || name == "__MACOSX"; }
-
 /// What stands in a folder, unsorted, without names that begin with a dot.
 std::vector<fs::directory_entry> entries_of(const fs::path& folder) {
   std::error_code error;

@@ -23,6 +23,9 @@ std::vector<std::string> photo_endings();
 /// The same for sentences: "jpg, jpeg, jpe, jfif, png, webp".
 inline constexpr std::string_view kPhotoKinds = "jpg, jpeg, jpe, jfif, png, webp";
 
+/// True for hidden names, and for the folder in which archives of macOS keep what no other system knows.
+inline bool is_passed_over(std::string_view name) { return name.starts_with('.') || name == "__MACOSX"; }
+
 /// True for names that end in one of those, in whatever case, and don't begin with a dot.
 bool is_photo_name(std::string_view name);
 

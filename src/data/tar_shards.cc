@@ -71,7 +71,7 @@ std::optional<std::string> label_in_json(std::string_view text, const std::strin
 bool is_hidden(std::string_view path) {
   while (!path.empty()) {
     const std::string_view name = path.substr(0, path.find('/'));
-    if (name == "__MACOSX" || (name.starts_with('.') && name != "." && name != "..")) return true;
+    if (is_passed_over(name) && name != "." && name != "..") return true;
     path.remove_prefix(std::min(name.size() + 1, path.size()));
   }
   return false;

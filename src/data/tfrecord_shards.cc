@@ -219,17 +219,23 @@ void check_begin(const std::string& file) {
   check_shard(file, "tfrecord", "TFRecord shards");
 }
 
+/// Shards of each series, found and expected; `series_of` reads a shard's name.
+std::map<std::string, std::pair<std::size_t, std::size_t>> count_series(
+    std::span<const Shard> shards, std::optional<ShardName> (*series_of)(const std::string& name)) {
+  std::map<std::string, std::pair<std::size_t, std::size_t>> counts;
+  for (const Shard& shard : shards) {
+    const auto series = series_of(shard.name);
+    if (!series) continue;
+    auto& [found, expected] = counts[series->base];
+    ++found;
+    expected = std::max(expected, series->count);
+  }
+  return counts;
+}
+
 /// Throws `Error` when shards of a series are missing.
 void check_complete(const std::string& root, std::span<const Shard> shards) {
-  std::map<std::string, std::pair<std::size_t, std::size_t>> counts;  // of a series: shards found and expected
-  for (const Shard& shard : shards) {
-    const auto name = parse_shard_name(shard.name);
-    if (!name) continue;
-    auto& [found, expected] = counts[name->base];
-    ++found;
-    expected = std::max(expected, name->count);
-  }
-  for (const auto& [base, count] : counts) {
+  for (const auto& [base, count] : count_series(shards, parse_shard_name)) {
     if (count.first != count.second) {
       fail("[tfrecord] {}: expected {} shards of {}, found {}", root, count.second, base, count.first);
     }
@@ -238,15 +244,7 @@ void check_complete(const std::string& root, std::span<const Shard> shards) {
 
 /// Says which series lack shards. Names with the number before the ending are anyone's, so that part of a set may be meant.
 void note_incomplete(PhotoSet& set, std::span<const Shard> shards) {
-  std::map<std::string, std::pair<std::size_t, std::size_t>> counts;  // of a series: shards found and expected
-  for (const Shard& shard : shards) {
-    const auto series = series_before_ending(shard.name);
-    if (!series) continue;
-    auto& [found, expected] = counts[series->base];
-    ++found;
-    expected = std::max(expected, series->count);
-  }
-  for (const auto& [base, count] : counts) {
+  for (const auto& [base, count] : count_series(shards, series_before_ending)) {
     if (count.first >= count.second) continue;
     set.notices.push_back(fmt::format("{}: of the {} shards of {} only {} {} there", set.root, count.second, base,
                                       count.first, count.first == 1 ? "is" : "are"));
