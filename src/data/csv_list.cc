@@ -15,6 +15,7 @@
 #include "data/csv_columns.h"
 #include "data/listing.h"
 #include "data/sources.h"
+#include "tensor/counted.h"
 #include "tensor/error.h"
 #include "tensor/file_kind.h"
 #include "tensor/open_file.h"
@@ -180,8 +181,8 @@ std::vector<Row> read_rows(const std::vector<CsvRecord>& records, const std::str
       continue;
     }
     if (fields.size() <= std::max(columns.path, columns.label)) {
-      fail("[csv] {}: line {}: expected a path and a label, found {} column{}", path, record.line, fields.size(),
-           fields.size() == 1 ? "" : "s");
+      fail("[csv] {}: line {}: expected a path and a label, found {}", path, record.line,
+           counted(fields.size(), "column"));
     }
     Row row{.line = record.line,
             .name = std::string(trimmed(fields[columns.path])),

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "data/found.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <map>
 #include <string_view>
 #include <unordered_map>
 
-#include <fmt/format.h>
+#include "tensor/counted.h"
 
 namespace gcvit::data {
 namespace {
@@ -44,10 +46,6 @@ void compare(Found& found, const PhotoSet& set, const Split& split) {
   }
 }
 
-std::string plural(std::size_t count, std::string_view one) {
-  return fmt::format("{} {}{}", count, one, count == 1 ? "" : "s");
-}
-
 std::string classes_text(const Found& found) {
   std::string text;
   const std::size_t shown = found.classes.size() > kShownClasses + 1 ? kShownClasses : found.classes.size();
@@ -60,9 +58,9 @@ std::string classes_text(const Found& found) {
 
 std::string side_text(const SideFound& side) {
   std::string counts;
-  if (side.shards > 0) counts = plural(side.shards, "shard");
+  if (side.shards > 0) counts = counted(side.shards, "shard");
   if (side.shards == 0 || side.use != SideUse::kLeftOut) {
-    counts += (counts.empty() ? "" : ", ") + plural(side.photos, "photo");
+    counts += (counts.empty() ? "" : ", ") + counted(side.photos, "photo");
   }
   const std::string_view means = name_of(side.side);
   const std::string meaning = side.name == means ? "" : fmt::format(" ({})", means);
@@ -122,7 +120,7 @@ Found found_in(const PhotoSet& set, const Split* split) {
 std::vector<std::string> describe(const Found& found) {
   std::vector<std::string> lines;
   const std::size_t classes = found.classes.size();
-  lines.push_back(fmt::format("{}: {}: {} of {} class{}: {}", found.root, found.kind, plural(found.photos, "photo"),
+  lines.push_back(fmt::format("{}: {}: {} of {} class{}: {}", found.root, found.kind, counted(found.photos, "photo"),
                               classes, classes == 1 ? "" : "es", classes_text(found)));
   if (!found.sides.empty()) {
     std::string text;

@@ -17,6 +17,7 @@
 #include "data/shards.h"
 #include "data/sources.h"
 #include "data/tfrecord.h"
+#include "tensor/counted.h"
 #include "tensor/error.h"
 #include "tensor/open_file.h"
 
@@ -211,9 +212,8 @@ std::vector<bool> samples_in_list(
   if (!missing.empty()) {
     const bool left_out =
         std::any_of(set.left_out.begin(), set.left_out.end(), [](const auto& one) { return one.is_side; });
-    fail("[data] {}: \"{}\": expected a photo of {}, found none ({} such line{}){}", list_file, *missing.begin(),
-         set.root, missing.size(), missing.size() == 1 ? "" : "s",
-         left_out ? "; photos of a test side are left out" : "");
+    fail("[data] {}: \"{}\": expected a photo of {}, found none ({}){}", list_file, *missing.begin(), set.root,
+         counted(missing.size(), "such line"), left_out ? "; photos of a test side are left out" : "");
   }
   std::vector<bool> listed(set.samples.size());
   for (std::size_t i = 0; i < listed.size(); ++i) listed[i] = wanted.contains(set.samples[i].name);

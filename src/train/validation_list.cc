@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "tensor/atomic_file.h"
+#include "tensor/counted.h"
 
 namespace gcvit::train {
 namespace {
@@ -37,7 +38,7 @@ void write_validation_list(const std::string& path, const RunState& state, const
   }
   const auto left_out = [&](std::size_t count, std::string_view whose) {
     if (count == 0) return;
-    notice(fmt::format("[train] {}: left out: {} photo{} whose name {}", path, count, count == 1 ? "" : "s", whose));
+    notice(fmt::format("[train] {}: left out: {} whose name {}", path, counted(count, "photo"), whose));
   };
   left_out(unlisted, "is no line of a text");
   left_out(shared, "one to train on has too");

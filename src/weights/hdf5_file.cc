@@ -7,6 +7,7 @@
 #include <set>
 #include <unordered_set>
 
+#include "tensor/counted.h"
 #include "tensor/error.h"
 #include "weights/hdf5_messages.h"
 #include "weights/in_quotes.h"

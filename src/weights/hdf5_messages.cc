@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "tensor/counted.h"
 #include "tensor/error.h"
 #include "weights/in_quotes.h"
 

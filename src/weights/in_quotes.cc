@@ -30,11 +30,6 @@ std::string escaped(std::string_view text) {
 
 std::string in_quotes(std::string_view text) { return '"' + escaped(shortened(text, kLongest)) + '"'; }
 
-std::string counted(std::uint64_t count, std::string_view noun, std::string_view plural) {
-  if (count == 1) return fmt::format("1 {}", noun);
-  return plural.empty() ? fmt::format("{} {}s", count, noun) : fmt::format("{} {}", count, plural);
-}
-
 std::string_view without_area(std::string_view sentence) {
   const std::size_t end = sentence.starts_with('[') ? sentence.find("] ") : std::string_view::npos;
   return end == std::string_view::npos ? sentence : sentence.substr(end + 2);

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "model/initialise.h"
+#include "tensor/counted.h"
 #include "tensor/error.h"
 #include "tensor/memory.h"
 #include "tensor/open_file.h"

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "tensor/counted.h"
 #include "tensor/error.h"
 #include "tensor/json.h"
 #include "tensor/json_events.h"

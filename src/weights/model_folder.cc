@@ -7,6 +7,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "tensor/counted.h"
 #include "tensor/error.h"
 #include "tensor/open_file.h"
 #include "weights/in_quotes.h"

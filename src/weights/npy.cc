@@ -11,6 +11,7 @@
 #include <optional>
 #include <string_view>
 
+#include "tensor/counted.h"
 #include "tensor/error.h"
 #include "tensor/file_kind.h"
 #include "tensor/write_all.h"

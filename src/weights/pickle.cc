@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "tensor/counted.h"
 #include "tensor/error.h"
 #include "weights/in_quotes.h"
 

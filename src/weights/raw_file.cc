@@ -3,6 +3,7 @@
 
 #include <string_view>
 
+#include "tensor/counted.h"
 #include "tensor/error.h"
 #include "tensor/file_kind.h"
 #include "weights/hdf5_file.h"

@@ -12,10 +12,11 @@
 #include <unordered_set>
 
 #include "tensor/atomic_file.h"
+#include "tensor/counted.h"
 #include "tensor/error.h"
 #include "tensor/json_events.h"
-#include "weights/mapped_file.h"
 #include "weights/in_quotes.h"
+#include "weights/mapped_file.h"
 
 namespace gcvit::weights {
 namespace {

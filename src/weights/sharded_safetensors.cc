@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "tensor/counted.h"
 #include "tensor/error.h"
 #include "tensor/file_kind.h"
 #include "tensor/json_events.h"

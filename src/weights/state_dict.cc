@@ -5,6 +5,7 @@
 #include <array>
 #include <unordered_set>
 
+#include "tensor/counted.h"
 #include "tensor/error.h"
 #include "weights/choose_dict.h"
 #include "weights/in_quotes.h"

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <optional>
 
+#include "tensor/counted.h"
 #include "tensor/error.h"
 #include "weights/crc32.h"
 #include "weights/in_quotes.h"
