@@ -18,12 +18,12 @@
 #include <vector>
 
 #include "gcvit/version.h"
-#include "kernels/roof.h"
+#include "kernels/peak.h"
 #include "kernels/target.h"
 #include "native/native_backend.h"
 #include "summary/summary_backend.h"
-#include "tensor/error.h"
-#include "tensor/thread_pool.h"
+#include "base/error.h"
+#include "base/thread_pool.h"
 #include "weights/load.h"
 
 namespace {
@@ -72,7 +72,7 @@ class Worker {
     std::cout << std::endl;
   }
 
-  void roof(double seconds) {
+  void peak(double seconds) {
     std::cout << "roof " << gcvit::kernels::measure_fma_gflops(*pool_, seconds) << std::endl;
   }
 
@@ -107,7 +107,7 @@ int main() try {
     } else if (command == "run" && std::cin >> seconds) {
       worker.run(seconds);
     } else if (command == "roof" && std::cin >> seconds) {
-      worker.roof(seconds);
+      worker.peak(seconds);
     } else {
       gcvit::fail("[compare_worker] stdin: expected use, images, run or roof, found \"{}\"", command);
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // How many photos a second the training loader makes ready, alone, by threads:
-//   GCVIT_PHOTOS=flower_photos build/release/bench/loader_bench
+//   GCVIT_PHOTOS=flower_images build/release/bench/loader_bench
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -14,28 +14,28 @@ namespace {
 
 using namespace gcvit::data;
 
-constexpr std::size_t kPhotos = 1000;
+constexpr std::size_t kImages = 1000;
 
-const PhotoSet& photos() {
-  static const PhotoSet set = open_photo_set(std::getenv("GCVIT_PHOTOS"));
+const ImageSet& images() {
+  static const ImageSet set = open_image_set(std::getenv("GCVIT_PHOTOS"));
   return set;
 }
 
 /// The same photos for every recipe, the set's first ones in a shuffled order.
-std::vector<std::size_t> some_photos() {
-  std::vector<std::size_t> all(photos().samples.size());
+std::vector<std::size_t> some_images() {
+  std::vector<std::size_t> all(images().samples.size());
   std::iota(all.begin(), all.end(), std::size_t{0});
   std::vector<std::size_t> order = epoch_order(all, 1, 0, true);
-  order.resize(std::min(order.size(), kPhotos));
+  order.resize(std::min(order.size(), kImages));
   return order;
 }
 
 void walk(benchmark::State& state, const LoaderConfig& config) {
   if (std::getenv("GCVIT_PHOTOS") == nullptr) return state.SkipWithError("GCVIT_PHOTOS: expected a set of photos");
-  const std::vector<std::size_t> order = some_photos();
+  const std::vector<std::size_t> order = some_images();
   std::size_t count = 0;
   for (auto _ : state) {
-    BatchLoader loader(photos(), order, 0, config);
+    BatchLoader loader(images(), order, 0, config);
     for (Batch batch; loader.next(batch);) count += batch.samples.size();
   }
   state.SetItemsProcessed(static_cast<std::int64_t>(count));

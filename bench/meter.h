@@ -7,9 +7,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "kernels/roof.h"
-#include "tensor/random.h"
-#include "tensor/thread_pool.h"
+#include "kernels/peak.h"
+#include "base/random.h"
+#include "base/thread_pool.h"
 
 namespace gcvit::bench {
 
@@ -25,7 +25,7 @@ inline std::vector<float> random_values(std::int64_t count, std::uint64_t stream
 /// on the same threads.
 class Meter {
  public:
-  explicit Meter(ThreadPool& pool) : roof_(kernels::measure_fma_gflops(pool, 0.02)) {}
+  explicit Meter(ThreadPool& pool) : peak_(kernels::measure_fma_gflops(pool, 0.02)) {}
 
   /// `operations`: floating point operations of one call of `body`.
   template <typename Body>
@@ -39,12 +39,12 @@ class Meter {
     const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
     const double gflops = operations * static_cast<double>(state.iterations()) / seconds * 1e-9;
     state.counters["GFLOP/s"] = gflops;
-    state.counters["roof"] = roof_;
-    state.counters["%roof"] = 100.0 * gflops / roof_;
+    state.counters["roof"] = peak_;
+    state.counters["%roof"] = 100.0 * gflops / peak_;
   }
 
  private:
-  double roof_;
+  double peak_;
 };
 
 }  // namespace gcvit::bench

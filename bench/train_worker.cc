@@ -18,11 +18,11 @@
 #include <vector>
 
 #include "gcvit/version.h"
-#include "kernels/roof.h"
+#include "kernels/peak.h"
 #include "kernels/target.h"
 #include "summary/summary_backend.h"
-#include "tensor/error.h"
-#include "tensor/thread_pool.h"
+#include "base/error.h"
+#include "base/thread_pool.h"
 #include "train/trainer.h"
 #include "weights/load.h"
 
@@ -45,8 +45,8 @@ class SameBatch final : public gcvit::train::BatchSource {
     batch_.labels.assign(batch_.samples.begin(), batch_.samples.end());
   }
 
-  std::size_t training_photos() const override { return batch_.samples.size(); }
-  std::size_t validation_photos() const override { return 0; }
+  std::size_t training_images() const override { return batch_.samples.size(); }
+  std::size_t validation_images() const override { return 0; }
   void start_training(std::uint64_t, std::size_t) override {}
   void start_validation() override {}
   bool next(gcvit::data::Batch& batch) override {
@@ -109,7 +109,7 @@ class Worker {
     std::cout << std::endl;
   }
 
-  void roof(double seconds) { std::cout << "roof " << gcvit::kernels::measure_fma_gflops(pool_, seconds) << std::endl; }
+  void peak(double seconds) { std::cout << "roof " << gcvit::kernels::measure_fma_gflops(pool_, seconds) << std::endl; }
 
  private:
   gcvit::ThreadPool pool_;
@@ -137,7 +137,7 @@ int main() try {
     } else if (command == "steps" && worker && std::cin >> number) {
       worker->steps(number);
     } else if (command == "roof" && worker && std::cin >> seconds) {
-      worker->roof(seconds);
+      worker->peak(seconds);
     } else {
       gcvit::fail("[train_worker] stdin: expected use, steps or roof, found \"{}\"", command);
     }

@@ -7,7 +7,7 @@
 #include "fuzz/containers.h"
 #include "fuzz/models.h"
 #include "fuzz/target.h"
-#include "tensor/thread_pool.h"
+#include "base/thread_pool.h"
 #include "train/checkpoint.h"
 #include "report/curves_svg.h"
 #include "train/parameter_groups.h"

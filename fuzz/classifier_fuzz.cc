@@ -26,7 +26,7 @@ void run(const Input& input, Budget& budget) {
   Classifier classifier(file.path(), {.threads = 1, .batch = 1});
   budget.allow_parameters(parameters_of(*loaded.model), 3);  // loaded again, and packed
   const std::vector<std::uint8_t> pixels(std::size_t{40} * 24 * 3, 99);
-  const std::vector<Prediction> predictions = classifier.classify(Photo::pixels(pixels, 40, 24), 5);
+  const std::vector<Prediction> predictions = classifier.classify(Image::pixels(pixels, 40, 24), 5);
   expect(!predictions.empty() && predictions.size() <= 5, "a photo's classes");
   for (std::size_t i = 0; i < predictions.size(); ++i) {
     const Prediction& prediction = predictions[i];

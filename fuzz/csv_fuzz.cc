@@ -2,7 +2,7 @@
 // A CSV list of photos, and the same bytes as a list with a path a line.
 #include "data/listing.h"
 #include "data/sources.h"
-#include "fuzz/photo_sets.h"
+#include "fuzz/image_sets.h"
 #include "fuzz/target.h"
 
 namespace gcvit::fuzz {
@@ -13,7 +13,7 @@ void run(const Input& input, Budget&) {
   for (const std::string& line : data::read_lines(file.path())) expect(!line.empty(), "a line");
   static const Folder folder;  // with nothing in it
   const bool tabs = input.text().find('\t') != std::string_view::npos;
-  check(data::photo_set_of_csv(input.text(), folder / (tabs ? "fuzz.tsv" : "fuzz.csv")));
+  check(data::image_set_of_csv(input.text(), folder / (tabs ? "fuzz.tsv" : "fuzz.csv")));
 }
 
 void mutate(std::string& input, std::size_t most, Random& random) {

@@ -96,15 +96,15 @@ void write_checkpoint() {
                  .seconds = 3.25,
                  .images_per_second = 7.5}};
   state.best = train::Best{1, 0.75, 0.25};
-  const auto photo = [](std::uint64_t place, const std::string& name, std::int32_t label) {
-    return train::SplitPhoto{.sample = place,
+  const auto image = [](std::uint64_t place, const std::string& name, std::int32_t label) {
+    return train::SplitImage{.sample = place,
                              .name = name,
                              .label = label,
                              .stamp = {.there = true, .size = 100 + place, .time = 1, .sha256 = std::string(64, 'a')}};
   };
-  state.train = {photo(0, "a/1.png", 0), photo(7, "b/2.png", 1)};
+  state.train = {image(0, "a/1.png", 0), image(7, "b/2.png", 1)};
   state.train[1].stamp = {};  // gone
-  state.validation = {photo(3, "c/1.png", 2)};
+  state.validation = {image(3, "c/1.png", 2)};
   state.stamped = true;
   state.skipped = {"a/broken.png"};
   const train::Optimiser::Slot slots[] = {{"m", &m}, {"v", &v}};

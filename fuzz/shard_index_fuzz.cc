@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "fuzz/target.h"
-#include "tensor/tensor.h"
+#include "base/tensor.h"
 #include "weights/safetensors.h"
 #include "weights/sharded_safetensors.h"
 

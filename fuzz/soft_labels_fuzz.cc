@@ -13,8 +13,8 @@ namespace {
 
 constexpr std::int32_t kClasses = 3;
 
-data::PhotoSet photos() {
-  data::PhotoSet set;
+data::ImageSet images() {
+  data::ImageSet set;
   set.root = "photos";
   set.classes = {"a", "b", "c"};
   for (const char* name : {"a/1.jpg", "a/2.jpg", "b/1.jpg", "b/2.jpg", "c/1.jpg", "c/\xc3\xa4.jpg"}) {
@@ -26,7 +26,7 @@ data::PhotoSet photos() {
 }
 
 void run(const Input& input, Budget&) {
-  static const data::PhotoSet set = photos();
+  static const data::ImageSet set = images();
   static constexpr std::size_t kNeeded[] = {0, 1, 2, 3, 4, 5};
   const MemoryFile file(input.bytes);
   const train::SoftLabels labels(file.path(), set, kNeeded, kClasses, 2.0);

@@ -5,7 +5,7 @@
 
 #include "data/sources.h"
 #include "fuzz/containers.h"
-#include "fuzz/photo_sets.h"
+#include "fuzz/image_sets.h"
 #include "fuzz/target.h"
 
 namespace gcvit::fuzz {
@@ -17,7 +17,7 @@ void run(const Input& input, Budget&) {
     expect(offset <= bytes.size() && size <= bytes.size() - offset, "bytes of the archive");
     return bytes.subspan(static_cast<std::size_t>(offset), size);
   };
-  data::PhotoSet set;
+  data::ImageSet set;
   std::vector<std::string> labels;
   data::TarRest rest;
   data::read_tar_members(bytes.size(), pieces, "fuzz.tar", "fuzz.tar", set, labels, rest);

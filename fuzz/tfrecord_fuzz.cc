@@ -3,16 +3,16 @@
 #include "data/sources.h"
 #include "data/tfrecord.h"
 #include "fuzz/containers.h"
-#include "fuzz/photo_sets.h"
+#include "fuzz/image_sets.h"
 #include "fuzz/target.h"
-#include "tensor/error.h"
+#include "base/error.h"
 
 namespace gcvit::fuzz {
 namespace {
 
 void run(const Input& input, Budget&) {
   static const Folder folder;
-  const data::PhotoSet set =
+  const data::ImageSet set =
       data::read_tfrecord_shards("fuzz", {{folder.write("fuzz.tfrecord", input.text()), "fuzz.tfrecord"}});
   check(set);
   for (const data::Sample& sample : set.samples) {

@@ -2,7 +2,7 @@
 // A config.json as timm and Hugging Face's libraries write it beside a model.
 #include <optional>
 
-#include "classifier/preprocessing.h"
+#include "inference/preprocessing.h"
 #include "fuzz/target.h"
 #include "weights/timm_config.h"
 
@@ -18,7 +18,7 @@ void run(const Input& input, Budget&) {
   (void)weights::fits(*config, info.config);
   info.preprocess_json = config->preprocess_json;
   // What was read can be followed, or is refused.
-  image::check(classifier::preprocessing_of(info, "auto", "fuzz"));
+  image::check(inference::preprocessing_of(info, "auto", "fuzz"));
 }
 
 const Registration registration({.name = "timm_config_fuzz", .run = run, .mutate = mutate_json});

@@ -11,7 +11,7 @@ int main(int argc, char** argv) try {
   }
   gcvit::Classifier classifier(argv[1]);
   for (int i = 2; i < argc; ++i) {
-    const gcvit::Prediction best = classifier.classify(gcvit::Photo::file(argv[i]), 1).front();
+    const gcvit::Prediction best = classifier.classify(gcvit::Image::file(argv[i]), 1).front();
     std::cout << argv[i] << ": " << best.label << ' ' << best.probability << '\n';
   }
 } catch (const gcvit::Error& error) {

@@ -23,14 +23,14 @@ namespace gcvit {
 
 /// A photo to classify, in one of three forms. The bytes and pixels are views: they must outlive the call that gets the
 /// photo.
-class GCVIT_EXPORT Photo {
+class GCVIT_EXPORT Image {
  public:
   /// A JPEG, PNG or WebP file; it is opened when its turn comes. A pipe, socket or device is refused.
-  static Photo file(std::string path);
+  static Image file(std::string path);
   /// The bytes of such a file; `name` stands for it in errors and results.
-  static Photo encoded(std::span<const std::byte> bytes, std::string name = "photo");
+  static Image encoded(std::span<const std::byte> bytes, std::string name = "photo");
   /// 8-bit RGB, height x width x 3, rows from the top, nothing between them.
-  static Photo pixels(std::span<const std::uint8_t> rgb, std::int32_t height, std::int32_t width,
+  static Image pixels(std::span<const std::uint8_t> rgb, std::int32_t height, std::int32_t width,
                       std::string name = "photo");
 
   enum class Kind : std::uint8_t { kFile, kEncoded, kPixels };
@@ -43,7 +43,7 @@ class GCVIT_EXPORT Photo {
   std::int32_t width() const { return width_; }
 
  private:
-  Photo(Kind kind, std::string name, std::span<const std::byte> bytes, std::int32_t height, std::int32_t width);
+  Image(Kind kind, std::string name, std::span<const std::byte> bytes, std::int32_t height, std::int32_t width);
 
   Kind kind_;
   std::string name_;
@@ -60,8 +60,8 @@ struct Prediction {
 };
 
 /// What came of one photo of many.
-struct PhotoResult {
-  std::size_t photo = 0;  ///< its place among those given, from 0
+struct ImageResult {
+  std::size_t image = 0;  ///< its place among those given, from 0
   /// Most probable first; empty when the photo could not be read or has a logit that isn't finite.
   std::vector<Prediction> predictions;
   std::string error;  ///< why not; else empty
@@ -115,17 +115,17 @@ class GCVIT_EXPORT Classifier {
   Classifier& operator=(Classifier&&) noexcept;
 
   /// The `k` most probable classes of a photo, most probable first; all classes when there are fewer than `k`.
-  std::vector<Prediction> classify(const Photo& photo, int k = 5);
+  std::vector<Prediction> classify(const Image& image, int k = 5);
   /// The same for many photos: results in their order. A photo that can't be read, or whose logits aren't
   /// finite (weights that overflow float32), has an `error` and spoils no other. File descriptors or threads that have run
   /// out are no photo's error: they are thrown.
-  std::vector<PhotoResult> classify(std::span<const Photo> photos, int k = 5);
+  std::vector<ImageResult> classify(std::span<const Image> images, int k = 5);
   /// The same, one result at a time in their order, as soon as it is there: memory doesn't grow with their number. An
   /// exception that `take` throws ends the run and comes out here.
-  void classify(std::span<const Photo> photos, int k, const std::function<void(const PhotoResult&)>& take);
+  void classify(std::span<const Image> images, int k, const std::function<void(const ImageResult&)>& take);
 
   /// The tensor the model sees: image_height x image_width x 3 normalised floats (NHWC).
-  std::vector<float> preprocess(const Photo& photo);
+  std::vector<float> preprocess(const Image& image);
   /// Logits, [n, classes], of n tensors as `preprocess` makes them, one behind the other. Throws when one of an image
   /// isn't finite, and names the image.
   std::vector<float> logits(std::span<const float> tensors);

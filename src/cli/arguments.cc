@@ -8,11 +8,11 @@
 #include <optional>
 #include <system_error>
 
-#include "classifier/bundled_model.h"
-#include "classifier/session.h"
+#include "inference/bundled_model.h"
+#include "inference/session.h"
 #include "cli/output.h"
 #include "hub/cache.h"
-#include "tensor/error.h"
+#include "base/error.h"
 
 namespace gcvit::cli {
 namespace {
@@ -87,7 +87,7 @@ void ModelArguments::add_image_size(CLI::App& app) {
       ->capture_default_str();
 }
 
-void ModelArguments::add_photos(CLI::App& app) {
+void ModelArguments::add_images(CLI::App& app) {
   app.add_option("--preprocess", options.preprocess, "From photo to tensor: auto follows the model file")
       ->check(CLI::IsMember({"auto", "keras", "keras-train", "timm", "nvlabs"}))
       ->capture_default_str();
@@ -108,7 +108,7 @@ void ModelArguments::add_dtype(CLI::App& app) {
 }
 
 std::string ModelArguments::model_file() const {
-  return model.empty() ? classifier::bundled_model() : file_of_model(model);
+  return model.empty() ? inference::bundled_model() : file_of_model(model);
 }
 
 ClassifierOptions ModelArguments::classifier_options() const {
@@ -123,7 +123,7 @@ ClassifierOptions ModelArguments::classifier_options() const {
 }
 
 weights::LoadOptions ModelArguments::load_options() const {
-  weights::LoadOptions result = classifier::load_options_of(classifier_options());
+  weights::LoadOptions result = inference::load_options_of(classifier_options());
   if (num_classes != 0) result.classes = num_classes;
   result.seed = seed;
   return result;

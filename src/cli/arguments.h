@@ -40,7 +40,7 @@ struct ModelArguments {
   /// --image-size and --window-mode
   void add_image_size(CLI::App& app);
   /// --preprocess, --no-exif and --max-pixels
-  void add_photos(CLI::App& app);
+  void add_images(CLI::App& app);
   /// --batch
   void add_batch(CLI::App& app);
   /// --dtype: what the model computes in

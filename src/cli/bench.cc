@@ -7,17 +7,17 @@
 #include <fstream>
 #include <memory>
 
-#include "classifier/engine.h"
+#include "inference/engine.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "gcvit/version.h"
-#include "kernels/roof.h"
+#include "kernels/peak.h"
 #include "kernels/target.h"
 #include "model/initialise.h"
 #include "summary/summary_backend.h"
-#include "tensor/printable.h"
-#include "tensor/random.h"
+#include "base/printable.h"
+#include "base/random.h"
 #include "weights/load.h"
 
 namespace gcvit::cli {
@@ -45,7 +45,7 @@ struct Row {
   double p90 = 0;
   double images_per_second = 0;
   double gflops = 0;
-  double percent_of_roof = 0;
+  double percent_of_peak = 0;
 };
 
 std::string cpu_name() {
@@ -61,7 +61,7 @@ std::shared_ptr<const model::GCViT> load(const Options& options, const std::stri
   wanted.before_values = [&](const model::GCViT& model) {
     const auto batch = static_cast<std::size_t>(*std::ranges::max_element(options.batches));
     const int threads = *std::ranges::max_element(options.threads);
-    classifier::Engine::check_memory(model, batch, threads, wanted.max_memory);
+    inference::Engine::check_memory(model, batch, threads, wanted.max_memory);
   };
   if (options.variant.empty()) return weights::load_model(name, wanted).model;
   model::GCViTConfig config = model::variant_config(name);
@@ -84,7 +84,7 @@ double quantile(const std::vector<double>& sorted, double share) {
   return sorted[std::clamp<std::size_t>(rank, 1, sorted.size()) - 1];
 }
 
-Row measure(classifier::Engine& engine, int batch, double seconds) {
+Row measure(inference::Engine& engine, int batch, double seconds) {
   engine.check_memory(static_cast<std::size_t>(batch), static_cast<double>(batch * engine.input_size()));
   std::vector<float> input(static_cast<std::size_t>(batch * engine.input_size()));
   Random random(kSeed);
@@ -113,33 +113,33 @@ int run(const Options& options) {
   const auto model = load(options, name);
   const auto macs = static_cast<double>(macs_of(*model));
   std::vector<Row> rows;
-  double roof = 0;  // of the largest number of threads
-  int roof_threads = 0;
+  double peak = 0;  // of the largest number of threads
+  int peak_threads = 0;
   for (const int threads : options.threads) {
-    classifier::Engine engine(model, threads, options.arguments.options.max_memory);
+    inference::Engine engine(model, threads, options.arguments.options.max_memory);
     std::vector<Row> measured;
-    double own_roof = 0;
+    double own_peak = 0;
     for (const int batch : options.batches) {
       // The roof again before each row, the best one counts: other work on the machine lowers both.
-      own_roof = std::max(own_roof, kernels::measure_fma_gflops(engine.pool()));
+      own_peak = std::max(own_peak, kernels::measure_fma_gflops(engine.pool()));
       measured.push_back(measure(engine, batch, options.seconds));
     }
-    own_roof = std::max(own_roof, kernels::measure_fma_gflops(engine.pool()));
+    own_peak = std::max(own_peak, kernels::measure_fma_gflops(engine.pool()));
     for (Row& row : measured) {
       row.gflops = 2e-9 * macs * row.images_per_second;
-      row.percent_of_roof = 100.0 * row.gflops / own_roof;
+      row.percent_of_peak = 100.0 * row.gflops / own_peak;
       rows.push_back(row);
     }
-    if (engine.pool().size() > roof_threads) {
-      roof_threads = engine.pool().size();
-      roof = own_roof;
+    if (engine.pool().size() > peak_threads) {
+      peak_threads = engine.pool().size();
+      peak = own_peak;
     }
   }
   if (options.json) {
     Json json = {{"version", GCVIT_VERSION},
                  {"cpu", cpu_name()},
                  {"target", kernels::target()},
-                 {"roof_gflops", roof},
+                 {"roof_gflops", peak},
                  {"rows", Json::array()}};
     for (const Row& row : rows) {
       json["rows"].push_back({{"model", name},
@@ -150,17 +150,17 @@ int run(const Options& options) {
                               {"p90_ms", 1e3 * row.p90},
                               {"images_per_second", row.images_per_second},
                               {"gflops", row.gflops},
-                              {"percent_of_roof", row.percent_of_roof}});
+                              {"percent_of_roof", row.percent_of_peak}});
     }
     print_json(json);
     return 0;
   }
   std::string text = fmt::format("{}, f32, gcvit {} on {}, SIMD target {}\nroof of {} threads: {:.0f} GFLOP/s\n\n",
-                                 printable(name), GCVIT_VERSION, cpu_name(), kernels::target(), roof_threads, roof);
+                                 printable(name), GCVIT_VERSION, cpu_name(), kernels::target(), peak_threads, peak);
   text += "threads  batch  median ms     p90 ms   images/s  GFLOP/s  % of roof\n";
   for (const Row& row : rows) {
     text += fmt::format("{:>7}  {:>5}  {:>9.2f}  {:>9.2f}  {:>9.1f}  {:>7.1f}  {:>9.1f}\n", row.threads, row.batch,
-                        1e3 * row.median, 1e3 * row.p90, row.images_per_second, row.gflops, row.percent_of_roof);
+                        1e3 * row.median, 1e3 * row.p90, row.images_per_second, row.gflops, row.percent_of_peak);
   }
   print(text);
   return 0;

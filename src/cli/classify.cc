@@ -9,9 +9,9 @@
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/output.h"
-#include "cli/photo_arguments.h"
+#include "cli/image_arguments.h"
 #include "gcvit/classifier.h"
-#include "tensor/printable.h"
+#include "base/printable.h"
 
 namespace gcvit::cli {
 namespace {
@@ -20,7 +20,7 @@ constexpr const char* kUnsure = "unsure";
 
 struct Options {
   ModelArguments arguments;
-  std::vector<std::string> photos;
+  std::vector<std::string> images;
   int k = 5;
   bool json = false;
   bool jsonl = false;
@@ -28,13 +28,13 @@ struct Options {
 };
 
 /// With a threshold: the best class, or "unsure" when it is less probable than that.
-std::optional<std::string> verdict(const PhotoResult& result, const Options& options) {
+std::optional<std::string> verdict(const ImageResult& result, const Options& options) {
   if (!options.threshold) return std::nullopt;
   const Prediction& best = result.predictions.front();
   return best.probability < *options.threshold ? kUnsure : best.label;
 }
 
-Json to_json(const std::string& image, const PhotoResult& result, const Options& options) {
+Json to_json(const std::string& image, const ImageResult& result, const Options& options) {
   if (!result.error.empty()) return {{"image", image}, {"error", result.error}};
   Json json;
   json["image"] = image;
@@ -47,7 +47,7 @@ Json to_json(const std::string& image, const PhotoResult& result, const Options&
   return json;
 }
 
-std::string to_text(const std::string& image, const PhotoResult& result, const Options& options) {
+std::string to_text(const std::string& image, const ImageResult& result, const Options& options) {
   std::string text = fmt::format("{}: {}\n", printable(image),
                                  printable(verdict(result, options).value_or(result.predictions.front().label)));
   for (const Prediction& prediction : result.predictions) {
@@ -57,8 +57,8 @@ std::string to_text(const std::string& image, const PhotoResult& result, const O
 }
 
 int run(const Options& options) {
-  const PhotoArguments arguments(options.photos);
-  const std::vector<Photo>& photos = arguments.photos();
+  const ImageArguments arguments(options.images);
+  const std::vector<Image>& images = arguments.images();
   const std::string file = options.arguments.model_file();
   Classifier classifier(file, options.arguments.classifier_options());
   for (const std::string& sentence : classifier.notices()) notice(sentence);
@@ -66,9 +66,9 @@ int run(const Options& options) {
   Json results = Json::array();
   Json errors = Json::array();
   std::size_t broken = 0;
-  Progress progress(photos.size());
-  classifier.classify(photos, options.k, [&](const PhotoResult& result) {
-    const std::string& image = photos[result.photo].name();
+  Progress progress(images.size());
+  classifier.classify(images, options.k, [&](const ImageResult& result) {
+    const std::string& image = images[result.image].name();
     const bool whole = result.error.empty();
     if (!whole) {
       ++broken;
@@ -88,8 +88,8 @@ int run(const Options& options) {
   });
   progress.clear();
   if (options.json) print_json(Json{{"model", file}, {"results", std::move(results)}, {"errors", std::move(errors)}});
-  if (broken > 0 && photos.size() > 1) {
-    notice(fmt::format("[classify] {} of {} photos could not be classified", broken, photos.size()));
+  if (broken > 0 && images.size() > 1) {
+    notice(fmt::format("[classify] {} of {} photos could not be classified", broken, images.size()));
   }
   return broken > 0 ? 1 : 0;
 }
@@ -100,7 +100,7 @@ Command add_classify(CLI::App& program) {
   CLI::App* app = program.add_subcommand("classify", "Name what photos show");
   const auto options = std::make_shared<Options>();
   options->arguments.add_model(*app);
-  add_photo_list(*app, options->photos);
+  add_image_list(*app, options->images);
   app->add_option("-k", options->k, "How many classes to show, most probable first")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
@@ -108,7 +108,7 @@ Command add_classify(CLI::App& program) {
       ->check(CLI::Range(0.0, 1.0));
   CLI::Option* json = app->add_flag("--json", options->json, "Print one JSON object");
   app->add_flag("--jsonl", options->jsonl, "Print a JSON object a line, each as soon as it is ready")->excludes(json);
-  options->arguments.add_photos(*app);
+  options->arguments.add_images(*app);
   options->arguments.add_image_size(*app);
   options->arguments.add_batch(*app);
   options->arguments.add_dtype(*app);

@@ -4,7 +4,7 @@
 
 #include <memory>
 
-#include "classifier/preprocessing.h"
+#include "inference/preprocessing.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/output.h"
@@ -47,7 +47,7 @@ int run(const Options& options) {
   const bool ours = target.layout.value_or(weights::default_layout(weights::format_of(options.output))) ==
                     weights::Layout::kCanonical;
   if (ours && loaded.info.preprocess_json.empty()) {
-    loaded.info.preprocess_json = classifier::to_json(classifier::preprocessing_of(loaded.info, "auto", file));
+    loaded.info.preprocess_json = inference::to_json(inference::preprocessing_of(loaded.info, "auto", file));
   }
   weights::record_origin(loaded.info, file);
   const weights::ConvertReport report = weights::convert(loaded, options.output, target);

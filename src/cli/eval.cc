@@ -11,8 +11,8 @@
 #include "cli/output.h"
 #include "data/found.h"
 #include "evaluate/evaluate.h"
-#include "tensor/memory.h"
-#include "tensor/printable.h"
+#include "base/memory.h"
+#include "base/printable.h"
 
 namespace gcvit::cli {
 namespace {
@@ -25,7 +25,7 @@ constexpr double kJsonCell = 32.0;  ///< bytes of a number of the matrix, as a v
 
 struct Options {
   ModelArguments arguments;
-  evaluate::LabelledPhotos photos;
+  evaluate::LabelledImages images;
   std::string side;
   bool json = false;
 };
@@ -121,21 +121,21 @@ std::string to_text(const evaluate::Evaluation& evaluation, const std::optional<
 }
 
 int run(const Options& options) {
-  classifier::Session session(options.arguments.model_file(), options.arguments.classifier_options());
+  inference::Session session(options.arguments.model_file(), options.arguments.classifier_options());
   for (const std::string& sentence : session.report.notices) notice(sentence);
   if (options.json) {  // has the whole confusion matrix
     const auto classes = static_cast<double>(session.labels.size());
     check_memory(kJsonCell * classes * classes, options.arguments.options.max_memory,
                  fmt::format("the confusion matrix of {} classes in JSON", session.labels.size()));
   }
-  evaluate::LabelledPhotos wanted = options.photos;
+  evaluate::LabelledImages wanted = options.images;
   if (!options.side.empty()) wanted.side = data::side_of_word(options.side);
-  const data::PhotoSet photos = evaluate::read_labelled_photos(session, wanted);
-  for (const std::string& line : data::describe(data::found_in(photos))) notice("[data] " + line);
-  for (const std::string& sentence : photos.notices) notice("[data] " + sentence);
+  const data::ImageSet images = evaluate::read_labelled_images(session, wanted);
+  for (const std::string& line : data::describe(data::found_in(images))) notice("[data] " + line);
+  for (const std::string& sentence : images.notices) notice("[data] " + sentence);
 
-  Progress progress(photos.samples.size());
-  const evaluate::Evaluation evaluation = evaluate::evaluate(session, photos, [&](std::string_view error) {
+  Progress progress(images.samples.size());
+  const evaluate::Evaluation evaluation = evaluate::evaluate(session, images, [&](std::string_view error) {
     if (!error.empty()) {
       progress.clear();
       notice(error);
@@ -158,18 +158,18 @@ Command add_eval(CLI::App& program) {
       program.add_subcommand("eval", "Measure a model on labelled photos: class folders, a CSV list or shards");
   const auto options = std::make_shared<Options>();
   options->arguments.add_model(*app);
-  app->add_option("data", options->photos.path, "The photos")->required()->type_name("DATA");
-  app->add_option("--list", options->photos.list,
+  app->add_option("data", options->images.path, "The photos")->required()->type_name("DATA");
+  app->add_option("--list", options->images.list,
                   "Only the photos that this file names, a path below the folder a line, as a run's val.txt does")
       ->type_name("FILE");
   app->add_option("--side", options->side,
                   "Only the photos of this side of DATA; without it those that validate, where DATA says which")
       ->check(CLI::IsMember({"train", "validation", "test"}))
       ->type_name("SIDE");
-  app->add_flag("--by-index", options->photos.by_index,
+  app->add_flag("--by-index", options->images.by_index,
                 "Classes whose names are none of the model's are taken by their order: class 0 is the model's class 0");
   add_json(*app, options->json);
-  options->arguments.add_photos(*app);
+  options->arguments.add_images(*app);
   options->arguments.add_image_size(*app);
   options->arguments.add_batch(*app);
   options->arguments.add_dtype(*app);

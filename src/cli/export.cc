@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <memory>
 
-#include "classifier/labels.h"
-#include "classifier/preprocessing.h"
+#include "inference/labels.h"
+#include "inference/preprocessing.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/output.h"
@@ -37,10 +37,10 @@ std::string serialise(const image::PreprocessConfig& config) {
 /// The metadata of our own files, with all that would have to be inferred from them written out.
 onnx::GraphDescription describe(const weights::ModelInfo& info, const std::string& file) {
   weights::ModelInfo complete = info;
-  const image::PreprocessConfig preprocess = classifier::preprocessing_of(info, "auto", file);
+  const image::PreprocessConfig preprocess = inference::preprocessing_of(info, "auto", file);
   if (complete.preprocess_json.empty()) complete.preprocess_json = serialise(preprocess);
-  std::vector<std::string> labels = classifier::class_labels(info);
-  if (!classifier::wordnet_ids(labels).empty()) complete.classes = std::move(labels);  // known, not numbered
+  std::vector<std::string> labels = inference::class_labels(info);
+  if (!inference::wordnet_ids(labels).empty()) complete.classes = std::move(labels);  // known, not numbered
   if (!complete.origin) complete.origin = weights::ModelOrigin{info.source.format, info.source.layout, ""};
   const model::GCViTConfig& config = info.config;
   const std::string name = fmt::format("gcvit_{}", model::variant_name(config));

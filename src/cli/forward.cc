@@ -8,11 +8,11 @@
 #include <string>
 #include <vector>
 
-#include "classifier/session.h"
+#include "inference/session.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/output.h"
-#include "tensor/error.h"
+#include "base/error.h"
 #include "weights/npy.h"
 
 namespace gcvit::cli {
@@ -41,9 +41,9 @@ Tensor read_input(const std::string& file, const model::GCViTConfig& config) {
 
 int run(const Options& options) {
   const std::string file = options.arguments.model_file();
-  classifier::Session session(file, options.arguments.classifier_options());
+  inference::Session session(file, options.arguments.classifier_options());
   for (const std::string& sentence : session.report.notices) notice(sentence);
-  classifier::Engine& engine = session.engine;
+  inference::Engine& engine = session.engine;
   const Tensor input = read_input(options.input, engine.config());
 
   engine.check_memory(std::min(static_cast<std::size_t>(session.batch), static_cast<std::size_t>(input.dims()[0])),
@@ -52,7 +52,7 @@ int run(const Options& options) {
   // Outputs are larger than inputs: they go to temporaries batch by batch, and from there into the archive.
   std::map<std::string, std::unique_ptr<weights::NpyWriter>, std::less<>> writers;
   for (const char* name : kOutputs) writers[name] = nullptr;
-  engine.set_listener([&](std::string_view name, const ops::Shape& shape, std::span<const float> values) {
+  engine.set_hook([&](std::string_view name, const ops::Shape& shape, std::span<const float> values) {
     const auto writer = writers.find(name);
     if (writer == writers.end()) return;
     if (!writer->second) {
@@ -71,7 +71,7 @@ int run(const Options& options) {
     const std::size_t count = std::min(static_cast<std::size_t>(session.batch), images - first);
     const std::span<const float> logits = engine.run(input.values().subspan(first * size, count * size));
     for (std::size_t i = 0; i < count; ++i) {
-      const std::string wrong = classifier::not_finite(logits.subspan(i * classes, classes));
+      const std::string wrong = inference::not_finite(logits.subspan(i * classes, classes));
       if (!wrong.empty()) broken.push_back(fmt::format("[forward] {}: image {}: {}", options.input, first + i, wrong));
       progress.step();
     }

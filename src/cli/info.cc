@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <memory>
 
-#include "classifier/labels.h"
-#include "classifier/preprocessing.h"
+#include "inference/labels.h"
+#include "inference/preprocessing.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/output.h"
@@ -15,8 +15,8 @@
 #include "kernels/target.h"
 #include "summary/summary_backend.h"
 #include "summary/table.h"
-#include "tensor/error.h"
-#include "tensor/printable.h"
+#include "base/error.h"
+#include "base/printable.h"
 #include "weights/in_quotes.h"
 #include "weights/load.h"
 
@@ -82,7 +82,7 @@ Json to_json(const Model& model, const summary::SummaryBackend& summary) {
 
 std::string classes_text(const weights::ModelInfo& info) {
   constexpr std::size_t kShown = 6;
-  const std::vector<std::string> labels = classifier::class_labels(info);
+  const std::vector<std::string> labels = inference::class_labels(info);
   const std::size_t shown = std::min(labels.size(), kShown);
   return fmt::format("{}: {}{}", labels.size(),
                      fmt::join(labels.begin(), labels.begin() + static_cast<std::ptrdiff_t>(shown), ", "),
@@ -92,7 +92,7 @@ std::string classes_text(const weights::ModelInfo& info) {
 /// What is refused where photos are prepared is no reason not to show the model.
 std::string preprocessing_text(const Model& model) {
   try {
-    return image::describe(classifier::preprocessing_of(model.info, "auto", model.name));
+    return image::describe(inference::preprocessing_of(model.info, "auto", model.name));
   } catch (const Error& error) {
     return fmt::format("needs --preprocess: {}", weights::without_area(error.what()));
   }

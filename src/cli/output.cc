@@ -8,9 +8,9 @@
 #include <system_error>
 
 #include "summary/table.h"
-#include "tensor/error.h"
-#include "tensor/printable.h"
-#include "tensor/tell.h"
+#include "base/error.h"
+#include "base/printable.h"
+#include "base/tell.h"
 
 namespace gcvit::cli {
 
@@ -64,7 +64,7 @@ void Progress::draw() {
   const double elapsed = std::chrono::duration<double>(Clock::now() - start_).count();
   const double speed = static_cast<double>(done_ - before_) / std::max(elapsed, 1e-9);
   const std::size_t filled = kBarWidth * done_ / total_;
-  const std::string counts = unit_ == Unit::kPhotos
+  const std::string counts = unit_ == Unit::kImages
                                  ? fmt::format("{}/{} photos, {:.1f}/s", done_, total_, speed)
                                  : fmt::format("{:.1f}/{:.1f} MB, {:.1f} MB/s", 1e-6 * static_cast<double>(done_),
                                                1e-6 * static_cast<double>(total_), 1e-6 * speed);

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "tensor/status_line.h"
+#include "base/status_line.h"
 
 namespace gcvit::cli {
 
@@ -36,9 +36,9 @@ std::size_t columns_of(std::string_view text);
 /// A bar on stderr with what is done, the speed and the time left; nothing when stderr is no terminal.
 class Progress {
  public:
-  enum class Unit { kPhotos, kBytes };
+  enum class Unit { kImages, kBytes };
   /// `before` of them were done before the start, and don't count for the speed.
-  explicit Progress(std::size_t total, Unit unit = Unit::kPhotos, std::size_t before = 0);
+  explicit Progress(std::size_t total, Unit unit = Unit::kImages, std::size_t before = 0);
   /// For tests: on a stream that is taken for a terminal.
   Progress(std::FILE* terminal, std::size_t total, Unit unit);
 

@@ -5,14 +5,14 @@
 #include <memory>
 #include <optional>
 
-#include "classifier/preprocessing.h"
-#include "classifier/session.h"
+#include "inference/preprocessing.h"
+#include "inference/session.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/output.h"
-#include "cli/photo_arguments.h"
-#include "tensor/error.h"
-#include "tensor/thread_pool.h"
+#include "cli/image_arguments.h"
+#include "base/error.h"
+#include "base/thread_pool.h"
 #include "weights/npy.h"
 
 namespace gcvit::cli {
@@ -20,46 +20,46 @@ namespace {
 
 struct Options {
   ModelArguments arguments;
-  std::vector<std::string> photos;
+  std::vector<std::string> images;
   std::string output;
 };
 
 /// A preset and a size say all there is to say; else a model's file says the rest.
-classifier::Preparation preparation_of(const ModelArguments& arguments) {
+inference::Preparation preparation_of(const ModelArguments& arguments) {
   const ClassifierOptions options = arguments.classifier_options();
   const std::string& preset = options.preprocess;
-  const image::DecodeOptions decode = classifier::decode_options_of(options);
+  const image::DecodeOptions decode = inference::decode_options_of(options);
   if (arguments.model.empty() && preset != "auto" && options.image_height != 0) {
     return {
-        image::make_preprocess_config(classifier::parse_preset(preset), "", options.image_height, options.image_width),
+        image::make_preprocess_config(inference::parse_preset(preset), "", options.image_height, options.image_width),
         decode};
   }
   const std::string file = arguments.model_file();
   const weights::LoadedModel loaded = weights::load_model(file, arguments.load_options());
   notice_loading(loaded);
-  return {classifier::preprocessing_of(loaded.info, preset, file), decode};
+  return {inference::preprocessing_of(loaded.info, preset, file), decode};
 }
 
 int run(const Options& options) {
-  const PhotoArguments arguments(options.photos);
-  const std::vector<Photo>& photos = arguments.photos();
-  const classifier::Preparation preparation = preparation_of(options.arguments);
+  const ImageArguments arguments(options.images);
+  const std::vector<Image>& images = arguments.images();
+  const inference::Preparation preparation = preparation_of(options.arguments);
   const image::PreprocessConfig& config = preparation.preprocess;
   image::check(config);
 
   weights::NpyWriter writer(options.output, {config.height, config.width, 3});
   const int threads = options.arguments.options.threads;
-  Progress progress(photos.size());
-  classifier::prepare_photos(preparation, photos, threads == 0 ? available_processors() : threads,
-                             [&](std::size_t, std::span<const float> tensor, std::string_view error) {
-                               // Rows are told apart by their place alone, so none can be left out.
-                               if (!error.empty()) throw Error(std::string(error));
-                               writer.append(tensor);
-                               progress.step();
-                             });
+  Progress progress(images.size());
+  inference::prepare_images(preparation, images, threads == 0 ? available_processors() : threads,
+                            [&](std::size_t, std::span<const float> tensor, std::string_view error) {
+                              // Rows are told apart by their place alone, so none can be left out.
+                              if (!error.empty()) throw Error(std::string(error));
+                              writer.append(tensor);
+                              progress.step();
+                            });
   progress.clear();
   writer.finish();
-  notice(fmt::format("{}: [{}, {}, {}, 3] float32, {}", options.output, photos.size(), config.height, config.width,
+  notice(fmt::format("{}: [{}, {}, {}, 3] float32, {}", options.output, images.size(), config.height, config.width,
                      image::describe(config)));
   return 0;
 }
@@ -70,9 +70,9 @@ Command add_preprocess(CLI::App& program) {
   CLI::App* app = program.add_subcommand("preprocess", "Write the tensors that a model would see of photos");
   const auto options = std::make_shared<Options>();
   options->arguments.add_model(*app);
-  add_photo_list(*app, options->photos);
+  add_image_list(*app, options->images);
   app->add_option("-o,--output", options->output, "The .npy file to write: float32 [N,H,W,3], normalised")->required();
-  options->arguments.add_photos(*app);
+  options->arguments.add_images(*app);
   options->arguments.add_image_size(*app);
   app->get_option("--image-size")->description("Height and width of the tensors; with a preset, no model is needed");
   options->arguments.add_threads(*app);

@@ -9,8 +9,8 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "hub/cache.h"
-#include "tensor/error.h"
-#include "tensor/printable.h"
+#include "base/error.h"
+#include "base/printable.h"
 
 namespace gcvit::cli {
 namespace {

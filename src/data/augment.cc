@@ -7,7 +7,7 @@
 
 #include "data/pixel_ops.h"
 #include "data/rand_augment.h"
-#include "tensor/error.h"
+#include "base/error.h"
 
 namespace gcvit::data {
 namespace {
@@ -97,16 +97,16 @@ void erase(std::span<float> view, std::int32_t height, std::int32_t width, Rando
 namespace {
 
 /// Leaves nothing but `crop` of a photo, in the memory that it has.
-void keep(const image::Window& crop, image::Image& photo) {
+void keep(const image::Window& crop, image::Image& image) {
   const auto row_bytes = static_cast<std::ptrdiff_t>(crop.width) * 3;
-  const auto stride = static_cast<std::ptrdiff_t>(photo.width) * 3;
-  auto from = photo.pixels.cbegin() + crop.top * stride + static_cast<std::ptrdiff_t>(crop.left) * 3;
-  auto to = photo.pixels.begin();
+  const auto stride = static_cast<std::ptrdiff_t>(image.width) * 3;
+  auto from = image.pixels.cbegin() + crop.top * stride + static_cast<std::ptrdiff_t>(crop.left) * 3;
+  auto to = image.pixels.begin();
   // A row never moves back, so what it is copied over has been copied already.
   for (std::int32_t y = 0; y < crop.height; ++y, from += stride, to += row_bytes) std::copy(from, from + row_bytes, to);
-  photo.height = crop.height;
-  photo.width = crop.width;
-  photo.pixels.resize(static_cast<std::size_t>(crop.height * row_bytes));
+  image.height = crop.height;
+  image.width = crop.width;
+  image.pixels.resize(static_cast<std::size_t>(crop.height * row_bytes));
 }
 
 /// A photo's part that a random crop sees, at the target's size in `scratch.pixels`.
@@ -122,21 +122,21 @@ void draw_cropped(std::span<const std::byte> bytes, std::string_view name, const
     crop = draw_crop(height, width, config.rrc_scale, config.rrc_ratio, random);
     return config.reduced_decoding ? reduction_for(crop, config.target.height, config.target.width) : 1;
   };
-  image::Image photo = image::decode_reduced(bytes, name, config.decode, choose);
-  if (photo.height != height || photo.width != width) {
+  image::Image image = image::decode_reduced(bytes, name, config.decode, choose);
+  if (image.height != height || image.width != width) {
     // The crop in the reduced picture, to the nearest of its pixels.
     const auto scaled = [](std::int32_t at, std::int32_t full, std::int32_t reduced) {
       return static_cast<std::int32_t>(std::lround(static_cast<double>(at) * reduced / full));
     };
-    const std::int32_t bottom = scaled(crop.top + crop.height, height, photo.height);
-    const std::int32_t right = scaled(crop.left + crop.width, width, photo.width);
-    crop.top = scaled(crop.top, height, photo.height);
-    crop.left = scaled(crop.left, width, photo.width);
+    const std::int32_t bottom = scaled(crop.top + crop.height, height, image.height);
+    const std::int32_t right = scaled(crop.left + crop.width, width, image.width);
+    crop.top = scaled(crop.top, height, image.height);
+    crop.left = scaled(crop.left, width, image.width);
     crop.height = bottom - crop.top;
     crop.width = right - crop.left;
   }
-  keep(crop, photo);
-  image::resize_antialiased(photo, config.target.height, config.target.width, image::Filter::kBicubic,
+  keep(crop, image);
+  image::resize_antialiased(image, config.target.height, config.target.width, image::Filter::kBicubic,
                             {0, 0, config.target.height, config.target.width}, scratch.pixels,
                             scratch.preprocess.resize);
 }

@@ -12,7 +12,7 @@
 
 #include "image/decode.h"
 #include "image/preprocess.h"
-#include "tensor/random.h"
+#include "base/random.h"
 
 namespace gcvit::data {
 

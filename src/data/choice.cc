@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "data/sources.h"
-#include "tensor/error.h"
+#include "base/error.h"
 
 namespace gcvit::data {
 namespace {
@@ -22,7 +22,7 @@ SideUse use_of(Side side, const OpenOptions& options) {
 
 }  // namespace
 
-void choose_sides(PhotoSet& set, const OpenOptions& options) {
+void choose_sides(ImageSet& set, const OpenOptions& options) {
   std::string names;
   bool taken = false;
   for (SideFound& side : set.sides) {
@@ -42,15 +42,15 @@ void choose_sides(PhotoSet& set, const OpenOptions& options) {
   }
 }
 
-void leave_out_side(PhotoSet& set, const SideFound& side, const std::string& example) {
+void leave_out_side(ImageSet& set, const SideFound& side, const std::string& example) {
   const bool shards = side.shards > 0;
   set.left_out.push_back({.reason = fmt::format("{} of the {} side", shards ? "shards" : "photos", name_of(side.side)),
-                          .count = shards ? side.shards : side.photos,
+                          .count = shards ? side.shards : side.images,
                           .example = example,
                           .is_side = true});
 }
 
-bool any_validates(const PhotoSet& set) {
+bool any_validates(const ImageSet& set) {
   return std::find(set.validates.begin(), set.validates.end(), true) != set.validates.end();
 }
 

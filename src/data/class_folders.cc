@@ -12,7 +12,7 @@
 
 #include "data/listing.h"
 #include "data/sources.h"
-#include "tensor/error.h"
+#include "base/error.h"
 
 namespace gcvit::data {
 namespace {
@@ -25,11 +25,11 @@ struct Part {
 };
 
 /// Adds the photos in the class folders of `part`.
-void add_photos(PhotoSet& set, Part& part) {
+void add_images(ImageSet& set, Part& part) {
   std::map<std::string_view, std::int32_t> label_of;
   for (std::size_t i = 0; i < set.classes.size(); ++i) label_of.emplace(set.classes[i], static_cast<std::int32_t>(i));
   LeftOut beside{.reason = "photos beside the class folders"};
-  for (const std::string& path : part.listing.photos) {
+  for (const std::string& path : part.listing.images) {
     const std::size_t slash = path.find('/');
     if (slash == std::string::npos) {
       if (beside.count++ == 0) beside.example = part.prefix + path;
@@ -58,21 +58,21 @@ void add_photos(PhotoSet& set, Part& part) {
 /// Throws `Error` where a "class" has nothing but folders in it that another has too: then those are the classes.
 void check_no_sides(const std::string& root, const Listing& listing) {
   std::map<std::string_view, std::set<std::string_view>> folders_of;
-  std::set<std::string_view> with_photos;
-  for (const std::string& path : listing.photos) {
+  std::set<std::string_view> with_images;
+  for (const std::string& path : listing.images) {
     const std::size_t slash = path.find('/');
     if (slash == std::string::npos) continue;
     const std::string_view name = std::string_view(path).substr(0, slash);
     const std::string_view rest = std::string_view(path).substr(slash + 1);
     const std::size_t next = rest.find('/');
     if (next == std::string_view::npos) {
-      with_photos.insert(name);
+      with_images.insert(name);
     } else {
       folders_of[name].insert(rest.substr(0, next));
     }
   }
   // A single folder, such as "images", is a layer of every class.
-  std::erase_if(folders_of, [&](const auto& one) { return one.second.size() < 2 || with_photos.contains(one.first); });
+  std::erase_if(folders_of, [&](const auto& one) { return one.second.size() < 2 || with_images.contains(one.first); });
   if (folders_of.size() < 2) return;
   // The side that trains has the most; others may lack some.
   const auto most = std::max_element(folders_of.begin(), folders_of.end(),
@@ -95,10 +95,10 @@ void check_no_sides(const std::string& root, const Listing& listing) {
 
 /// Looks for folders that are named after sides and have photos only in folders of their own, beside others that aren't
 /// named so. Throws `Error` where they are of two sides; a single one is a class, with a notice.
-void check_some_sides(PhotoSet& set, const std::vector<std::string>& folders, const Listing& listing) {
+void check_some_sides(ImageSet& set, const std::vector<std::string>& folders, const Listing& listing) {
   std::set<std::string_view> direct;
   std::set<std::string_view> deep;
-  for (const std::string& path : listing.photos) {
+  for (const std::string& path : listing.images) {
     const std::size_t slash = path.find('/');
     if (slash == std::string::npos) continue;
     (path.find('/', slash + 1) == std::string::npos ? direct : deep).insert(std::string_view(path).substr(0, slash));
@@ -123,14 +123,14 @@ void check_some_sides(PhotoSet& set, const std::vector<std::string>& folders, co
 }
 
 /// Adds the photos of each side that `options` take.
-void add_sides(PhotoSet& set, const std::string& base, const std::vector<SideFolder>& sides,
+void add_sides(ImageSet& set, const std::string& base, const std::vector<SideFolder>& sides,
                const OpenOptions& options) {
   std::vector<SideFound> found;
   std::vector<Part> parts;
   for (const SideFolder& side : sides) {
     const std::string folder = base + "/" + side.name;
     Part part{folder, side.name + "/", list_below(folder)};
-    found.push_back({side.name, side.side, {}, part.listing.photos.size()});
+    found.push_back({side.name, side.side, {}, part.listing.images.size()});
     // Photos to be tested on often come without classes.
     if (side.side != Side::kTest && folders_in(folder).empty()) {
       fail("[data] {}: expected class folders, as those beside it have, found none", folder);
@@ -152,11 +152,11 @@ void add_sides(PhotoSet& set, const std::string& base, const std::vector<SideFol
     SideFound& side = set.sides[i];
     if (side.use == SideUse::kLeftOut) {
       const Listing& listing = parts[i].listing;
-      if (!listing.photos.empty()) leave_out_side(set, side, parts[i].prefix + listing.photos.front());
+      if (!listing.images.empty()) leave_out_side(set, side, parts[i].prefix + listing.images.front());
       continue;
     }
-    add_photos(set, parts[i]);
-    side.photos = set.samples.size() - set.validates.size();
+    add_images(set, parts[i]);
+    side.images = set.samples.size() - set.validates.size();
     set.validates.resize(set.samples.size(), side.use == SideUse::kValidates);
   }
   if (!any_validates(set)) set.validates.clear();
@@ -185,8 +185,8 @@ void check_sides(const std::string& root, std::span<const SideFolder> sides) {
   }
 }
 
-PhotoSet read_class_folders(const std::string& root, const OpenOptions& options) {
-  PhotoSet set;
+ImageSet read_class_folders(const std::string& root, const OpenOptions& options) {
+  ImageSet set;
   set.root = root;
   set.kind = SourceKind::kFolders;
   const std::vector<std::string> folders = folders_in(root);
@@ -208,14 +208,14 @@ PhotoSet read_class_folders(const std::string& root, const OpenOptions& options)
     Part part{base, "", list_below(base)};
     check_no_sides(root, part.listing);
     check_some_sides(set, folders, part.listing);
-    add_photos(set, part);
+    add_images(set, part);
   }
   for (std::size_t i = 0; i < set.classes.size(); ++i) set.present.push_back(static_cast<std::int32_t>(i));
   check_class_names(set);
   if (set.samples.empty()) {
     std::string others;
     for (const LeftOut& one : set.left_out) others += (others.empty() ? "" : " and ") + describe(one);
-    fail("[data] {}: expected photos ({}) in its class folders, found {}", root, kPhotoKinds,
+    fail("[data] {}: expected photos ({}) in its class folders, found {}", root, kImageKinds,
          others.empty() ? "none" : others);
   }
   return set;

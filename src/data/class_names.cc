@@ -12,7 +12,7 @@
 
 #include "data/listing.h"
 #include "data/sources.h"
-#include "tensor/error.h"
+#include "base/error.h"
 
 namespace gcvit::data {
 namespace {
@@ -66,7 +66,7 @@ std::map<std::string, std::int32_t> class_of_name(std::span<const std::string> c
 
 /// The model's class of each of the set's that has one, by name. Throws `Error` where that isn't one for one, unless
 /// `lenient`: such classes then have none.
-std::vector<std::optional<std::int32_t>> named_classes(const PhotoSet& set, std::span<const std::string> class_names,
+std::vector<std::optional<std::int32_t>> named_classes(const ImageSet& set, std::span<const std::string> class_names,
                                                        std::span<const std::string> wordnet_ids, bool lenient) {
   const std::map<std::string, std::int32_t> classes = class_of_name(class_names, wordnet_ids);
   std::vector<std::optional<std::int32_t>> labels;
@@ -98,7 +98,7 @@ std::vector<std::optional<std::int32_t>> named_classes(const PhotoSet& set, std:
 }
 
 /// Of the i-th class i.
-std::vector<std::int32_t> labels_by_order(PhotoSet& set, std::span<const std::string> class_names) {
+std::vector<std::int32_t> labels_by_order(ImageSet& set, std::span<const std::string> class_names) {
   if (set.classes.size() > class_names.size()) {
     fail("[data] {}: expected at most {} classes, as the model has, found {}", set.root, class_names.size(),
          set.classes.size());
@@ -111,7 +111,7 @@ std::vector<std::int32_t> labels_by_order(PhotoSet& set, std::span<const std::st
 }
 
 /// The numbers themselves, below `classes`.
-std::vector<std::int32_t> labels_by_number(const PhotoSet& set, std::size_t classes, std::string_view advice) {
+std::vector<std::int32_t> labels_by_number(const ImageSet& set, std::size_t classes, std::string_view advice) {
   const std::vector<std::uint64_t> numbers = whole_numbers(set.classes).value_or(std::vector<std::uint64_t>{});
   const auto [least, largest] = std::minmax_element(numbers.begin(), numbers.end());
   if (largest != numbers.end() && *least > 0 && *largest == classes) {
@@ -131,7 +131,7 @@ std::vector<std::int32_t> labels_by_number(const PhotoSet& set, std::size_t clas
 
 /// The classes whose names are the set's numbers, zeros before them aside, where the model's names are all numbers; a
 /// number that is none of them has none. Nothing where they aren't.
-std::optional<std::vector<std::optional<std::int32_t>>> classes_of_numbers(const PhotoSet& set,
+std::optional<std::vector<std::optional<std::int32_t>>> classes_of_numbers(const ImageSet& set,
                                                                            std::span<const std::string> class_names) {
   if (!set.numbered || class_names.empty()) return std::nullopt;
   const auto names = whole_numbers(class_names);
@@ -149,7 +149,7 @@ std::optional<std::vector<std::optional<std::int32_t>>> classes_of_numbers(const
 }
 
 /// The model's class of each of the set's.
-std::vector<std::int32_t> matching_classes(PhotoSet& set, std::span<const std::string> class_names,
+std::vector<std::int32_t> matching_classes(ImageSet& set, std::span<const std::string> class_names,
                                            std::span<const std::string> wordnet_ids, bool by_index) {
   constexpr std::string_view kAdvice = "; gcvit eval --by-index takes them by their order";
   const auto numbered = classes_of_numbers(set, class_names);
@@ -180,7 +180,7 @@ std::vector<std::int32_t> matching_classes(PhotoSet& set, std::span<const std::s
 }
 
 /// Makes the set's labels index `names`, by `labels`: one for each of its classes.
-void relabel(PhotoSet& set, const std::vector<std::int32_t>& labels, std::vector<std::string> names) {
+void relabel(ImageSet& set, const std::vector<std::int32_t>& labels, std::vector<std::string> names) {
   for (Sample& sample : set.samples) sample.label = labels[static_cast<std::size_t>(sample.label)];
   for (std::int32_t& label : set.present) label = labels[static_cast<std::size_t>(label)];
   set.classes = std::move(names);
@@ -190,7 +190,7 @@ void relabel(PhotoSet& set, const std::vector<std::int32_t>& labels, std::vector
 
 bool all_numbers(std::span<const std::string> names) { return !names.empty() && whole_numbers(names).has_value(); }
 
-void sort_classes(PhotoSet& set) {
+void sort_classes(ImageSet& set) {
   std::sort(set.classes.begin(), set.classes.end());
   const auto numbers = whole_numbers(set.classes);
   set.numbered = numbers.has_value() && !set.classes.empty();
@@ -201,7 +201,7 @@ void sort_classes(PhotoSet& set) {
   for (auto& [number, name] : by_number) set.classes.push_back(std::move(name));
 }
 
-void check_class_names(const PhotoSet& set) {
+void check_class_names(const ImageSet& set) {
   std::map<std::string, std::string_view> bare_names;
   std::map<std::string, std::string_view> canonical_names;
   for (const std::string& name : set.classes) {
@@ -220,7 +220,7 @@ void check_class_names(const PhotoSet& set) {
   }
 }
 
-void label_samples(PhotoSet& set, std::span<const std::string> labels) {
+void label_samples(ImageSet& set, std::span<const std::string> labels) {
   const std::set<std::string_view> names(labels.begin(), labels.end());
   set.classes.assign(names.begin(), names.end());
   sort_classes(set);
@@ -233,13 +233,13 @@ void label_samples(PhotoSet& set, std::span<const std::string> labels) {
   for (std::size_t i = 0; i < set.samples.size(); ++i) set.samples[i].label = index_of.at(labels[i]);
 }
 
-void adopt_classes(PhotoSet& set, std::span<const std::string> class_names, std::span<const std::string> wordnet_ids,
-                   bool by_index) {
+void remap_labels(ImageSet& set, std::span<const std::string> class_names, std::span<const std::string> wordnet_ids,
+                  bool by_index) {
   relabel(set, matching_classes(set, class_names, wordnet_ids, by_index), {class_names.begin(), class_names.end()});
   set.numbered = false;
 }
 
-void take_numbers_as_indices(PhotoSet& set, std::size_t classes) {
+void take_numbers_as_indices(ImageSet& set, std::size_t classes) {
   if (!set.numbered) fail("[data] {}: expected classes named by whole numbers, found others", set.root);
   std::vector<std::string> names;
   for (std::size_t i = 0; i < classes; ++i) names.push_back(std::to_string(i));

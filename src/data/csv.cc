@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "data/listing.h"
-#include "tensor/error.h"
+#include "base/error.h"
 
 namespace gcvit::data {
 namespace {

@@ -9,7 +9,7 @@
 #include <span>
 
 #include "data/listing.h"
-#include "tensor/error.h"
+#include "base/error.h"
 
 namespace gcvit::data {
 namespace {
@@ -109,10 +109,10 @@ std::optional<std::size_t> place_of(std::span<const std::string> header, Words w
 
 }  // namespace
 
-Columns columns_of(const std::vector<CsvRecord>& records, std::string_view name, const IsPhoto& is_photo,
-                   const IsPhoto& is_id) {
+Columns columns_of(const std::vector<CsvRecord>& records, std::string_view name, const IsImage& is_image,
+                   const IsImage& is_id) {
   const CsvRecord& first = records.front();
-  if (std::any_of(first.fields.begin(), first.fields.end(), is_photo)) return {};
+  if (std::any_of(first.fields.begin(), first.fields.end(), is_image)) return {};
   std::vector<std::string> header;
   for (const std::string& field : first.fields) header.push_back(word_of(field));
   const auto path = place_of(header, kPathWords);
@@ -129,7 +129,7 @@ Columns columns_of(const std::vector<CsvRecord>& records, std::string_view name,
     constexpr std::size_t kLooked = 100;
     const auto end = records.begin() + static_cast<std::ptrdiff_t>(std::min(records.size(), kLooked));
     const bool others_do = std::any_of(records.begin() + 1, end, [&](const CsvRecord& record) {
-      return std::any_of(record.fields.begin(), record.fields.end(), is_photo) ||
+      return std::any_of(record.fields.begin(), record.fields.end(), is_image) ||
              std::any_of(record.fields.begin(), record.fields.end(), is_id);
     });
     if (!others_do) return {};

@@ -21,14 +21,14 @@ struct Columns {
   bool side_if_words = false;  ///< the side's is one only where it has a side's word: "stage" may mean another thing
 };
 
-using IsPhoto = std::function<bool(const std::string& field)>;
+using IsImage = std::function<bool(const std::string& field)>;
 
 /// Where a list of photos has its columns. Its first line is a header when none of its fields names a photo, and it has
 /// known words or another line has a field that names one. A header may have its columns in any order and others between
-/// them. `is_photo` says whether a field is the path of a photo, `is_id` whether it is one without its ending, which may
+/// them. `is_image` says whether a field is the path of a photo, `is_id` whether it is one without its ending, which may
 /// take longer to tell. Throws `Error` for a header of which the path or the label isn't known; `name` stands for the
 /// list.
-Columns columns_of(const std::vector<CsvRecord>& records, std::string_view name, const IsPhoto& is_photo,
-                   const IsPhoto& is_id);
+Columns columns_of(const std::vector<CsvRecord>& records, std::string_view name, const IsImage& is_image,
+                   const IsImage& is_id);
 
 }  // namespace gcvit::data

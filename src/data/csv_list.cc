@@ -15,11 +15,11 @@
 #include "data/csv_columns.h"
 #include "data/listing.h"
 #include "data/sources.h"
-#include "tensor/counted.h"
-#include "tensor/error.h"
-#include "tensor/file_kind.h"
-#include "tensor/open_file.h"
-#include "tensor/resource_error.h"
+#include "base/counted.h"
+#include "base/error.h"
+#include "base/file_kind.h"
+#include "base/open_file.h"
+#include "base/resource_error.h"
 
 namespace gcvit::data {
 namespace {
@@ -60,7 +60,7 @@ class FilesOfIds {
 
   std::optional<std::string> beside(const std::string& id, std::string_view list) const {
     std::optional<std::string> found;
-    for (const std::string& ending : photo_endings()) {
+    for (const std::string& ending : image_endings()) {
       const std::string name = id + ending;
       if (!is_file(folder_ / name)) continue;
       if (found) refuse(list, id, *found, name);
@@ -73,9 +73,9 @@ class FilesOfIds {
     if (!listed_) {
       listed_ = true;
       try {
-        for (std::string& photo : list_below(folder_.empty() ? "." : folder_.string()).photos) {
-          const std::string name = fs::path(photo).filename().string();
-          by_id_.emplace(name.substr(0, name.size() - ending_of(name).size()), std::move(photo));
+        for (std::string& image : list_below(folder_.empty() ? "." : folder_.string()).images) {
+          const std::string name = fs::path(image).filename().string();
+          by_id_.emplace(name.substr(0, name.size() - ending_of(name).size()), std::move(image));
         }
       } catch (const ResourceError&) {
         throw;
@@ -111,10 +111,10 @@ bool is_other_picture(const std::string& name) {
 }
 
 /// Whether a field names a photo by its ending or as a file.
-bool is_photo_path(const fs::path& folder, const std::string& name) {
+bool is_image_path(const fs::path& folder, const std::string& name) {
   if (name.empty() || name.find('\0') != std::string::npos) return false;
   const std::string file = fs::path(name).filename().string();
-  return is_photo_name(file) || is_other_picture(file) || is_file(folder / name);
+  return is_image_name(file) || is_other_picture(file) || is_file(folder / name);
 }
 
 /// Whether a name has no ending, so that a photo's may be missing.
@@ -155,11 +155,11 @@ std::string unused_columns(const CsvRecord& header, const Columns& columns, cons
 }
 
 /// The rows of the list, in its order.
-std::vector<Row> read_rows(const std::vector<CsvRecord>& records, const std::string& path, PhotoSet& set) {
+std::vector<Row> read_rows(const std::vector<CsvRecord>& records, const std::string& path, ImageSet& set) {
   const fs::path folder = fs::path(path).parent_path();
   FilesOfIds ids(folder);
   Columns columns = columns_of(
-      records, path, [&](const std::string& field) { return is_photo_path(folder, std::string(trimmed(field))); },
+      records, path, [&](const std::string& field) { return is_image_path(folder, std::string(trimmed(field))); },
       [&](const std::string& field) {
         const std::string name(trimmed(field));
         return is_id(name) && ids.find(name, path).has_value();
@@ -219,7 +219,7 @@ std::vector<Row> read_rows(const std::vector<CsvRecord>& records, const std::str
         "[csv] {}: line {}: expected the path of a photo, found \"{}\", which names no file, nor does it with an "
         "ending "
         "({})",
-        path, rows.front().line, rows.front().name, kPhotoKinds);
+        path, rows.front().line, rows.front().name, kImageKinds);
   }
   return rows;
 }
@@ -278,11 +278,11 @@ LeftOut drop_repeated(std::vector<Row>& rows, const std::string& path) {
 
 }  // namespace
 
-PhotoSet read_csv_list(const std::string& path, const OpenOptions& options) {
-  return photo_set_of_csv(read_text(path), path, options);
+ImageSet read_csv_list(const std::string& path, const OpenOptions& options) {
+  return image_set_of_csv(read_text(path), path, options);
 }
 
-PhotoSet photo_set_of_csv(std::string_view text, const std::string& path, const OpenOptions& options) {
+ImageSet image_set_of_csv(std::string_view text, const std::string& path, const OpenOptions& options) {
   if (text.empty()) fail("[csv] {}: expected lines of path and label, found an empty file", path);
   const std::string kind = wrapped_kind(text);
   if (!kind.empty()) fail("[csv] {}: expected lines of path and label, found {}", path, kind);
@@ -291,12 +291,12 @@ PhotoSet photo_set_of_csv(std::string_view text, const std::string& path, const 
   }
   const std::vector<CsvRecord> records = parse_csv(text, path, separator_of(text, path));
   if (records.empty()) fail("[csv] {}: expected lines of path and label, found none", path);
-  PhotoSet set;
+  ImageSet set;
   std::vector<Row> rows = read_rows(records, path, set);
   if (rows.empty()) fail("[csv] {}: expected lines of path and label behind the header, found none", path);
   LeftOut repeated = drop_repeated(rows, path);
   std::vector<LeftOut> others = other_kinds(drop_other_pictures(rows), "", "photos");
-  if (rows.empty()) fail("[csv] {}: expected photos ({}), found {}", path, kPhotoKinds, describe(others.front()));
+  if (rows.empty()) fail("[csv] {}: expected photos ({}), found {}", path, kImageKinds, describe(others.front()));
   std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.name < b.name; });
 
   set.root = path;

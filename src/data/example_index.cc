@@ -9,7 +9,7 @@
 #include <optional>
 #include <span>
 
-#include "tensor/error.h"
+#include "base/error.h"
 
 namespace gcvit::data {
 namespace {

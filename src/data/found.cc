@@ -9,7 +9,7 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "tensor/counted.h"
+#include "base/counted.h"
 
 namespace gcvit::data {
 namespace {
@@ -23,7 +23,7 @@ void note(LeftOut& one, const Sample& sample) {
 }
 
 /// What hashes say of the photos of the split.
-void compare(Found& found, const PhotoSet& set, const Split& split) {
+void compare(Found& found, const ImageSet& set, const Split& split) {
   found.read = true;
   found.identical.reason = "photos that are byte for byte another one";
   found.contradictory.reason = "photos that are byte for byte one of another class";
@@ -50,7 +50,7 @@ std::string classes_text(const Found& found) {
   std::string text;
   const std::size_t shown = found.classes.size() > kShownClasses + 1 ? kShownClasses : found.classes.size();
   for (std::size_t i = 0; i < shown; ++i) {
-    text += fmt::format("{}{} {}", i == 0 ? "" : ", ", found.classes[i].name, found.classes[i].photos);
+    text += fmt::format("{}{} {}", i == 0 ? "" : ", ", found.classes[i].name, found.classes[i].images);
   }
   if (shown < found.classes.size()) text += fmt::format(" and {} more", found.classes.size() - shown);
   return text;
@@ -60,7 +60,7 @@ std::string side_text(const SideFound& side) {
   std::string counts;
   if (side.shards > 0) counts = counted(side.shards, "shard");
   if (side.shards == 0 || side.use != SideUse::kLeftOut) {
-    counts += (counts.empty() ? "" : ", ") + counted(side.photos, "photo");
+    counts += (counts.empty() ? "" : ", ") + counted(side.images, "photo");
   }
   const std::string_view means = name_of(side.side);
   const std::string meaning = side.name == means ? "" : fmt::format(" ({})", means);
@@ -89,7 +89,7 @@ std::string_view name_of(SideUse use) {
   return "left out";
 }
 
-Found found_in(const PhotoSet& set, const Split* split) {
+Found found_in(const ImageSet& set, const Split* split) {
   Found found;
   found.root = set.root;
   found.kind = name_of(set.kind);
@@ -101,7 +101,7 @@ Found found_in(const PhotoSet& set, const Split* split) {
   }
   const auto count = [&](std::size_t sample, bool validates) {
     ClassFound& one = classes[set.samples[sample].label];
-    ++one.photos;
+    ++one.images;
     if (validates) ++one.validation;
     ++(validates ? found.validation : found.train);
   };
@@ -111,7 +111,7 @@ Found found_in(const PhotoSet& set, const Split* split) {
   } else {
     for (std::size_t i = 0; i < set.samples.size(); ++i) count(i, !set.validates.empty() && set.validates[i]);
   }
-  found.photos = found.train + found.validation;
+  found.images = found.train + found.validation;
   for (auto& [label, one] : classes) found.classes.push_back(std::move(one));
   if (split != nullptr && split->hashes.size() == set.samples.size()) compare(found, set, *split);
   return found;
@@ -120,7 +120,7 @@ Found found_in(const PhotoSet& set, const Split* split) {
 std::vector<std::string> describe(const Found& found) {
   std::vector<std::string> lines;
   const std::size_t classes = found.classes.size();
-  lines.push_back(fmt::format("{}: {}: {} of {} class{}: {}", found.root, found.kind, counted(found.photos, "photo"),
+  lines.push_back(fmt::format("{}: {}: {} of {} class{}: {}", found.root, found.kind, counted(found.images, "photo"),
                               classes, classes == 1 ? "" : "es", classes_text(found)));
   if (!found.sides.empty()) {
     std::string text;

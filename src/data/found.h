@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "data/photo_set.h"
+#include "data/image_set.h"
 #include "data/split.h"
 
 namespace gcvit::data {
@@ -15,14 +15,14 @@ namespace gcvit::data {
 /// A class with its photos.
 struct ClassFound {
   std::string name;
-  std::size_t photos = 0;      ///< of both sides
+  std::size_t images = 0;      ///< of both sides
   std::size_t validation = 0;  ///< of which validate
 };
 
 struct Found {
   std::string root;
   std::string kind;  ///< "class folders", "a list", "TFRecord shards", "WebDataset shards"
-  std::size_t photos = 0;
+  std::size_t images = 0;
   std::size_t train = 0;       ///< without a split: all that don't validate
   std::size_t validation = 0;
   std::vector<ClassFound> classes;  ///< those of the source, in order
@@ -35,7 +35,7 @@ struct Found {
 };
 
 /// What `set` is; with the sides of `split`, unless there is none.
-Found found_in(const PhotoSet& set, const Split* split = nullptr);
+Found found_in(const ImageSet& set, const Split* split = nullptr);
 
 /// "class folders", ...
 std::string_view name_of(SourceKind kind);

@@ -8,10 +8,10 @@
 #include <system_error>
 
 #include "data/left_out.h"
-#include "tensor/error.h"
-#include "tensor/file_kind.h"
-#include "tensor/line_cutter.h"
-#include "tensor/open_file.h"
+#include "base/error.h"
+#include "base/file_kind.h"
+#include "base/line_cutter.h"
+#include "base/open_file.h"
 
 namespace gcvit::data {
 namespace {
@@ -56,8 +56,8 @@ void collect(const fs::path& folder, const std::string& prefix, std::set<std::st
     const std::string name = entry.path().filename().string();
     if (is_folder(entry)) {
       collect(entry.path(), prefix + name + "/", seen, listing);
-    } else if (is_photo_name(name)) {
-      listing.photos.push_back(prefix + name);
+    } else if (is_image_name(name)) {
+      listing.images.push_back(prefix + name);
     } else {
       OtherFiles& others = (prefix.empty() ? listing.beside : listing.others)[ending_of(name)];
       if (others.count++ == 0) others.example = prefix + name;
@@ -67,10 +67,10 @@ void collect(const fs::path& folder, const std::string& prefix, std::set<std::st
 
 using Notice = std::function<void(const std::string& sentence)>;
 
-void expand(const std::string& argument, std::vector<std::string>& photos, const Notice& notice) {
+void expand(const std::string& argument, std::vector<std::string>& images, const Notice& notice) {
   std::error_code error;
   if (argument == "-" || !fs::is_directory(argument, error)) {
-    photos.push_back(argument);
+    images.push_back(argument);
     return;
   }
   Listing found = list_below(argument);
@@ -81,12 +81,12 @@ void expand(const std::string& argument, std::vector<std::string>& photos, const
   }
   const std::vector<LeftOut> left_out = other_kinds(found.others);
   const std::string others = left_out.empty() ? "" : describe(left_out.front());
-  if (found.photos.empty()) {
-    fail("[data] {}: expected photos ({}) in the folder, found {}", argument, kPhotoKinds,
+  if (found.images.empty()) {
+    fail("[data] {}: expected photos ({}) in the folder, found {}", argument, kImageKinds,
          others.empty() ? "none" : others);
   }
   const std::string folder = argument.ends_with('/') ? argument : argument + "/";
-  for (const std::string& photo : found.photos) photos.push_back(folder + photo);
+  for (const std::string& image : found.images) images.push_back(folder + image);
   if (!others.empty()) notice(fmt::format("[data] {}: left out: {}", argument, others));
 }
 
@@ -100,7 +100,7 @@ std::string lower_case(std::string_view text) {
   return lower;
 }
 
-bool is_photo_name(std::string_view name) {
+bool is_image_name(std::string_view name) {
   const std::string lower = lower_case(name);
   return !lower.starts_with('.') && std::any_of(kEndings.begin(), kEndings.end(),
                                                 [&](std::string_view ending) { return lower.ends_with(ending); });
@@ -112,7 +112,7 @@ std::string_view trimmed(std::string_view text) {
   return first == std::string_view::npos ? "" : text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
 }
 
-std::vector<std::string> photo_endings() { return {kEndings.begin(), kEndings.end()}; }
+std::vector<std::string> image_endings() { return {kEndings.begin(), kEndings.end()}; }
 
 std::string ending_of(std::string_view name) {
   const std::size_t dot = name.rfind('.');
@@ -123,7 +123,7 @@ Listing list_below(const std::string& folder) {
   Listing listing;
   std::set<std::string> seen;
   collect(folder, "", seen, listing);
-  std::sort(listing.photos.begin(), listing.photos.end());
+  std::sort(listing.images.begin(), listing.images.end());
   return listing;
 }
 
@@ -181,18 +181,18 @@ std::vector<std::string> lines_of(std::string_view text, const std::string& path
   return lines;
 }
 
-std::vector<std::string> expand_photo_arguments(const std::vector<std::string>& arguments, const Notice& notice) {
-  std::vector<std::string> photos;
+std::vector<std::string> expand_image_arguments(const std::vector<std::string>& arguments, const Notice& notice) {
+  std::vector<std::string> images;
   for (const std::string& argument : arguments) {
     if (!argument.starts_with('@')) {
-      expand(argument, photos, notice);
+      expand(argument, images, notice);
       continue;
     }
     const std::vector<std::string> lines = read_lines(argument.substr(1));
     if (lines.empty()) fail("[data] {}: expected a path a line, found none", argument.substr(1));
-    for (const std::string& line : lines) expand(line, photos, notice);
+    for (const std::string& line : lines) expand(line, images, notice);
   }
-  return photos;
+  return images;
 }
 
 }  // namespace gcvit::data

@@ -18,23 +18,23 @@ std::string lower_case(std::string_view text);
 std::string_view trimmed(std::string_view text);
 
 /// What the names of photos end in: ".jpg", ...
-std::vector<std::string> photo_endings();
+std::vector<std::string> image_endings();
 
 /// The same for sentences: "jpg, jpeg, jpe, jfif, png, webp".
-inline constexpr std::string_view kPhotoKinds = "jpg, jpeg, jpe, jfif, png, webp";
+inline constexpr std::string_view kImageKinds = "jpg, jpeg, jpe, jfif, png, webp";
 
 /// True for hidden names, and for the folder in which archives of macOS keep what no other system knows.
 inline bool is_passed_over(std::string_view name) { return name.starts_with('.') || name == "__MACOSX"; }
 
 /// True for names that end in one of those, in whatever case, and don't begin with a dot.
-bool is_photo_name(std::string_view name);
+bool is_image_name(std::string_view name);
 
 /// The ending of a file's name in lower case, with its dot; empty when it has none.
 std::string ending_of(std::string_view name);
 
 /// What stands in a folder and all folders below.
 struct Listing {
-  std::vector<std::string> photos;  ///< sorted paths relative to the folder ("a/b.jpg"; bytes are compared)
+  std::vector<std::string> images;  ///< sorted paths relative to the folder ("a/b.jpg"; bytes are compared)
   std::map<std::string, OtherFiles> others;  ///< in folders below, by ending
   std::map<std::string, OtherFiles> beside;  ///< in the folder itself
   OtherFiles linked;  ///< folders that are read under another name, and not again
@@ -61,7 +61,7 @@ std::vector<std::string> lines_of(std::string_view text, const std::string& path
 /// What a command line names, flat and in its order: "@list" stands for the arguments that `list` has, one a line; a
 /// folder for the photos below it, sorted; "-" and everything else for itself. Throws `Error` for a folder without
 /// photos, and for a list that can't be read or names none. `notice` hears of files in folders that are no photos.
-std::vector<std::string> expand_photo_arguments(
+std::vector<std::string> expand_image_arguments(
     const std::vector<std::string>& arguments,
     const std::function<void(const std::string& sentence)>& notice = [](const std::string&) {});
 

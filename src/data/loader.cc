@@ -5,14 +5,14 @@
 #include <utility>
 
 #include "data/sampler.h"
-#include "image/photo_queue.h"
-#include "tensor/error.h"
+#include "image/image_queue.h"
+#include "base/error.h"
 
 namespace gcvit::data {
 namespace {
 
 /// `order` from `start` on, once all of it is known to be sound.
-std::vector<std::size_t> rest_of(std::vector<std::size_t> order, std::size_t start, const PhotoSet& set) {
+std::vector<std::size_t> rest_of(std::vector<std::size_t> order, std::size_t start, const ImageSet& set) {
   if (start > order.size()) fail("[data] loader: expected a start up to {}, found {}", order.size(), start);
   for (const std::size_t sample : order) {
     if (sample >= set.samples.size()) {
@@ -33,17 +33,17 @@ LoaderConfig checked(LoaderConfig config) {
 }  // namespace
 
 struct BatchLoader::State {
-  const PhotoSet& set;
+  const ImageSet& set;
   const LoaderConfig config;
   const std::vector<std::size_t> order;  ///< from `start` on
   const std::size_t start;
   std::vector<ViewScratch> scratch;
-  image::PhotoQueue queue;
+  image::ImageQueue queue;
 
-  State(const PhotoSet& photos, std::vector<std::size_t> whole_order, std::size_t first, LoaderConfig wanted)
-      : set(photos),
+  State(const ImageSet& images, std::vector<std::size_t> whole_order, std::size_t first, LoaderConfig wanted)
+      : set(images),
         config(checked(std::move(wanted))),
-        order(rest_of(std::move(whole_order), first, photos)),
+        order(rest_of(std::move(whole_order), first, images)),
         start(first),
         scratch(static_cast<std::size_t>(config.threads)),
         queue(order.size(), view_size(config.augment),
@@ -59,7 +59,7 @@ struct BatchLoader::State {
   }
 };
 
-BatchLoader::BatchLoader(const PhotoSet& set, std::vector<std::size_t> order, std::size_t start, LoaderConfig config)
+BatchLoader::BatchLoader(const ImageSet& set, std::vector<std::size_t> order, std::size_t start, LoaderConfig config)
     : state_(std::make_unique<State>(set, std::move(order), start, std::move(config))) {}
 
 BatchLoader::~BatchLoader() = default;
@@ -70,21 +70,21 @@ bool BatchLoader::next(Batch& batch) {
   batch.images.clear();
   batch.skipped.clear();
   while (batch.samples.size() < state_->config.batch) {
-    const image::PhotoQueue::Photo* photo = state_->queue.next();
-    if (photo == nullptr) {
+    const image::ImageQueue::Image* image = state_->queue.next();
+    if (image == nullptr) {
       batch.next_position = state_->start + state_->order.size();
       break;
     }
-    batch.next_position = state_->start + photo->index + 1;
-    const std::size_t sample = state_->order[photo->index];
-    if (!photo->error.empty()) {
-      if (state_->config.strict) throw Error(photo->error);
-      batch.skipped.push_back({sample, photo->error});
+    batch.next_position = state_->start + image->index + 1;
+    const std::size_t sample = state_->order[image->index];
+    if (!image->error.empty()) {
+      if (state_->config.strict) throw Error(image->error);
+      batch.skipped.push_back({sample, image->error});
       continue;
     }
     batch.samples.push_back(sample);
     batch.labels.push_back(state_->set.samples[sample].label);
-    batch.images.insert(batch.images.end(), photo->tensor.begin(), photo->tensor.end());
+    batch.images.insert(batch.images.end(), image->tensor.begin(), image->tensor.end());
   }
   return !batch.samples.empty();
 }

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "data/augment.h"
-#include "data/photo_set.h"
+#include "data/image_set.h"
 
 namespace gcvit::data {
 
@@ -43,7 +43,7 @@ struct LoaderConfig {
 class BatchLoader {
  public:
   /// `order`: indices into `set`, which must outlive the loader; begins at `order[start]`.
-  BatchLoader(const PhotoSet& set, std::vector<std::size_t> order, std::size_t start, LoaderConfig config);
+  BatchLoader(const ImageSet& set, std::vector<std::size_t> order, std::size_t start, LoaderConfig config);
   ~BatchLoader();
   BatchLoader(const BatchLoader&) = delete;
   BatchLoader& operator=(const BatchLoader&) = delete;

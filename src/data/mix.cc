@@ -5,7 +5,7 @@
 #include <cmath>
 #include <utility>
 
-#include "tensor/error.h"
+#include "base/error.h"
 
 namespace gcvit::data {
 namespace {

@@ -7,7 +7,7 @@
 #include <optional>
 #include <span>
 
-#include "tensor/random.h"
+#include "base/random.h"
 
 namespace gcvit::data {
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "data/pixel_ops.h"
-#include "tensor/random.h"
+#include "base/random.h"
 
 namespace gcvit::data {
 

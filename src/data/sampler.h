@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "tensor/random.h"
+#include "base/random.h"
 
 namespace gcvit::data {
 

@@ -9,9 +9,9 @@
 #include <map>
 #include <string>
 
-#include "tensor/error.h"
-#include "tensor/file_kind.h"
-#include "tensor/open_file.h"
+#include "base/error.h"
+#include "base/file_kind.h"
+#include "base/open_file.h"
 
 namespace gcvit::data {
 namespace {
@@ -19,7 +19,7 @@ namespace {
 using SideOfShard = std::vector<std::optional<Side>>;
 
 /// One a shard when all of them have one, else none.
-SideOfShard sides_of_shards(PhotoSet& set, std::span<const Shard> shards) {
+SideOfShard sides_of_shards(ImageSet& set, std::span<const Shard> shards) {
   SideOfShard sides;
   if (!shards.empty() && shards.front().side) {
     for (const Shard& shard : shards) sides.push_back(shard.side);
@@ -48,7 +48,7 @@ SideOfShard sides_of_shards(PhotoSet& set, std::span<const Shard> shards) {
 
 }  // namespace
 
-void add_shards(PhotoSet& set, std::span<const Shard> shards, bool whole, const OpenOptions& options,
+void add_shards(ImageSet& set, std::span<const Shard> shards, bool whole, const OpenOptions& options,
                 const std::function<void(const Shard&)>& add) {
   const SideOfShard sides = whole && !options.side ? SideOfShard{} : sides_of_shards(set, shards);
   std::map<Side, SideFound> found;
@@ -70,7 +70,7 @@ void add_shards(PhotoSet& set, std::span<const Shard> shards, bool whole, const 
     if (side.use == SideUse::kLeftOut) continue;
     const std::size_t before = set.samples.size();
     add(shards[i]);
-    side.photos += set.samples.size() - before;
+    side.images += set.samples.size() - before;
     set.validates.resize(set.samples.size(), side.use == SideUse::kValidates);
   }
   for (const SideFound& side : set.sides) {

@@ -12,7 +12,7 @@ namespace gcvit::data {
 /// Adds the photos of each shard to `set` by `add`: of those whose side `options` take, where the names of all say one,
 /// else of all. `whole`: the names' sides don't matter unless `options` ask for one. Throws `Error` when some names say
 /// a side that isn't for training and others say none.
-void add_shards(PhotoSet& set, std::span<const Shard> shards, bool whole, const OpenOptions& options,
+void add_shards(ImageSet& set, std::span<const Shard> shards, bool whole, const OpenOptions& options,
                 const std::function<void(const Shard&)>& add);
 
 /// Throws "[area] file: expected ..., found ..." when the file is empty or begins as one of another kind does: `area`

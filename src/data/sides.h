@@ -41,7 +41,7 @@ struct SideFound {
   std::string name;  ///< as the source has it: "Train", "val", "imagenet1k-validation-00.tar"
   Side side = Side::kTrain;
   SideUse use = SideUse::kTrains;
-  std::size_t photos = 0;  ///< 0 in shards that are left out, which nobody opens
+  std::size_t images = 0;  ///< 0 in shards that are left out, which nobody opens
   std::size_t shards = 0;  ///< that hold them; 0 for folders and lists
 };
 

@@ -12,13 +12,13 @@
 #include <utility>
 
 #include "data/sampler.h"
-#include "tensor/error.h"
-#include "tensor/sha256.h"
+#include "base/error.h"
+#include "base/sha256.h"
 
 namespace gcvit::data {
 namespace {
 
-void check_fraction(const PhotoSet& set, double fraction) {
+void check_fraction(const ImageSet& set, double fraction) {
   if (!(fraction >= 0.0 && fraction < 1.0)) {
     fail("[data] {}: validation split: expected a share of at least 0 and below 1, found {}", set.root, fraction);
   }
@@ -51,7 +51,7 @@ std::uint64_t rank_of(const std::string& identity, std::uint64_t seed) {
 
 }  // namespace
 
-Split split_stratified(const PhotoSet& set, double fraction, std::uint64_t seed, const HashOptions& options) {
+Split split_stratified(const ImageSet& set, double fraction, std::uint64_t seed, const HashOptions& options) {
   check_fraction(set, fraction);
   std::vector<bool> validates(set.samples.size(), false);
   if (fraction == 0.0) return split_by(validates);
@@ -70,10 +70,10 @@ Split split_stratified(const PhotoSet& set, double fraction, std::uint64_t seed,
     std::sort(members.begin(), members.end(), [](const Group& a, const Group& b) {
       return a.first != b.first ? a.first < b.first : *a.second < *b.second;
     });
-    std::size_t photos = 0;
-    for (const Group& group : members) photos += group.second->size();
+    std::size_t images = 0;
+    for (const Group& group : members) images += group.second->size();
     const auto wanted = std::max<std::size_t>(
-        static_cast<std::size_t>(std::llrint(static_cast<double>(photos) * fraction)), members.size() > 1);
+        static_cast<std::size_t>(std::llrint(static_cast<double>(images) * fraction)), members.size() > 1);
     // The last group always trains.
     std::size_t taken = 0;
     for (std::size_t i = 0; i + 1 < members.size() && taken < wanted; ++i) {
@@ -86,7 +86,7 @@ Split split_stratified(const PhotoSet& set, double fraction, std::uint64_t seed,
   return split;
 }
 
-Split split_tutorial(const PhotoSet& set, double fraction, std::uint64_t seed) {
+Split split_tutorial(const ImageSet& set, double fraction, std::uint64_t seed) {
   check_fraction(set, fraction);
   std::vector<std::size_t> order(set.samples.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
@@ -98,12 +98,12 @@ Split split_tutorial(const PhotoSet& set, double fraction, std::uint64_t seed) {
   return split_by(validates);
 }
 
-Split split_as_marked(const PhotoSet& set) {
+Split split_as_marked(const ImageSet& set) {
   if (set.validates.empty()) fail("[data] {}: expected photos marked to train or validate, found none", set.root);
   return split_by(set.validates);
 }
 
-void check_trainable(const PhotoSet& set, const Split& split, std::int32_t classes, bool validates) {
+void check_trainable(const ImageSet& set, const Split& split, std::int32_t classes, bool validates) {
   if (set.present.size() < 2) {
     fail("[data] {}: expected photos of two classes at least, found only \"{}\"", set.root,
          set.present.empty() ? "" : set.classes[static_cast<std::size_t>(set.present.front())]);

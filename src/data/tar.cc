@@ -10,7 +10,7 @@
 #include <cstring>
 #include <optional>
 
-#include "tensor/error.h"
+#include "base/error.h"
 
 namespace gcvit::data {
 namespace {

@@ -15,9 +15,9 @@
 #include "data/shards.h"
 #include "data/sources.h"
 #include "data/tar.h"
-#include "tensor/error.h"
-#include "tensor/json.h"
-#include "tensor/open_file.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/open_file.h"
 
 namespace gcvit::data {
 namespace {
@@ -27,7 +27,7 @@ constexpr std::uint64_t kMaxLabelBytes = std::uint64_t{1} << 20;
 
 /// What the members of one key add up to.
 struct Group {
-  std::optional<Sample> photo;
+  std::optional<Sample> image;
   std::optional<std::string> label;
   std::string ending;  ///< of the photo, from the first dot on
 };
@@ -90,7 +90,7 @@ void note_other(TarRest& rest, const std::string& ending, const std::string& nam
 }  // namespace
 
 void read_tar_members(std::uint64_t size, const TarBytes& bytes, const std::string& file, const std::string& shard,
-                      PhotoSet& set, std::vector<std::string>& labels, TarRest& rest) {
+                      ImageSet& set, std::vector<std::string>& labels, TarRest& rest) {
   std::vector<std::string> keys;
   std::map<std::string, Group> groups;
   read_tar(size, bytes, file, [&](const TarMember& member) {
@@ -99,22 +99,22 @@ void read_tar_members(std::uint64_t size, const TarBytes& bytes, const std::stri
     const std::string first_key = key_of(member.path);
     const std::string ending = ending_of(std::string_view(member.path).substr(first_key.size()));
     const std::string key = member.path.substr(0, member.path.size() - ending.size());
-    const bool is_photo = is_photo_name("x" + ending);
+    const bool is_image = is_image_name("x" + ending);
     const bool is_label = ending == ".cls" || ending == ".json";
-    if (!is_photo && !is_label) {
+    if (!is_image && !is_label) {
       if (!member.path.ends_with('/')) note_other(rest, ending, member.path);
       return;
     }
-    if (!is_inner_path(member.path) || (is_photo && member.size == 0)) {
+    if (!is_inner_path(member.path) || (is_image && member.size == 0)) {
       if (rest.unsafe.count++ == 0) rest.unsafe.example = shard + "/" + member.path;
       return;
     }
     const auto [entry, added] = groups.try_emplace(key);
     if (added) keys.push_back(key);
     Group& group = entry->second;
-    if (is_photo) {
-      if (group.photo) fail("[tar] {}: \"{}\": expected one photo of that name, found two", file, key);
-      group.photo = Sample{shard + "/" + member.path, 0, file, member.offset, member.size};
+    if (is_image) {
+      if (group.image) fail("[tar] {}: \"{}\": expected one photo of that name, found two", file, key);
+      group.image = Sample{shard + "/" + member.path, 0, file, member.offset, member.size};
       group.ending = lower_case(std::string_view(member.path).substr(first_key.size()));
       return;
     }
@@ -134,21 +134,21 @@ void read_tar_members(std::uint64_t size, const TarBytes& bytes, const std::stri
     const std::string first_key = key_of(key);
     if (key != first_key) {
       const auto first = groups.find(first_key);
-      const bool has_photo = first != groups.end() && first->second.photo;
-      if (group.photo && (!group.label || has_photo)) {
-        note_other(rest, group.ending, group.photo->name);
+      const bool has_image = first != groups.end() && first->second.image;
+      if (group.image && (!group.label || has_image)) {
+        note_other(rest, group.ending, group.image->name);
         continue;
       }
     }
-    if (!group.photo) {
+    if (!group.image) {
       if (group.label && rest.lonely.count++ == 0) rest.lonely.example = shard + "/" + key;
       continue;
     }
     if (!group.label || group.label->empty()) {
       fail("[tar] {}: \"{}\": expected its label in {}.cls, or in {}.json as \"label\", found none", file,
-           group.photo->name, key, key);
+           group.image->name, key, key);
     }
-    set.samples.push_back(std::move(*group.photo));
+    set.samples.push_back(std::move(*group.image));
     labels.push_back(std::move(*group.label));
   }
 }
@@ -177,9 +177,9 @@ std::vector<std::string> expand_shard_names(const std::string& pattern) {
   return names;
 }
 
-PhotoSet read_tar_shards(const std::string& root, const std::vector<Shard>& shards, bool whole,
+ImageSet read_tar_shards(const std::string& root, const std::vector<Shard>& shards, bool whole,
                          const OpenOptions& options) {
-  PhotoSet set;
+  ImageSet set;
   set.root = root;
   set.kind = SourceKind::kTar;
   std::vector<std::string> labels;
@@ -198,7 +198,7 @@ PhotoSet read_tar_shards(const std::string& root, const std::vector<Shard>& shar
     std::string found;
     for (const LeftOut& one : left_out) found += (found.empty() ? "" : " and ") + describe(one);
     fail("[tar] {}: expected photos as KEY.jpg ({}) with their classes as KEY.cls or KEY.json, found {}", root,
-         kPhotoKinds, found.empty() ? "none" : found);
+         kImageKinds, found.empty() ? "none" : found);
   }
   std::move(left_out.begin(), left_out.end(), std::back_inserter(set.left_out));
   label_samples(set, labels);

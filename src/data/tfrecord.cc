@@ -9,8 +9,8 @@
 #include <cerrno>
 #include <cstring>
 
-#include "tensor/error.h"
-#include "tensor/open_file.h"
+#include "base/error.h"
+#include "base/open_file.h"
 
 namespace gcvit::data {
 namespace {

@@ -11,8 +11,8 @@
 #include <string_view>
 #include <vector>
 
-#include "tensor/append_file.h"
-#include "tensor/open_file.h"
+#include "base/append_file.h"
+#include "base/open_file.h"
 
 namespace gcvit::data {
 

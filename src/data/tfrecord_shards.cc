@@ -18,9 +18,9 @@
 #include "data/shards.h"
 #include "data/sources.h"
 #include "data/tfrecord.h"
-#include "tensor/error.h"
-#include "tensor/open_file.h"
-#include "tensor/resource_error.h"
+#include "base/error.h"
+#include "base/open_file.h"
+#include "base/resource_error.h"
 
 namespace gcvit::data {
 namespace {
@@ -243,7 +243,7 @@ void check_complete(const std::string& root, std::span<const Shard> shards) {
 }
 
 /// Says which series lack shards. Names with the number before the ending are anyone's, so that part of a set may be meant.
-void note_incomplete(PhotoSet& set, std::span<const Shard> shards) {
+void note_incomplete(ImageSet& set, std::span<const Shard> shards) {
   for (const auto& [base, count] : count_series(shards, series_before_ending)) {
     if (count.first >= count.second) continue;
     set.notices.push_back(fmt::format("{}: of the {} shards of {} only {} {} there", set.root, count.second, base,
@@ -255,10 +255,10 @@ void note_incomplete(PhotoSet& set, std::span<const Shard> shards) {
 
 bool is_tfrecord_name(const std::string& name) { return parse_shard_name(name).has_value(); }
 
-PhotoSet read_tfrecord_shards(const std::string& root, const std::vector<Shard>& shards, bool whole,
+ImageSet read_tfrecord_shards(const std::string& root, const std::vector<Shard>& shards, bool whole,
                               const OpenOptions& options) {
   if (!whole) check_complete(root, shards);
-  PhotoSet set;
+  ImageSet set;
   set.root = root;
   set.kind = SourceKind::kTfrecord;
   if (!whole) note_incomplete(set, shards);

@@ -1,39 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "evaluate/evaluate.h"
 
-#include "classifier/labels.h"
+#include "inference/labels.h"
 
 namespace gcvit::evaluate {
 
-data::PhotoSet read_labelled_photos(const classifier::Session& session, const LabelledPhotos& photos) {
-  data::PhotoSet set = data::open_photo_set(photos.path, {.side = photos.side});
-  data::adopt_classes(set, session.labels, classifier::wordnet_ids(session.labels), photos.by_index);
-  if (!photos.list.empty()) {
-    data::restrict_to_list(set, photos.list);
-  } else if (!photos.side) {
+data::ImageSet read_labelled_images(const inference::Session& session, const LabelledImages& images) {
+  data::ImageSet set = data::open_image_set(images.path, {.side = images.side});
+  data::remap_labels(set, session.labels, inference::wordnet_ids(session.labels), images.by_index);
+  if (!images.list.empty()) {
+    data::restrict_to_list(set, images.list);
+  } else if (!images.side) {
     data::restrict_to_validation(set);
   }
   return set;
 }
 
-Evaluation evaluate(classifier::Session& session, const data::PhotoSet& photos,
+Evaluation evaluate(inference::Session& session, const data::ImageSet& images,
                     const std::function<void(std::string_view error)>& progress) {
   const std::int32_t classes = session.engine.config().classes;
   Evaluation result{.metrics = Metrics(classes, session.info.temperature.value_or(1.0))};
   if (session.info.temperature) result.uncalibrated = Metrics(classes);
-  const auto decode = [&](std::size_t photo) {
-    return data::decode_sample(photos.samples[photo], session.preparation.decode);
+  const auto decode = [&](std::size_t image) {
+    return data::decode_sample(images.samples[image], session.preparation.decode);
   };
-  const auto name = [&](std::size_t photo) { return data::describe(photos.samples[photo]); };
-  classifier::run_photos(session, photos.samples.size(), decode, name, [&](const classifier::PhotoLogits& photo) {
-    if (photo.error.empty()) {
-      const std::int32_t label = photos.samples[photo.photo].label;
-      result.metrics.add(label, photo.logits);
-      if (result.uncalibrated) result.uncalibrated->add(label, photo.logits);
+  const auto name = [&](std::size_t image) { return data::describe(images.samples[image]); };
+  inference::run_images(session, images.samples.size(), decode, name, [&](const inference::ImageLogits& image) {
+    if (image.error.empty()) {
+      const std::int32_t label = images.samples[image.image].label;
+      result.metrics.add(label, image.logits);
+      if (result.uncalibrated) result.uncalibrated->add(label, image.logits);
     } else {
       ++result.skipped;
     }
-    progress(photo.error);
+    progress(image.error);
   });
   return result;
 }

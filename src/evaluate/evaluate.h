@@ -6,8 +6,8 @@
 #include <optional>
 #include <string>
 
-#include "classifier/session.h"
-#include "data/photo_set.h"
+#include "inference/session.h"
+#include "data/image_set.h"
 #include "evaluate/metrics.h"
 
 namespace gcvit::evaluate {
@@ -19,7 +19,7 @@ struct Evaluation {
 };
 
 /// Which photos are measured, and how they are matched with a model's classes.
-struct LabelledPhotos {
+struct LabelledImages {
   std::string path;
   std::optional<data::Side> side = {};  ///< only this side's; else those that validate, where the set says which
   std::string list = {};  ///< a file that names the photos, whether they validate or not; empty: all
@@ -27,12 +27,12 @@ struct LabelledPhotos {
 };
 
 /// Opens the photos with the names of the session's classes, or their WordNet ids where they are ImageNet's. Throws
-/// `Error` as `data::open_photo_set`, `adopt_classes` and `restrict_to_list` do.
-data::PhotoSet read_labelled_photos(const classifier::Session& session, const LabelledPhotos& photos);
+/// `Error` as `data::open_image_set`, `remap_labels` and `restrict_to_list` do.
+data::ImageSet read_labelled_images(const inference::Session& session, const LabelledImages& images);
 
 /// Every photo of `photos` through the model. `progress` is called after each, with the photo's error or an empty text.
 /// Memory doesn't grow with their number; the outcome doesn't depend on threads or batch.
-Evaluation evaluate(classifier::Session& session, const data::PhotoSet& photos,
+Evaluation evaluate(inference::Session& session, const data::ImageSet& images,
                     const std::function<void(std::string_view error)>& progress);
 
 }  // namespace gcvit::evaluate

@@ -11,7 +11,7 @@ void LabelledLogits::add(std::int32_t label, std::span<const float> logits) {
 
 Metrics LabelledLogits::metrics(double temperature) const {
   Metrics metrics(classes_, temperature);
-  for (std::size_t photo = 0; photo < size(); ++photo) metrics.add(label(photo), logits(photo));
+  for (std::size_t image = 0; image < size(); ++image) metrics.add(label(image), logits(image));
   return metrics;
 }
 

@@ -20,10 +20,10 @@ class LabelledLogits {
 
   std::int32_t classes() const { return classes_; }
   std::size_t size() const { return labels_.size(); }
-  std::int32_t label(std::size_t photo) const { return labels_[photo]; }
-  std::span<const float> logits(std::size_t photo) const {
+  std::int32_t label(std::size_t image) const { return labels_[image]; }
+  std::span<const float> logits(std::size_t image) const {
     const auto width = static_cast<std::size_t>(classes_);
-    return std::span(logits_).subspan(photo * width, width);
+    return std::span(logits_).subspan(image * width, width);
   }
 
   /// Their figures, with probabilities softmax(logits / temperature).

@@ -17,10 +17,10 @@ struct Slope {
   double second = 0.0;
 };
 
-Slope slope_at(const LabelledLogits& photos, double inverse) {
+Slope slope_at(const LabelledLogits& images, double inverse) {
   Slope slope;
-  for (std::size_t photo = 0; photo < photos.size(); ++photo) {
-    const std::span<const float> logits = photos.logits(photo);
+  for (std::size_t image = 0; image < images.size(); ++image) {
+    const std::span<const float> logits = images.logits(image);
     const double largest = *std::max_element(logits.begin(), logits.end());
     double sum = 0.0;
     double mean = 0.0;
@@ -33,17 +33,17 @@ Slope slope_at(const LabelledLogits& photos, double inverse) {
       square += weight * below * below;
     }
     mean /= sum;
-    const auto truth = static_cast<std::size_t>(photos.label(photo));
+    const auto truth = static_cast<std::size_t>(images.label(image));
     slope.first += mean - (static_cast<double>(logits[truth]) - largest);
     slope.second += square / sum - mean * mean;
   }
   return slope;
 }
 
-bool all_lead(const LabelledLogits& photos) {
-  for (std::size_t photo = 0; photo < photos.size(); ++photo) {
-    const std::span<const float> logits = photos.logits(photo);
-    const float truth = logits[static_cast<std::size_t>(photos.label(photo))];
+bool all_lead(const LabelledLogits& images) {
+  for (std::size_t image = 0; image < images.size(); ++image) {
+    const std::span<const float> logits = images.logits(image);
+    const float truth = logits[static_cast<std::size_t>(images.label(image))];
     if (truth < *std::max_element(logits.begin(), logits.end())) return false;
   }
   return true;
@@ -53,21 +53,21 @@ constexpr std::size_t kParts = 5;
 
 /// Figures of all photos, each with the temperature that the photos of the other parts give; nothing where one part's
 /// others give none.
-std::optional<Metrics> cross_validated(const LabelledLogits& photos) {
-  Metrics metrics(photos.classes());
-  std::vector<float> scaled(static_cast<std::size_t>(photos.classes()));
+std::optional<Metrics> cross_validated(const LabelledLogits& images) {
+  Metrics metrics(images.classes());
+  std::vector<float> scaled(static_cast<std::size_t>(images.classes()));
   for (std::size_t part = 0; part < kParts; ++part) {
-    LabelledLogits others(photos.classes());
-    for (std::size_t photo = 0; photo < photos.size(); ++photo) {
-      if (photo % kParts != part) others.add(photos.label(photo), photos.logits(photo));
+    LabelledLogits others(images.classes());
+    for (std::size_t image = 0; image < images.size(); ++image) {
+      if (image % kParts != part) others.add(images.label(image), images.logits(image));
     }
     const std::optional<double> temperature = fit_temperature(others);
     if (!temperature) return std::nullopt;
-    for (std::size_t photo = part; photo < photos.size(); photo += kParts) {
-      std::ranges::transform(photos.logits(photo), scaled.begin(), [&](float logit) {
+    for (std::size_t image = part; image < images.size(); image += kParts) {
+      std::ranges::transform(images.logits(image), scaled.begin(), [&](float logit) {
         return static_cast<float>(static_cast<double>(logit) / *temperature);
       });
-      metrics.add(photos.label(photo), scaled);
+      metrics.add(images.label(image), scaled);
     }
   }
   return metrics;
@@ -75,15 +75,15 @@ std::optional<Metrics> cross_validated(const LabelledLogits& photos) {
 
 }  // namespace
 
-std::optional<double> fit_temperature(const LabelledLogits& photos) {
-  if (all_lead(photos)) return std::nullopt;
+std::optional<double> fit_temperature(const LabelledLogits& images) {
+  if (all_lead(images)) return std::nullopt;
   double low = 1.0 / kHighestTemperature;
   double high = 1.0 / kLowestTemperature;
-  if (slope_at(photos, low).first >= 0.0 || slope_at(photos, high).first <= 0.0) return std::nullopt;
+  if (slope_at(images, low).first >= 0.0 || slope_at(images, high).first <= 0.0) return std::nullopt;
   // Newton's method, kept between the last point on either side of the minimum.
   double inverse = 1.0;
   for (int round = 0; round < 100 && high - low > 1e-12 * high; ++round) {
-    const Slope slope = slope_at(photos, inverse);
+    const Slope slope = slope_at(images, inverse);
     (slope.first < 0.0 ? low : high) = inverse;
     const double newton = inverse - slope.first / slope.second;
     const double next = newton > low && newton < high ? newton : std::sqrt(low * high);
@@ -94,18 +94,18 @@ std::optional<double> fit_temperature(const LabelledLogits& photos) {
   return 1.0 / inverse;
 }
 
-Calibration calibrate(const LabelledLogits& photos) {
-  if (photos.size() < kFewestPhotosOfCalibration) {
-    return {{}, fmt::format("{} photos are too few: it takes {}", photos.size(), kFewestPhotosOfCalibration)};
+Calibration calibrate(const LabelledLogits& images) {
+  if (images.size() < kFewestImagesOfCalibration) {
+    return {{}, fmt::format("{} photos are too few: it takes {}", images.size(), kFewestImagesOfCalibration)};
   }
-  if (all_lead(photos)) return {{}, "the model is right on every photo, which says nothing of how sure is too sure"};
-  const std::optional<double> temperature = fit_temperature(photos);
+  if (all_lead(images)) return {{}, "the model is right on every photo, which says nothing of how sure is too sure"};
+  const std::optional<double> temperature = fit_temperature(images);
   if (!temperature) {
     return {{}, fmt::format("none from {} to {} fits the photos", kLowestTemperature, kHighestTemperature)};
   }
-  const std::optional<Metrics> with = cross_validated(photos);
+  const std::optional<Metrics> with = cross_validated(images);
   if (!with) return {{}, "in cross-validation some of the photos are fitted by none"};
-  const Metrics without = photos.metrics();
+  const Metrics without = images.metrics();
   if (!(with->loss() < without.loss())) {
     return {{},
             fmt::format("on photos that had no part in the fit the loss would be {:.4f} instead of {:.4f}",

@@ -9,8 +9,8 @@
 #include <system_error>
 
 #include "hub/record.h"
-#include "tensor/error.h"
-#include "tensor/sha256.h"
+#include "base/error.h"
+#include "base/sha256.h"
 
 namespace gcvit::hub {
 namespace {
@@ -120,7 +120,8 @@ std::optional<std::string> find_in_cache(const OfficialFile& file) {
   return path;
 }
 
-Pulled pull(const OfficialFile& file, const std::string& folder, const Listener& listener, const Patience& patience) {
+Pulled pull(const OfficialFile& file, const std::string& folder, const Listener& listener,
+            const RetryPolicy& retry_policy) {
   const std::string path = path_in(folder, file);
   if (const std::optional<Pulled> pulled = pulled_before(path)) return *pulled;
 
@@ -132,7 +133,7 @@ Pulled pull(const OfficialFile& file, const std::string& folder, const Listener&
   if (const std::optional<Pulled> pulled = pulled_before(path)) return *pulled;
 
   const Source source = source_of(file, path);
-  const std::string sha256 = download(source, part, patience, listener);
+  const std::string sha256 = download(source, part, retry_policy, listener);
   // The record first: a file without one would not be trusted, a record without its file only waits for it.
   const std::int64_t modified_ns = part.sync();
   const std::uint64_t size = part.size();

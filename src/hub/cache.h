@@ -32,6 +32,6 @@ struct Pulled {
 /// Where GCVIT_HUB_URL is set, the file comes from there, from a mirror that has the official files under their own
 /// names. Throws `Error`; the folder then has no file that wasn't there before, but perhaps the part that has come.
 Pulled pull(const OfficialFile& file, const std::string& folder, const Listener& listener,
-            const Patience& patience = {});
+            const RetryPolicy& retry_policy = {});
 
 }  // namespace gcvit::hub

@@ -8,9 +8,9 @@
 
 #include "hub/record.h"
 #include "hub/transfer.h"
-#include "tensor/error.h"
-#include "tensor/file_kind.h"
-#include "tensor/sha256.h"
+#include "base/error.h"
+#include "base/file_kind.h"
+#include "base/sha256.h"
 
 namespace gcvit::hub {
 namespace {
@@ -18,18 +18,18 @@ namespace {
 // A try that brought this much was worth it: the next failure is again the first in a row.
 constexpr std::uint64_t kWorthwhile = std::uint64_t{1} << 20;
 
-void bring(const Source& source, PartFile& part, const Patience& patience, const Listener& listener) {
-  Transfer transfer(source, part, patience, listener);
+void bring(const Source& source, PartFile& part, const RetryPolicy& retry_policy, const Listener& listener) {
+  Transfer transfer(source, part, retry_policy, listener);
   std::uint64_t had = part.size();
-  std::chrono::milliseconds pause = patience.first_pause;
+  std::chrono::milliseconds pause = retry_policy.first_pause;
   int failures = 0;
   while (const std::optional<std::string> reason = transfer.try_once()) {
     if (part.size() >= had + kWorthwhile) {
       had = part.size();
-      pause = patience.first_pause;
+      pause = retry_policy.first_pause;
       failures = 0;
     }
-    if (++failures >= patience.tries) {
+    if (++failures >= retry_policy.tries) {
       fail("[pull] {}: {}{}", source.url, *reason,
            part.size() > 0 && !part.validator().empty() ? "; what has come stays, and the next pull goes on from there"
                                                         : "");
@@ -53,8 +53,8 @@ void expect_no_page(const Source& source, PartFile& part) {
 
 }  // namespace
 
-std::string download(const Source& source, PartFile& part, const Patience& patience, const Listener& listener) {
-  if (source.size == 0 || part.size() != source.size) bring(source, part, patience, listener);
+std::string download(const Source& source, PartFile& part, const RetryPolicy& retry_policy, const Listener& listener) {
+  if (source.size == 0 || part.size() != source.size) bring(source, part, retry_policy, listener);
   if (source.sha256.empty()) expect_no_page(source, part);
   std::string sha256 = sha256_of_file(part.path());
   if (!sha256.starts_with(source.sha256)) {

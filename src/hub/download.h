@@ -22,7 +22,7 @@ struct Source {
 };
 
 /// How long to wait and how often to try.
-struct Patience {
+struct RetryPolicy {
   std::chrono::seconds connect{20};
   std::chrono::seconds stall{30};  ///< how long less than 100 bytes a second may come
   int tries = 4;  ///< in a row that bring less than 1 MiB
@@ -41,6 +41,6 @@ struct Listener {
 /// may pass. Certificates of https are always verified, against SSL_CERT_FILE where that is set; redirects are followed
 /// five times and never from https to http. Throws `Error` and keeps the part when the file can't be had; when it came
 /// but has another SHA-256, throws and removes the part.
-std::string download(const Source& source, PartFile& part, const Patience& patience, const Listener& listener);
+std::string download(const Source& source, PartFile& part, const RetryPolicy& retry_policy, const Listener& listener);
 
 }  // namespace gcvit::hub

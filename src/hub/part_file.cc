@@ -14,10 +14,10 @@
 #include <thread>
 
 #include "hub/record.h"
-#include "tensor/atomic_file.h"
-#include "tensor/error.h"
-#include "tensor/json.h"
-#include "tensor/write_all.h"
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/write_all.h"
 
 namespace gcvit::hub {
 namespace {

@@ -9,10 +9,10 @@
 #include <nlohmann/json.hpp>
 
 #include "hub/catalogue.h"
-#include "tensor/atomic_file.h"
-#include "tensor/error.h"
-#include "tensor/json.h"
-#include "tensor/open_file.h"
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/open_file.h"
 
 namespace gcvit::hub {
 namespace {

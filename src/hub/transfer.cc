@@ -13,7 +13,7 @@
 #include <string_view>
 
 #include "gcvit/version.h"
-#include "tensor/error.h"
+#include "base/error.h"
 
 namespace gcvit::hub {
 namespace {
@@ -122,7 +122,7 @@ struct Transfer::State {
   std::exception_ptr thrown;   // in a callback, for after libcurl has returned
   std::optional<std::string> again;  // the body is refused, but another try may help
 
-  State(const Source& source, PartFile& part, const Patience& patience, const Listener& listener)
+  State(const Source& source, PartFile& part, const RetryPolicy& retry_policy, const Listener& listener)
       : source(source), part(part), listener(listener) {
     start_libcurl();
     curl = curl_easy_init();
@@ -137,9 +137,9 @@ struct Transfer::State {
     if (const char* file = std::getenv("SSL_CERT_FILE"); file != nullptr && *file != '\0') set(CURLOPT_CAINFO, file);
     set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     set(CURLOPT_BUFFERSIZE, 128L << 10);
-    set(CURLOPT_CONNECTTIMEOUT, static_cast<long>(patience.connect.count()));
+    set(CURLOPT_CONNECTTIMEOUT, static_cast<long>(retry_policy.connect.count()));
     set(CURLOPT_LOW_SPEED_LIMIT, kLowestSpeed);
-    set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(patience.stall.count()));
+    set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(retry_policy.stall.count()));
     set(CURLOPT_HEADERFUNCTION, &State::on_header);
     set(CURLOPT_HEADERDATA, this);
     set(CURLOPT_WRITEFUNCTION, &State::on_body);
@@ -317,8 +317,8 @@ struct Transfer::State {
   }
 };
 
-Transfer::Transfer(const Source& source, PartFile& part, const Patience& patience, const Listener& listener)
-    : state_(std::make_unique<State>(source, part, patience, listener)) {}
+Transfer::Transfer(const Source& source, PartFile& part, const RetryPolicy& retry_policy, const Listener& listener)
+    : state_(std::make_unique<State>(source, part, retry_policy, listener)) {}
 Transfer::~Transfer() = default;
 
 std::optional<std::string> Transfer::try_once() {

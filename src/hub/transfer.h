@@ -12,7 +12,7 @@ namespace gcvit::hub {
 /// HTTP by libcurl: one try at a time to bring a part to the whole file.
 class Transfer {
  public:
-  Transfer(const Source& source, PartFile& part, const Patience& patience, const Listener& listener);
+  Transfer(const Source& source, PartFile& part, const RetryPolicy& retry_policy, const Listener& listener);
   ~Transfer();
   Transfer(const Transfer&) = delete;
   Transfer& operator=(const Transfer&) = delete;

@@ -10,9 +10,9 @@
 #include <utility>
 
 #include "image/decoders.h"
-#include "tensor/error.h"
-#include "tensor/file_kind.h"
-#include "tensor/open_file.h"
+#include "base/error.h"
+#include "base/file_kind.h"
+#include "base/open_file.h"
 
 namespace gcvit::image {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "tensor/memory.h"
+#include "base/memory.h"
 
 namespace gcvit::image {
 

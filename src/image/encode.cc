@@ -7,7 +7,7 @@
 #include <spng.h>
 #include <webp/encode.h>
 
-#include "tensor/error.h"
+#include "base/error.h"
 
 namespace gcvit::image {
 

@@ -12,7 +12,7 @@
 #include <jerror.h>
 
 #include "image/decoders.h"
-#include "tensor/error.h"
+#include "base/error.h"
 
 namespace gcvit::image {
 namespace {

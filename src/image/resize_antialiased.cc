@@ -9,7 +9,7 @@
 #include <cstddef>
 
 #include "image/resize.h"
-#include "tensor/error.h"
+#include "base/error.h"
 
 namespace gcvit::image {
 namespace {

@@ -8,7 +8,7 @@
 #include <cstdlib>
 
 #include "image/resize.h"
-#include "tensor/error.h"
+#include "base/error.h"
 
 namespace gcvit::image {
 namespace {

@@ -8,7 +8,7 @@
 #include <webp/demux.h>
 
 #include "image/decoders.h"
-#include "tensor/error.h"
+#include "base/error.h"
 
 namespace gcvit::image {
 namespace {

@@ -8,7 +8,7 @@
 #include <cstdint>
 
 #include "kernels/panel.h"
-#include "tensor/half.h"
+#include "base/half.h"
 
 namespace gcvit::kernels {
 

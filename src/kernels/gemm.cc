@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "tensor/half.h"
+#include "base/half.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/gemm.cc"
@@ -213,8 +213,8 @@ void gemm(const PackedWeights& weights, const GemmRows& rows, const GemmEpilogue
   HWY_DYNAMIC_DISPATCH(gemm_impl)(weights, rows, epilogue, first_panel, last_panel);
 }
 
-void make_room(const float* bias, std::int32_t columns, std::int32_t taps, std::int32_t k, PackedWeights& packed,
-               Precision precision) {
+void allocate(const float* bias, std::int32_t columns, std::int32_t taps, std::int32_t k, PackedWeights& packed,
+              Precision precision) {
   const std::int64_t width = panel_width();
   const std::int64_t panels = panel_count(columns);
   packed.columns = columns;
@@ -289,7 +289,7 @@ void pack_panel_transposed(std::span<const float* const> taps, PackedWeights& pa
 PackedWeights pack_weights(const float* weights, const float* bias, std::int32_t columns, std::int32_t taps,
                            std::int32_t k, Precision precision) {
   PackedWeights packed;
-  make_room(bias, columns, taps, k, packed, precision);
+  allocate(bias, columns, taps, k, packed, precision);
   pack_panels(weights, packed, 0, panel_count(columns));
   return packed;
 }

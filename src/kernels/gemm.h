@@ -50,8 +50,8 @@ PackedWeights pack_weights(const float* weights, const float* bias, std::int32_t
 
 /// The same in two steps, for who shares the second one out: the bias and room, that of `packed` again where it has the
 /// size, and panels [first_panel, last_panel) of it.
-void make_room(const float* bias, std::int32_t columns, std::int32_t taps, std::int32_t k, PackedWeights& packed,
-               Precision precision = Precision::kF32);
+void allocate(const float* bias, std::int32_t columns, std::int32_t taps, std::int32_t k, PackedWeights& packed,
+              Precision precision = Precision::kF32);
 void pack_panels(const float* weights, PackedWeights& packed, std::int32_t first_panel, std::int32_t last_panel);
 /// Panel `panel` from weights that lie the other way round: each tap's [k][columns].
 void pack_panel_transposed(std::span<const float* const> taps, PackedWeights& packed, std::int32_t panel);

@@ -5,7 +5,7 @@
 #include <cstdlib>
 
 #include "kernels/highway.h"
-#include "tensor/error.h"
+#include "base/error.h"
 
 #include <hwy/highway.h>
 #include <hwy/targets.h>

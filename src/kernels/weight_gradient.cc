@@ -19,12 +19,12 @@ HWY_BEFORE_NAMESPACE();
 namespace gcvit::kernels::HWY_NAMESPACE {
 
 /// Rows n that are summed in registers before C is touched, at most: a line of each and a packed panel fit L1.
-inline constexpr std::int64_t kStretch = 128;
+inline constexpr std::int64_t kChunk = 128;
 /// Vectors of columns that go together: a stretch of B packed for them fits L2 and serves all rows of C.
 inline constexpr std::int32_t kGroupPanels = 16;
 
 std::int64_t weight_gradient_scratch_size_impl() {
-  return kStretch * kGroupPanels * kPanelVectors * static_cast<std::int64_t>(hn::Lanes(FloatTag()));
+  return kChunk * kGroupPanels * kPanelVectors * static_cast<std::int64_t>(hn::Lanes(FloatTag()));
 }
 
 /// Elements [column, column + columns) of `count` rows in an operand's form: vector `first` / lanes of row, or pair of
@@ -72,16 +72,16 @@ void pack_rows(OperandForm form, const float* const* a, std::int64_t count, std:
 
 /// The product by matrix tiles. A stretch has twice the rows: its sums come in memory and not in registers.
 void weight_gradient_tiles(const WeightGradient& product) {
-  constexpr std::int64_t kPairs = kStretch;
+  constexpr std::int64_t kPairs = kChunk;
   const FloatTag d;
   const TileScope scope;
   HWY_ALIGN float columns_of_a[kPairs * kTileDepth];
   HWY_ALIGN float rows_of_a[kTileBlock * kPairs];
   HWY_ALIGN float sums[kTileBlock * kTileBlock];
-  const std::int64_t stretches = (product.count + 2 * kPairs - 1) / (2 * kPairs);
-  for (std::int64_t stretch = 0; stretch < stretches; ++stretch) {
-    const std::int64_t begin = product.count * stretch / stretches;
-    const std::int64_t count = product.count * (stretch + 1) / stretches - begin;
+  const std::int64_t chunks = (product.count + 2 * kPairs - 1) / (2 * kPairs);
+  for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
+    const std::int64_t begin = product.count * chunk / chunks;
+    const std::int64_t count = product.count * (chunk + 1) / chunks - begin;
     const std::int64_t pairs = operand_depth(OperandForm::kPairs, count);
     const std::int64_t depth = operand_depth(OperandForm::kTiles, count);
     for (std::int32_t group = 0; group < product.columns; group += kGroupPanels * kTileBlock) {
@@ -132,12 +132,12 @@ void weight_gradient_impl(const WeightGradient& product) {
   const std::int32_t width = kPanelVectors * lanes;
   const OperandForm form = operand_form(product.precision);
   if (form == OperandForm::kTiles) return weight_gradient_tiles(product);
-  HWY_ALIGN float packed_rows[kStretch * kPackedRow];
+  HWY_ALIGN float packed_rows[kChunk * kPackedRow];
   HWY_ALIGN float tail[kTileRows][kPanelVectors * hn::MaxLanes(FloatTag())];
-  const std::int64_t stretches = (product.count + kStretch - 1) / kStretch;
-  for (std::int64_t stretch = 0; stretch < stretches; ++stretch) {
-    const std::int64_t begin = product.count * stretch / stretches;
-    const std::int64_t count = product.count * (stretch + 1) / stretches - begin;
+  const std::int64_t chunks = (product.count + kChunk - 1) / kChunk;
+  for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
+    const std::int64_t begin = product.count * chunk / chunks;
+    const std::int64_t count = product.count * (chunk + 1) / chunks - begin;
     const std::int64_t depth = operand_depth(form, count);
     const float* const* a = product.a + begin;
     for (std::int32_t group = 0; group < product.columns; group += kGroupPanels * width) {

@@ -6,7 +6,7 @@
 #include <ranges>
 #include <vector>
 
-#include "tensor/error.h"
+#include "base/error.h"
 
 namespace gcvit::model {
 namespace {

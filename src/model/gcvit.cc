@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/gcvit.h"
 
-#include "tensor/error.h"
+#include "base/error.h"
 
 namespace gcvit::model {
 namespace {

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <string_view>
 
-#include "tensor/random.h"
+#include "base/random.h"
 
 namespace gcvit::model {
 namespace {

@@ -8,7 +8,7 @@ Mlp::Mlp(std::int32_t channels, std::int32_t hidden)
 
 ops::Value Mlp::forward(ops::Backend& backend, const ops::Value& x, const ops::LayerNorm& norm, const Parameter* gamma,
                         float drop_path) const {
-  return backend.mlp_half(x, {.norm = norm, .fc1 = fc1_, .fc2 = fc2_, .gamma = gamma, .drop_path = drop_path});
+  return backend.mlp_sublayer(x, {.norm = norm, .fc1 = fc1_, .fc2 = fc2_, .gamma = gamma, .drop_path = drop_path});
 }
 
 void Mlp::visit(const std::string& prefix, const Visitor& visitor) {

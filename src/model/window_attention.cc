@@ -13,15 +13,15 @@ WindowAttention::WindowAttention(std::int32_t channels, std::int32_t heads, ops:
 
 ops::Value WindowAttention::forward(ops::Backend& backend, const ops::Value& x, const ops::LayerNorm& norm,
                                     const Parameter* gamma, float drop_path, const ops::Value& global_query) const {
-  return backend.attention_half(x, {.norm = norm,
-                                    .qkv = qkv_,
-                                    .bias_table = bias_table_,
-                                    .proj = proj_,
-                                    .heads = heads_,
-                                    .window = window_,
-                                    .global_query = query_ == Query::kGlobal ? &global_query : nullptr,
-                                    .gamma = gamma,
-                                    .drop_path = drop_path});
+  return backend.attention_sublayer(x, {.norm = norm,
+                                        .qkv = qkv_,
+                                        .bias_table = bias_table_,
+                                        .proj = proj_,
+                                        .heads = heads_,
+                                        .window = window_,
+                                        .global_query = query_ == Query::kGlobal ? &global_query : nullptr,
+                                        .gamma = gamma,
+                                        .drop_path = drop_path});
 }
 
 void WindowAttention::visit(const std::string& prefix, const Visitor& visitor) {

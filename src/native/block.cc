@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "kernels/rows.h"
-#include "native/half_backward.h"
+#include "native/sublayer_backward.h"
 #include "native/state.h"
 #include "native/window_grid.h"
 #include "ops/shape.h"
@@ -29,7 +29,7 @@ struct HeadGroups {
 };
 
 /// One attention half, ready to be computed window by window and head group by head group.
-struct AttentionWalk {
+struct AttentionTileLoop {
   WindowGrid grid;
   HeadGroups groups;
   std::int32_t tokens;
@@ -186,17 +186,18 @@ struct AttentionBackward {
   }
 };
 
-AttentionWalk make_walk(NativeBackend::State& state, const Shape& shape, const ops::AttentionHalf& half) {
-  const std::int32_t head_dim = shape.channels / half.heads;
-  return {.grid = WindowGrid(shape, half.window),
-          .groups = HeadGroups(half.heads, head_dim),
-          .tokens = half.window.tokens(),
+AttentionTileLoop make_tile_loop(NativeBackend::State& state, const Shape& shape,
+                                 const ops::AttentionSublayer& sublayer) {
+  const std::int32_t head_dim = shape.channels / sublayer.heads;
+  return {.grid = WindowGrid(shape, sublayer.window),
+          .groups = HeadGroups(sublayer.heads, head_dim),
+          .tokens = sublayer.window.tokens(),
           .channels = shape.channels,
-          .heads = half.heads,
+          .heads = sublayer.heads,
           .head_dim = head_dim,
-          .qkv = &state.parameters.linear(half.qkv),
-          .bias = &state.parameters.bias_table(half.bias_table, half.window),
-          .global_query = half.global_query == nullptr ? nullptr : state.data(*half.global_query)};
+          .qkv = &state.parameters.linear(sublayer.qkv),
+          .bias = &state.parameters.bias_table(sublayer.bias_table, sublayer.window),
+          .global_query = sublayer.global_query == nullptr ? nullptr : state.data(*sublayer.global_query)};
 }
 
 /// Images that dropped the branch pass as they are.
@@ -208,21 +209,21 @@ void copy_dropped(const Branch& branch, const float* x, std::int64_t image_size,
 
 /// The attention half with a window's walk through all of it as one task.
 Value attend_by_windows(NativeBackend& backend, NativeBackend::State& state, const Value& x,
-                        const ops::AttentionHalf& half, const Branch& branch) {
+                        const ops::AttentionSublayer& sublayer, const Branch& branch) {
   const Shape shape = x.shape();
-  const AttentionWalk walk = make_walk(state, shape, half);
-  const std::int32_t tokens = walk.tokens;
+  const AttentionTileLoop loop = make_tile_loop(state, shape, sublayer);
+  const std::int32_t tokens = loop.tokens;
   const std::int64_t channels = shape.channels;
   const Value y = state.make_value(backend, shape);
-  const kernels::PackedWeights& proj = state.parameters.linear(half.proj);
-  const float* norm_weight = values_of(half.norm.weight);
-  const float* norm_bias = values_of(half.norm.bias);
+  const kernels::PackedWeights& proj = state.parameters.linear(sublayer.proj);
+  const float* norm_weight = values_of(sublayer.norm.weight);
+  const float* norm_bias = values_of(sublayer.norm.bias);
   const float* from = state.data(x);
   float* to = state.values.data(y.id());
   const std::int64_t window_floats = Scratch::rounded(tokens * channels);
-  const Rows windows = branch.rows(state.batch, walk.grid.per_image);
+  const Rows windows = branch.rows(state.batch, loop.grid.per_image);
   copy_dropped(branch, from, shape.size(), to);
-  state.parallel_for(windows.count(), 2 * window_floats + walk.group_floats(), 4 * tokens + walk.group_pointers(),
+  state.parallel_for(windows.count(), 2 * window_floats + loop.group_floats(), 4 * tokens + loop.group_pointers(),
                      [&](std::int64_t index, Scratch& scratch) {
                        const std::int64_t window = windows.position(index);
                        float* normalized = scratch.floats(window_floats);
@@ -232,7 +233,7 @@ Value attend_by_windows(NativeBackend& backend, NativeBackend::State& state, con
                        float** normalized_rows = scratch.mutable_pointers(tokens);
                        float** attended_rows = scratch.mutable_pointers(tokens);
                        for (std::int32_t t = 0; t < tokens; ++t) {
-                         const std::int64_t offset = walk.grid.offset(window, t, channels);
+                         const std::int64_t offset = loop.grid.offset(window, t, channels);
                          x_rows[t] = from + offset;
                          y_rows[t] = to + offset;
                          normalized_rows[t] = normalized + t * channels;
@@ -240,9 +241,9 @@ Value attend_by_windows(NativeBackend& backend, NativeBackend::State& state, con
                        }
                        kernels::layer_norm(x_rows, tokens, shape.channels, norm_weight, norm_bias,
                                            ops::kLayerNormEpsilon, normalized_rows);
-                       for (std::int32_t group = 0; group < walk.groups.count; ++group) {
+                       for (std::int32_t group = 0; group < loop.groups.count; ++group) {
                          const Scratch::Mark mark = scratch.mark();
-                         walk.run(window, group, normalized_rows, attended_rows, scratch);
+                         loop.run(window, group, normalized_rows, attended_rows, scratch);
                          scratch.release(mark);
                        }
                        kernels::gemm(proj, {.a = attended_rows, .c = y_rows, .residual = x_rows, .count = tokens},
@@ -252,14 +253,14 @@ Value attend_by_windows(NativeBackend& backend, NativeBackend::State& state, con
 }
 
 /// The MLP half with a tile of rows that walks through all of it as one task.
-Value walk_mlp(NativeBackend& backend, NativeBackend::State& state, const Value& x, const ops::MlpHalf& half,
-               const Branch& branch) {
+Value mlp_tile_loop(NativeBackend& backend, NativeBackend::State& state, const Value& x,
+                    const ops::MlpSublayer& sublayer, const Branch& branch) {
   const Shape shape = x.shape();
   const Value y = state.make_value(backend, shape);
-  const kernels::PackedWeights& fc1 = state.parameters.linear(half.fc1);
-  const kernels::PackedWeights& fc2 = state.parameters.linear(half.fc2);
-  const float* norm_weight = values_of(half.norm.weight);
-  const float* norm_bias = values_of(half.norm.bias);
+  const kernels::PackedWeights& fc1 = state.parameters.linear(sublayer.fc1);
+  const kernels::PackedWeights& fc2 = state.parameters.linear(sublayer.fc2);
+  const float* norm_weight = values_of(sublayer.norm.weight);
+  const float* norm_bias = values_of(sublayer.norm.bias);
   const float* from = state.data(x);
   float* to = state.values.data(y.id());
   const std::int64_t channels = shape.channels;
@@ -352,87 +353,91 @@ Value NativeBackend::window_attention(const Value& qkv, const Value* global_quer
   return y;
 }
 
-Value NativeBackend::attention_half(const Value& x, const ops::AttentionHalf& half) {
-  const Shape shape = ops::attention_half_shape(x.shape(), half);
-  const bool whole = ops::whole_windows(shape, half.window) == shape;
+Value NativeBackend::attention_sublayer(const Value& x, const ops::AttentionSublayer& sublayer) {
+  const Shape shape = ops::attention_sublayer_shape(x.shape(), sublayer);
+  const bool whole = ops::whole_windows(shape, sublayer.window) == shape;
   if (state_->tape.recording()) {
-    const bool needs_query = half.global_query != nullptr && state_->needs_gradient(*half.global_query);
-    const bool recorded = state_->trains(half.norm) || state_->trains(half.qkv) || state_->trains(half.bias_table) ||
-                          state_->trains(half.proj) || (half.gamma != nullptr && state_->trains(*half.gamma)) ||
-                          needs_query || state_->needs_gradient(x);
-    const Value query = half.global_query == nullptr ? Value() : *half.global_query;
-    if (whole && walks_backward(shape)) {
+    const bool needs_query = sublayer.global_query != nullptr && state_->needs_gradient(*sublayer.global_query);
+    const bool recorded = state_->trains(sublayer.norm) || state_->trains(sublayer.qkv) ||
+                          state_->trains(sublayer.bias_table) || state_->trains(sublayer.proj) ||
+                          (sublayer.gamma != nullptr && state_->trains(*sublayer.gamma)) || needs_query ||
+                          state_->needs_gradient(x);
+    const Value query = sublayer.global_query == nullptr ? Value() : *sublayer.global_query;
+    if (whole && backward_is_tile_loop(shape)) {
       state_->tape.next_branch();
-      Branch branch(state_->tape, half.gamma, half.drop_path, shape.channels, state_->batch);
-      const Value y = attend_by_windows(*this, *state_, x, half, branch);
+      Branch branch(state_->tape, sublayer.gamma, sublayer.drop_path, shape.channels, state_->batch);
+      const Value y = attend_by_windows(*this, *state_, x, sublayer, branch);
       if (recorded) {
-        AttentionHalfBackward backward{.x = x,
-                                       .query = query,
-                                       .half = half,
-                                       .branch = std::move(branch),
-                                       .x_node = state_->needs_gradient(x) ? state_->node(x) : -1,
-                                       .query_node = needs_query ? state_->node(query) : -1};
+        AttentionSublayerBackward backward{.x = x,
+                                           .query = query,
+                                           .sublayer = sublayer,
+                                           .branch = std::move(branch),
+                                           .x_node = state_->needs_gradient(x) ? state_->node(x) : -1,
+                                           .query_node = needs_query ? state_->node(query) : -1};
         state_->record(y, [this, backward = std::move(backward)](Value gradient) {
           backward.run(*this, *state_, std::move(gradient));
         });
       }
       return y;
     }
-    return state_->record_half(*this, x, recorded, [this, half, query](const Value& input) {
-      ops::AttentionHalf again = half;
-      if (half.global_query != nullptr) again.global_query = &query;
-      return Backend::attention_half(input, again);
+    return state_->record_sublayer(*this, x, recorded, [this, sublayer, query](const Value& input) {
+      ops::AttentionSublayer again = sublayer;
+      if (sublayer.global_query != nullptr) again.global_query = &query;
+      return Backend::attention_sublayer(input, again);
     });
   }
-  if (!whole) return Backend::attention_half(x, half);
-  const AttentionWalk walk = make_walk(*state_, shape, half);
-  const std::int32_t tokens = walk.tokens;
-  const std::int64_t windows = state_->batch * walk.grid.per_image;
+  if (!whole) return Backend::attention_sublayer(x, sublayer);
+  const AttentionTileLoop loop = make_tile_loop(*state_, shape, sublayer);
+  const std::int32_t tokens = loop.tokens;
+  const std::int64_t windows = state_->batch * loop.grid.per_image;
   const int threads = state_->pool.size();
-  const ops::Residual residual{x, half.gamma, half.drop_path};
+  const ops::Residual residual{x, sublayer.gamma, sublayer.drop_path};
   const std::int64_t channels = shape.channels;
 
   if (windows % threads != 0 && windows < 4 * threads) {
-    const Value normalized = layer_norm(x, half.norm);
+    const Value normalized = layer_norm(x, sublayer.norm);
     const Value attended = state_->make_value(*this, shape);
     const float* from = state_->data(normalized);
     float* to = state_->values.data(attended.id());
-    state_->parallel_for(windows * walk.groups.count, walk.group_floats(), walk.group_pointers() + 2 * tokens,
+    state_->parallel_for(windows * loop.groups.count, loop.group_floats(), loop.group_pointers() + 2 * tokens,
                          [&](std::int64_t task, Scratch& scratch) {
-                           const std::int64_t window = task / walk.groups.count;
+                           const std::int64_t window = task / loop.groups.count;
                            const float** a = scratch.pointers(tokens);
                            float** out = scratch.mutable_pointers(tokens);
                            for (std::int32_t t = 0; t < tokens; ++t) {
-                             const std::int64_t offset = walk.grid.offset(window, t, channels);
+                             const std::int64_t offset = loop.grid.offset(window, t, channels);
                              a[t] = from + offset;
                              out[t] = to + offset;
                            }
-                           walk.run(window, static_cast<std::int32_t>(task % walk.groups.count), a, out, scratch);
+                           loop.run(window, static_cast<std::int32_t>(task % loop.groups.count), a, out, scratch);
                          });
-    return linear(attended, half.proj, {.residual = &residual});
+    return linear(attended, sublayer.proj, {.residual = &residual});
   }
 
-  return attend_by_windows(*this, *state_, x, half,
-                           Branch(state_->tape, half.gamma, 0.0f, shape.channels, state_->batch));
+  return attend_by_windows(*this, *state_, x, sublayer,
+                           Branch(state_->tape, sublayer.gamma, 0.0f, shape.channels, state_->batch));
 }
 
-Value NativeBackend::mlp_half(const Value& x, const ops::MlpHalf& half) {
-  const Shape shape = ops::mlp_half_shape(x.shape(), half);
+Value NativeBackend::mlp_sublayer(const Value& x, const ops::MlpSublayer& sublayer) {
+  const Shape shape = ops::mlp_sublayer_shape(x.shape(), sublayer);
   if (!state_->tape.recording()) {
-    return walk_mlp(*this, *state_, x, half, Branch(state_->tape, half.gamma, 0.0f, shape.channels, state_->batch));
+    return mlp_tile_loop(*this, *state_, x, sublayer,
+                         Branch(state_->tape, sublayer.gamma, 0.0f, shape.channels, state_->batch));
   }
-  const bool recorded = state_->trains(half.norm) || state_->trains(half.fc1) || state_->trains(half.fc2) ||
-                        (half.gamma != nullptr && state_->trains(*half.gamma)) || state_->needs_gradient(x);
-  if (!walks_backward(shape)) {
-    return state_->record_half(*this, x, recorded,
-                               [this, half](const Value& input) { return Backend::mlp_half(input, half); });
+  const bool recorded = state_->trains(sublayer.norm) || state_->trains(sublayer.fc1) || state_->trains(sublayer.fc2) ||
+                        (sublayer.gamma != nullptr && state_->trains(*sublayer.gamma)) || state_->needs_gradient(x);
+  if (!backward_is_tile_loop(shape)) {
+    return state_->record_sublayer(
+        *this, x, recorded, [this, sublayer](const Value& input) { return Backend::mlp_sublayer(input, sublayer); });
   }
   state_->tape.next_branch();
-  Branch branch(state_->tape, half.gamma, half.drop_path, shape.channels, state_->batch);
-  const Value y = walk_mlp(*this, *state_, x, half, branch);
+  Branch branch(state_->tape, sublayer.gamma, sublayer.drop_path, shape.channels, state_->batch);
+  const Value y = mlp_tile_loop(*this, *state_, x, sublayer, branch);
   if (recorded) {
-    MlpHalfBackward backward{
-        .x = x, .half = half, .branch = std::move(branch), .x_node = state_->needs_gradient(x) ? state_->node(x) : -1};
+    MlpSublayerBackward backward{.x = x,
+                                 .sublayer = sublayer,
+                                 .branch = std::move(branch),
+                                 .x_node = state_->needs_gradient(x) ? state_->node(x) : -1};
     state_->record(y, [this, backward = std::move(backward)](Value gradient) {
       backward.run(*this, *state_, std::move(gradient));
     });

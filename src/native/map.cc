@@ -4,7 +4,7 @@
 
 #include "native/state.h"
 #include "ops/shape.h"
-#include "tensor/bicubic.h"
+#include "base/bicubic.h"
 
 namespace gcvit::native {
 

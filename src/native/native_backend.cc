@@ -9,7 +9,7 @@
 #include "kernels/target.h"
 #include "native/state.h"
 #include "ops/shape.h"
-#include "tensor/error.h"
+#include "base/error.h"
 
 namespace gcvit::native {
 
@@ -56,10 +56,10 @@ std::span<const float> NativeBackend::read(const Value& value) const {
   return {state_->data(value), static_cast<std::size_t>(state_->values.size(value.id()))};
 }
 
-void NativeBackend::set_tap_listener(TapListener listener) { state_->tap_listener = std::move(listener); }
+void NativeBackend::set_tap_hook(TapHook hook) { state_->tap_hook = std::move(hook); }
 
 void NativeBackend::tap(std::string_view name, const Value& value) {
-  if (state_->tap_listener) state_->tap_listener(name, value);
+  if (state_->tap_hook) state_->tap_hook(name, value);
 }
 
 void NativeBackend::retain(std::int32_t id) { state_->values.retain(id); }
@@ -187,9 +187,9 @@ Value NativeBackend::depthwise_convolution3x3(const Value& x, const ops::Conv3x3
       if (x_node < 0 || !state_->tape.node(x_node).needs_gradient) return;
       const Value dx = state_->make_value(*this, map);
       float* to_x = state_->values.data(dx.id());
-      const float* turned = state_->parameters.depthwise_turned(convolution.weight);
+      const float* flipped = state_->parameters.depthwise_flipped(convolution.weight);
       for_each_row([&](std::int64_t image, std::int32_t row, Scratch&) {
-        kernels::depthwise3x3_row(rows_around(dy + image, map, row), map.width, map.channels, turned, false,
+        kernels::depthwise3x3_row(rows_around(dy + image, map, row), map.width, map.channels, flipped, false,
                                   to_x + image + row * row_size);
       });
       state_->add_gradient(x_node, dx);

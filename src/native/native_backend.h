@@ -10,7 +10,7 @@
 #include "kernels/gemm.h"
 #include "native/parameter_vector.h"
 #include "ops/backend.h"
-#include "tensor/thread_pool.h"
+#include "base/thread_pool.h"
 
 namespace gcvit::native {
 
@@ -30,9 +30,9 @@ class NativeBackend final : public ops::Backend {
   /// The NHWC floats of a value, all images; valid while the value lives.
   std::span<const float> read(const ops::Value& value) const;
 
-  using TapListener = std::function<void(std::string_view name, const ops::Value& value)>;
+  using TapHook = std::function<void(std::string_view name, const ops::Value& value)>;
   /// Called during forward for each named value of the model; an empty function listens to none.
-  void set_tap_listener(TapListener listener);
+  void set_tap_hook(TapHook hook);
 
   /// What the products of linear layers and strided convolutions round their operands to, from the next start on; f32
   /// without a call. Sums, and all other operations, are f32 always.
@@ -47,7 +47,7 @@ class NativeBackend final : public ops::Backend {
     /// By parameter id: which parameters get a gradient; empty for all.
     std::vector<bool> trainable;
     /// Keep the inputs of a block's halves alone and compute the rest again in `backward`: less memory, more time.
-    bool recompute_halves = false;
+    bool recompute_sublayers = false;
   };
   /// Begins a run like `start`, whose operations are recorded for `backward`. What a backward needs is kept until then,
   /// or until the next start.
@@ -58,7 +58,7 @@ class NativeBackend final : public ops::Backend {
   void backward(const ops::Value& value, std::span<const float> gradient, ParameterVector& gradients);
   /// Makes `backward` keep the gradient of `value`, made in this training run, for `gradient_of`. An input's is only
   /// computed when it is watched.
-  void watch(const ops::Value& value);
+  void retain_grad(const ops::Value& value);
   /// What `backward` left for a watched value, all images' floats; valid until the next start.
   std::span<const float> gradient_of(const ops::Value& value) const;
 
@@ -75,8 +75,8 @@ class NativeBackend final : public ops::Backend {
   ops::Value pad_bottom_right(const ops::Value& x, std::int32_t height, std::int32_t width) override;
   ops::Value crop(const ops::Value& x, std::int32_t height, std::int32_t width) override;
   ops::Value resize_bicubic(const ops::Value& x, std::int32_t height, std::int32_t width) override;
-  ops::Value attention_half(const ops::Value& x, const ops::AttentionHalf& half) override;
-  ops::Value mlp_half(const ops::Value& x, const ops::MlpHalf& half) override;
+  ops::Value attention_sublayer(const ops::Value& x, const ops::AttentionSublayer& sublayer) override;
+  ops::Value mlp_sublayer(const ops::Value& x, const ops::MlpSublayer& sublayer) override;
   void tap(std::string_view name, const ops::Value& value) override;
   void retain(std::int32_t id) override;
   void release(std::int32_t id) noexcept override;

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "tensor/error.h"
+#include "base/error.h"
 
 namespace gcvit::native {
 
@@ -86,8 +86,8 @@ void PackedParameters::set_precision(kernels::Precision precision) {
 
 void PackedParameters::pack(const float* weights, const std::optional<ops::Parameter>& bias, std::int64_t columns,
                             std::int32_t taps, std::int64_t k, kernels::PackedWeights& packed) {
-  kernels::make_room(bias ? values_of(*bias) : nullptr, static_cast<std::int32_t>(columns), taps,
-                     static_cast<std::int32_t>(k), packed, precision_);
+  kernels::allocate(bias ? values_of(*bias) : nullptr, static_cast<std::int32_t>(columns), taps,
+                    static_cast<std::int32_t>(k), packed, precision_);
   pool_.parallel_for(kernels::panel_count(packed.columns), [&](std::int64_t panel, int) {
     kernels::pack_panels(weights, packed, static_cast<std::int32_t>(panel), static_cast<std::int32_t>(panel) + 1);
   });
@@ -137,8 +137,8 @@ const kernels::PackedWeights& PackedParameters::linear_transposed(const ops::Lin
   Entry& packed = entry(transposed_, linear.weight, stale);
   if (stale) {
     const float* weights = values_of(linear.weight);
-    kernels::make_room(nullptr, static_cast<std::int32_t>(linear.weight.dims[1]), 1,
-                       static_cast<std::int32_t>(linear.weight.dims[0]), packed.weights, precision_);
+    kernels::allocate(nullptr, static_cast<std::int32_t>(linear.weight.dims[1]), 1,
+                      static_cast<std::int32_t>(linear.weight.dims[0]), packed.weights, precision_);
     pack_transposed({&weights, 1}, packed.weights);
     packed.version = linear.weight.version;
   }
@@ -179,7 +179,7 @@ const kernels::PackedWeights& PackedParameters::convolution_transposed(const ops
         taps.push_back(pixels + std::int64_t{3 * row + column} * out * in);
       }
     }
-    kernels::make_room(nullptr, in, static_cast<std::int32_t>(taps.size()), out, packed.weights, precision_);
+    kernels::allocate(nullptr, in, static_cast<std::int32_t>(taps.size()), out, packed.weights, precision_);
     pack_transposed(taps, packed.weights);
     packed.version = convolution.weight.version;
   }
@@ -207,7 +207,7 @@ const float* PackedParameters::depthwise(const ops::Parameter& weight) {
   return packed.unpacked.data();
 }
 
-const float* PackedParameters::depthwise_turned(const ops::Parameter& weight) {
+const float* PackedParameters::depthwise_flipped(const ops::Parameter& weight) {
   bool stale = false;
   Entry& packed = entry(transposed_, weight, stale);
   if (stale) {

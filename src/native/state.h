@@ -17,7 +17,7 @@
 #include "native/native_backend.h"
 #include "native/tape.h"
 #include "ops/backend.h"
-#include "tensor/thread_pool.h"
+#include "base/thread_pool.h"
 
 namespace gcvit::native {
 
@@ -103,7 +103,7 @@ class PackedParameters {
   /// For input positions whose row and column are odd or not (see convolution.cc): one tap an output they take part in.
   const kernels::PackedWeights& convolution_transposed(const ops::Conv3x3& convolution, bool odd_row, bool odd_column);
   /// [9][channels], the kernel turned by half a turn.
-  const float* depthwise_turned(const ops::Parameter& weight);
+  const float* depthwise_flipped(const ops::Parameter& weight);
 
  private:
   struct Entry {
@@ -143,7 +143,7 @@ struct NativeBackend::State {
   std::vector<Scratch> scratches;
   std::int32_t batch = 0;
   std::int32_t largest_batch = 0;
-  TapListener tap_listener;
+  TapHook tap_hook;
   Tape tape;
 
   ops::Value make_value(NativeBackend& backend, const ops::Shape& shape);
@@ -175,8 +175,8 @@ struct NativeBackend::State {
   void record(const ops::Value& y, Tape::Backward backward) { tape.record(node(y), std::move(backward)); }
   /// One half of a block, `compute`d from `x` as its plain composition. Where halves are computed again in backward it is
   /// recorded as a whole that keeps nothing but x.
-  ops::Value record_half(NativeBackend& backend, const ops::Value& x, bool trains,
-                         std::function<ops::Value(const ops::Value& x)> compute);
+  ops::Value record_sublayer(NativeBackend& backend, const ops::Value& x, bool trains,
+                             std::function<ops::Value(const ops::Value& x)> compute);
   /// Runs, last first, what was recorded behind the first `begin` entries.
   void run_backward(NativeBackend& backend, std::size_t begin);
   /// Adds to a node's gradient; takes the buffer when it is the first.
@@ -195,14 +195,14 @@ struct NativeBackend::State {
   /// add to, and adds their sum, in an order that `count` alone decides, to y [channels].
   template <typename Body>
   void sum_over_rows(std::int64_t count, std::int64_t channels, std::int64_t pointers, float* y, const Body& body) {
-    const std::int64_t stretches = (count + kSumRows - 1) / kSumRows;
-    float* to = partial_sums(stretches * channels);
-    parallel_for(stretches, 0, pointers, [&](std::int64_t stretch, Scratch& scratch) {
-      float* partial = to + stretch * channels;
+    const std::int64_t chunks = (count + kSumRows - 1) / kSumRows;
+    float* to = partial_sums(chunks * channels);
+    parallel_for(chunks, 0, pointers, [&](std::int64_t chunk, Scratch& scratch) {
+      float* partial = to + chunk * channels;
       std::fill_n(partial, channels, 0.0f);
-      body(stretch * kSumRows, std::min(kSumRows, count - stretch * kSumRows), partial, scratch);
+      body(chunk * kSumRows, std::min(kSumRows, count - chunk * kSumRows), partial, scratch);
     });
-    add_partial_sums(to, stretches, channels, y);
+    add_partial_sums(to, chunks, channels, y);
   }
   static constexpr std::int64_t kSumRows = 256;
   /// Room for partial sums, kept from operation to operation.

@@ -14,7 +14,7 @@ void Tape::start(bool recording, NativeBackend::Training training) {
 }
 
 std::int32_t Tape::add_node(const ops::Shape& shape) {
-  nodes_.push_back({.shape = shape, .needs_gradient = false, .watched = false, .gradient = {}});
+  nodes_.push_back({.shape = shape, .needs_gradient = false, .retains_grad = false, .gradient = {}});
   return static_cast<std::int32_t>(nodes_.size()) - 1;
 }
 

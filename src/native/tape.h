@@ -20,7 +20,7 @@ class Tape {
   struct Node {
     ops::Shape shape;
     bool needs_gradient = false;
-    bool watched = false;
+    bool retains_grad = false;
     ops::Value gradient;  ///< what has come together so far; a watched one stays
   };
 

@@ -8,7 +8,7 @@
 #include "kernels/rows.h"
 #include "kernels/weight_gradient.h"
 #include "native/state.h"
-#include "tensor/error.h"
+#include "base/error.h"
 
 namespace gcvit::native {
 
@@ -24,16 +24,16 @@ void NativeBackend::State::start_tape(bool recording, Training training) {
   values.forget_nodes();
 }
 
-void NativeBackend::watch(const Value& value) {
+void NativeBackend::retain_grad(const Value& value) {
   const std::int32_t node = state_->node(value);
   if (!state_->tape.recording() || node < 0) fail("[native] watch: expected a value of a training run");
-  state_->tape.node(node).watched = true;
+  state_->tape.node(node).retains_grad = true;
   state_->tape.node(node).needs_gradient = true;
 }
 
 std::span<const float> NativeBackend::gradient_of(const Value& value) const {
   const std::int32_t index = state_->node(value);
-  if (index < 0 || !state_->tape.node(index).watched || state_->tape.node(index).gradient.empty()) {
+  if (index < 0 || !state_->tape.node(index).retains_grad || state_->tape.node(index).gradient.empty()) {
     fail("[native] gradient_of: expected a watched value that the loss depends on, after backward");
   }
   return read(state_->tape.node(index).gradient);
@@ -79,7 +79,7 @@ void NativeBackend::State::run_backward(NativeBackend& backend, std::size_t begi
     Tape::Node& output = tape.node(entry.output);
     if (output.gradient.empty()) continue;  // the loss doesn't depend on it
     Value gradient = std::exchange(output.gradient, {});
-    if (output.watched) {
+    if (output.retains_grad) {
       output.gradient = make_value(backend, output.shape);
       copy(data(gradient), batch * output.shape.size(), values.data(output.gradient.id()));
     }
@@ -87,10 +87,10 @@ void NativeBackend::State::run_backward(NativeBackend& backend, std::size_t begi
   }
 }
 
-Value NativeBackend::State::record_half(NativeBackend& backend, const Value& x, bool trains,
-                                        std::function<Value(const Value& x)> compute) {
+Value NativeBackend::State::record_sublayer(NativeBackend& backend, const Value& x, bool trains,
+                                            std::function<Value(const Value& x)> compute) {
   const std::int32_t branch = tape.next_branch();
-  if (!tape.training().recompute_halves || !(trains || needs_gradient(x))) return compute(x);
+  if (!tape.training().recompute_sublayers || !(trains || needs_gradient(x))) return compute(x);
   const Value y = [&] {
     const Tape::Recording off(tape, false);
     return compute(x);

@@ -5,7 +5,7 @@
 #include "onnx/names.h"
 #include "onnx/state.h"
 #include "ops/shape.h"
-#include "tensor/error.h"
+#include "base/error.h"
 
 namespace gcvit::onnx {
 
@@ -158,41 +158,41 @@ std::string OnnxBackend::State::linear_part(const std::string& x, const ops::Lin
                    {{"transB", std::int64_t{1}}});
 }
 
-Value OnnxBackend::attention_half(const Value& x, const ops::AttentionHalf& half) {
-  const Shape shape = ops::attention_half_shape(x.shape(), half);
-  const Shape whole = ops::whole_windows(shape, half.window);
+Value OnnxBackend::attention_sublayer(const Value& x, const ops::AttentionSublayer& sublayer) {
+  const Shape shape = ops::attention_sublayer_shape(x.shape(), sublayer);
+  const Shape whole = ops::whole_windows(shape, sublayer.window);
   const bool padded = whole != shape;
   const std::int64_t positions = whole.positions();
-  const std::string layer = parent_of(layer_name(half.qkv.weight.name));
+  const std::string layer = parent_of(layer_name(sublayer.qkv.weight.name));
 
-  if (!padded) state_->tokens(x, half.window);  // the order that all that follows goes on with
-  Value normalized = layer_norm(x, half.norm);
+  if (!padded) state_->tokens(x, sublayer.window);  // the order that all that follows goes on with
+  Value normalized = layer_norm(x, sublayer.norm);
   if (padded) normalized = pad_bottom_right(normalized, whole.height, whole.width);
-  const std::string from = state_->tokens(normalized, half.window);
-  const float scale = scale_of(shape.channels / half.heads);
+  const std::string from = state_->tokens(normalized, sublayer.window);
+  const float scale = scale_of(shape.channels / sublayer.heads);
   State::Attention attention{.layer = layer,
                              .q = "",
                              .k = "",
                              .v = "",
-                             .global_query = half.global_query,
-                             .bias_table = half.bias_table,
+                             .global_query = sublayer.global_query,
+                             .bias_table = sublayer.bias_table,
                              .shape = whole,
-                             .heads = half.heads,
-                             .window = half.window};
+                             .heads = sublayer.heads,
+                             .window = sublayer.window};
   // q's layer takes the scale; a global query comes from elsewhere, so there k's does.
-  if (half.global_query == nullptr) {
-    attention.q = state_->linear_part(from, half.qkv, {"q", 0, 3, scale}, positions);
-    attention.k = state_->linear_part(from, half.qkv, {"k", 1, 3, 1.0f}, positions);
-    attention.v = state_->linear_part(from, half.qkv, {"v", 2, 3, 1.0f}, positions);
+  if (sublayer.global_query == nullptr) {
+    attention.q = state_->linear_part(from, sublayer.qkv, {"q", 0, 3, scale}, positions);
+    attention.k = state_->linear_part(from, sublayer.qkv, {"k", 1, 3, 1.0f}, positions);
+    attention.v = state_->linear_part(from, sublayer.qkv, {"v", 2, 3, 1.0f}, positions);
   } else {
-    attention.k = state_->linear_part(from, half.qkv, {"k", 0, 2, scale}, positions);
-    attention.v = state_->linear_part(from, half.qkv, {"v", 1, 2, 1.0f}, positions);
+    attention.k = state_->linear_part(from, sublayer.qkv, {"k", 0, 2, scale}, positions);
+    attention.v = state_->linear_part(from, sublayer.qkv, {"v", 1, 2, 1.0f}, positions);
   }
   Value attended = state_->make_value(
-      *this, {.shape = whole, .layer = layer, .tokens = Tokens{state_->attend(attention), half.window}});
+      *this, {.shape = whole, .layer = layer, .tokens = Tokens{state_->attend(attention), sublayer.window}});
   if (padded) attended = crop(attended, shape.height, shape.width);
-  const ops::Residual residual{x, half.gamma, half.drop_path};
-  return linear(attended, half.proj, {.residual = &residual});
+  const ops::Residual residual{x, sublayer.gamma, sublayer.drop_path};
+  return linear(attended, sublayer.proj, {.residual = &residual});
 }
 
 Value OnnxBackend::window_attention(const Value& qkv, const Value* global_query, const ops::Parameter& bias_table,

@@ -8,8 +8,8 @@
 
 #include "gcvit/version.h"
 #include "onnx/state.h"
-#include "tensor/atomic_file.h"
-#include "tensor/error.h"
+#include "base/atomic_file.h"
+#include "base/error.h"
 
 namespace gcvit::onnx {
 namespace {

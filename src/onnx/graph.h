@@ -15,7 +15,7 @@
 
 #include <onnx/onnx_pb.h>
 
-#include "tensor/tensor.h"
+#include "base/tensor.h"
 
 namespace gcvit::onnx {
 

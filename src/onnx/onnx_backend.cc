@@ -5,7 +5,7 @@
 #include "onnx/names.h"
 #include "onnx/state.h"
 #include "ops/shape.h"
-#include "tensor/error.h"
+#include "base/error.h"
 
 namespace gcvit::onnx {
 

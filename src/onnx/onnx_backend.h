@@ -69,7 +69,7 @@ class OnnxBackend final : public ops::Backend {
   ops::Value pad_bottom_right(const ops::Value& x, std::int32_t height, std::int32_t width) override;
   ops::Value crop(const ops::Value& x, std::int32_t height, std::int32_t width) override;
   ops::Value resize_bicubic(const ops::Value& x, std::int32_t height, std::int32_t width) override;
-  ops::Value attention_half(const ops::Value& x, const ops::AttentionHalf& half) override;
+  ops::Value attention_sublayer(const ops::Value& x, const ops::AttentionSublayer& sublayer) override;
   void retain(std::int32_t) override {}
   void release(std::int32_t) noexcept override {}
 

@@ -2,7 +2,7 @@
 #include "ops/backend.h"
 
 #include "ops/shape.h"
-#include "tensor/error.h"
+#include "base/error.h"
 
 namespace gcvit::ops {
 
@@ -16,23 +16,23 @@ Value::~Value() {
   if (backend_ != nullptr) backend_->release(id_);
 }
 
-Value Backend::attention_half(const Value& x, const AttentionHalf& half) {
-  const Shape whole = whole_windows(x.shape(), half.window);
+Value Backend::attention_sublayer(const Value& x, const AttentionSublayer& sublayer) {
+  const Shape whole = whole_windows(x.shape(), sublayer.window);
   const bool padded = whole != x.shape();
-  Value normalized = layer_norm(x, half.norm);
+  Value normalized = layer_norm(x, sublayer.norm);
   if (padded) normalized = pad_bottom_right(normalized, whole.height, whole.width);
-  const Value qkv = linear(normalized, half.qkv, {});
-  Value attended = window_attention(qkv, half.global_query, half.bias_table, half.heads, half.window);
+  const Value qkv = linear(normalized, sublayer.qkv, {});
+  Value attended = window_attention(qkv, sublayer.global_query, sublayer.bias_table, sublayer.heads, sublayer.window);
   if (padded) attended = crop(attended, x.shape().height, x.shape().width);
-  const Residual residual{x, half.gamma, half.drop_path};
-  return linear(attended, half.proj, {.residual = &residual});
+  const Residual residual{x, sublayer.gamma, sublayer.drop_path};
+  return linear(attended, sublayer.proj, {.residual = &residual});
 }
 
-Value Backend::mlp_half(const Value& x, const MlpHalf& half) {
-  const Value normalized = layer_norm(x, half.norm);
-  const Value hidden = linear(normalized, half.fc1, {.activation = Activation::kGelu});
-  const Residual residual{x, half.gamma, half.drop_path};
-  return linear(hidden, half.fc2, {.residual = &residual});
+Value Backend::mlp_sublayer(const Value& x, const MlpSublayer& sublayer) {
+  const Value normalized = layer_norm(x, sublayer.norm);
+  const Value hidden = linear(normalized, sublayer.fc1, {.activation = Activation::kGelu});
+  const Residual residual{x, sublayer.gamma, sublayer.drop_path};
+  return linear(hidden, sublayer.fc2, {.residual = &residual});
 }
 
 void Backend::enter_scope(std::string_view, std::string_view) {}

@@ -42,7 +42,7 @@ struct Epilogue {
 
 /// Windowed multi-head self-attention and its residual: x + gamma * proj(attention(qkv(LN(x)))). Positions that pad the
 /// map to whole windows have zeros for LN(x) and take part in attention as all others do.
-struct AttentionHalf {
+struct AttentionSublayer {
   const LayerNorm& norm;
   const Linear& qkv;  ///< C -> 3C as [3][heads][head_dim], or C -> 2C (k, v) when `global_query` is set
   const Parameter& bias_table;  ///< [(2h-1)(2w-1), heads]
@@ -55,7 +55,7 @@ struct AttentionHalf {
 };
 
 /// Multi-layer perceptron and its residual: x + gamma * fc2(GELU(fc1(LN(x)))).
-struct MlpHalf {
+struct MlpSublayer {
   const LayerNorm& norm;
   const Linear& fc1;
   const Linear& fc2;
@@ -103,9 +103,9 @@ class Backend {
 
   /// The attention half of a block. The default is its plain composition of the operations above. A map that isn't made
   /// of whole windows is padded behind the normalisation, and what attention makes of the padding is cropped away.
-  virtual Value attention_half(const Value& x, const AttentionHalf& half);
+  virtual Value attention_sublayer(const Value& x, const AttentionSublayer& sublayer);
   /// The MLP half of a block. The default is its plain composition of the operations above.
-  virtual Value mlp_half(const Value& x, const MlpHalf& half);
+  virtual Value mlp_sublayer(const Value& x, const MlpSublayer& sublayer);
 
   /// `Scope` calls these around a module: `name` is its canonical prefix ("levels.0"), `type` its class ("Level").
   virtual void enter_scope(std::string_view name, std::string_view type);

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "tensor/tensor.h"
+#include "base/tensor.h"
 
 namespace gcvit::ops {
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <array>
 
-#include "tensor/error.h"
+#include "base/error.h"
 
 namespace gcvit::ops {
 namespace {
@@ -137,21 +137,21 @@ Shape whole_windows(const Shape& x, Window window) {
           (x.width + window.width - 1) / window.width * window.width, x.channels};
 }
 
-Shape attention_half_shape(const Shape& x, const AttentionHalf& half) {
-  const Shape normalized = whole_windows(layer_norm_shape(x, half.norm), half.window);
-  const Shape qkv = linear_shape(normalized, half.qkv, {});
-  const Shape* query = half.global_query == nullptr ? nullptr : &half.global_query->shape();
-  const Shape attended = window_attention_shape(qkv, query, half.bias_table, half.heads, half.window);
-  if (linear_shape(crop_shape(attended, x.height, x.width), half.proj, {}) != x) {
-    fail("[ops] attention_half \"{}\": expected an output of {}", half.proj.weight.name, to_string(x));
+Shape attention_sublayer_shape(const Shape& x, const AttentionSublayer& sublayer) {
+  const Shape normalized = whole_windows(layer_norm_shape(x, sublayer.norm), sublayer.window);
+  const Shape qkv = linear_shape(normalized, sublayer.qkv, {});
+  const Shape* query = sublayer.global_query == nullptr ? nullptr : &sublayer.global_query->shape();
+  const Shape attended = window_attention_shape(qkv, query, sublayer.bias_table, sublayer.heads, sublayer.window);
+  if (linear_shape(crop_shape(attended, x.height, x.width), sublayer.proj, {}) != x) {
+    fail("[ops] attention_half \"{}\": expected an output of {}", sublayer.proj.weight.name, to_string(x));
   }
   return x;
 }
 
-Shape mlp_half_shape(const Shape& x, const MlpHalf& half) {
-  const Shape hidden = linear_shape(layer_norm_shape(x, half.norm), half.fc1, {});
-  if (linear_shape(hidden, half.fc2, {}) != x) {
-    fail("[ops] mlp_half \"{}\": expected an output of {}", half.fc2.weight.name, to_string(x));
+Shape mlp_sublayer_shape(const Shape& x, const MlpSublayer& sublayer) {
+  const Shape hidden = linear_shape(layer_norm_shape(x, sublayer.norm), sublayer.fc1, {});
+  if (linear_shape(hidden, sublayer.fc2, {}) != x) {
+    fail("[ops] mlp_half \"{}\": expected an output of {}", sublayer.fc2.weight.name, to_string(x));
   }
   return x;
 }

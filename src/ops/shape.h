@@ -19,8 +19,8 @@ Shape window_attention_shape(const Shape& qkv, const Shape* global_query, const 
 Shape pad_bottom_right_shape(const Shape& x, std::int32_t height, std::int32_t width);
 Shape crop_shape(const Shape& x, std::int32_t height, std::int32_t width);
 Shape resize_bicubic_shape(const Shape& x, std::int32_t height, std::int32_t width);
-Shape attention_half_shape(const Shape& x, const AttentionHalf& half);
-Shape mlp_half_shape(const Shape& x, const MlpHalf& half);
+Shape attention_sublayer_shape(const Shape& x, const AttentionSublayer& sublayer);
+Shape mlp_sublayer_shape(const Shape& x, const MlpSublayer& sublayer);
 
 /// `x` with its sides rounded up to multiples of the window's: what the attention half of a block works on.
 Shape whole_windows(const Shape& x, Window window);

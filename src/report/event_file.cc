@@ -13,7 +13,7 @@
 
 #include "image/encode.h"
 #include "report/event.pb.h"
-#include "tensor/error.h"
+#include "base/error.h"
 
 namespace gcvit::report {
 namespace {

@@ -3,8 +3,8 @@
 
 #include <openssl/evp.h>
 
-#include "tensor/error.h"
-#include "tensor/printable.h"
+#include "base/error.h"
+#include "base/printable.h"
 
 namespace gcvit::report {
 

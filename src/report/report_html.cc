@@ -10,7 +10,7 @@
 #include "report/html.h"
 #include "report/pictures.h"
 #include "report/run_report.h"
-#include "tensor/status_line.h"
+#include "base/status_line.h"
 
 namespace gcvit::report {
 namespace {
@@ -20,7 +20,7 @@ constexpr std::size_t kWidestTable = 25;
 /// Beyond so many, the table of classes is folded away.
 constexpr std::size_t kLongestTable = 40;
 constexpr std::size_t kShownConfusions = 15;
-constexpr float kPhotoQuality = 82.0f;
+constexpr float kImageQuality = 82.0f;
 
 // Nothing but this page's own styles and pictures is loaded or run, whatever a name in it may hold.
 constexpr std::string_view kHead = R"(<!doctype html>
@@ -268,7 +268,7 @@ class Page {
         text_ += "<span class=\"lost\">can't be read</span>";
       } else {
         text_ += fmt::format("<img alt=\"\" loading=\"lazy\" src=\"{}\">",
-                             data_uri("image/webp", image::encode_webp(example.picture, kPhotoQuality)));
+                             data_uri("image/webp", image::encode_webp(example.picture, kImageQuality)));
       }
       text_ += fmt::format("<figcaption><b>{} {:.1f} %</b>", name(example.predicted), 100.0 * example.probability);
       if (!example.right()) text_ += fmt::format("<br>is {}", name(example.label));

@@ -4,19 +4,19 @@
 #include <algorithm>
 #include <cmath>
 
-#include "classifier/session.h"
+#include "inference/session.h"
 #include "image/resize.h"
 #include "report/curves_svg.h"
-#include "tensor/atomic_file.h"
+#include "base/atomic_file.h"
 
 namespace gcvit::report {
 namespace {
 
-Example example_of(const evaluate::LabelledLogits& photos, double temperature, std::size_t photo) {
-  const std::vector<double> probabilities = classifier::probabilities_of(photos.logits(photo), temperature);
+Example example_of(const evaluate::LabelledLogits& images, double temperature, std::size_t image) {
+  const std::vector<double> probabilities = inference::probabilities_of(images.logits(image), temperature);
   const auto best = std::max_element(probabilities.begin(), probabilities.end());
-  return {.photo = photo,
-          .label = photos.label(photo),
+  return {.image = image,
+          .label = images.label(image),
           .predicted = static_cast<std::int32_t>(best - probabilities.begin()),
           .probability = *best,
           .name = {},
@@ -31,10 +31,10 @@ void write_file(const std::string& path, std::string_view text) {
 
 }  // namespace
 
-std::vector<Example> surest_mistakes(const evaluate::LabelledLogits& photos, double temperature, std::size_t count) {
+std::vector<Example> surest_mistakes(const evaluate::LabelledLogits& images, double temperature, std::size_t count) {
   std::vector<Example> mistakes;
-  for (std::size_t photo = 0; photo < photos.size(); ++photo) {
-    Example example = example_of(photos, temperature, photo);
+  for (std::size_t image = 0; image < images.size(); ++image) {
+    Example example = example_of(images, temperature, image);
     if (!example.right()) mistakes.push_back(std::move(example));
   }
   std::stable_sort(mistakes.begin(), mistakes.end(),
@@ -43,12 +43,12 @@ std::vector<Example> surest_mistakes(const evaluate::LabelledLogits& photos, dou
   return mistakes;
 }
 
-std::vector<Example> samples_of(const evaluate::LabelledLogits& photos, double temperature, std::size_t count) {
-  count = std::min(count, photos.size());
+std::vector<Example> samples_of(const evaluate::LabelledLogits& images, double temperature, std::size_t count) {
+  count = std::min(count, images.size());
   std::vector<Example> samples;
   for (std::size_t i = 0; i < count; ++i) {
     // The middle of each of `count` equal parts.
-    samples.push_back(example_of(photos, temperature, (2 * i + 1) * photos.size() / (2 * count)));
+    samples.push_back(example_of(images, temperature, (2 * i + 1) * images.size() / (2 * count)));
   }
   return samples;
 }

@@ -16,7 +16,7 @@ namespace gcvit::report {
 
 /// A validation photo and what the model takes it for.
 struct Example {
-  std::size_t photo = 0;  ///< its place among the labelled logits
+  std::size_t image = 0;  ///< its place among the labelled logits
   std::int32_t label = 0;
   std::int32_t predicted = 0;
   double probability = 0.0;  ///< of `predicted`
@@ -27,10 +27,10 @@ struct Example {
 };
 
 /// The photos that were taken for something else, the surest mistake first, at most `count`.
-std::vector<Example> surest_mistakes(const evaluate::LabelledLogits& photos, double temperature, std::size_t count);
+std::vector<Example> surest_mistakes(const evaluate::LabelledLogits& images, double temperature, std::size_t count);
 
 /// At most `count` photos from all over the set, in its order.
-std::vector<Example> samples_of(const evaluate::LabelledLogits& photos, double temperature, std::size_t count);
+std::vector<Example> samples_of(const evaluate::LabelledLogits& images, double temperature, std::size_t count);
 
 /// The middle of a picture as a square of `side` pixels.
 image::Image thumbnail(const image::Image& picture, std::int32_t side);

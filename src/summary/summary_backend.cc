@@ -38,19 +38,19 @@ Value SummaryBackend::make_value(const Shape& shape) {
 }
 
 template <typename Compute>
-Value SummaryBackend::compute_half(const Value& x, const Compute& compute) {
+Value SummaryBackend::compute_sublayer(const Value& x, const Compute& compute) {
   const std::int64_t before = value_floats_;
   Value y = compute();
-  halves_.push_back({x.shape(), value_floats_ - before - y.shape().size()});
+  sublayers_.push_back({x.shape(), value_floats_ - before - y.shape().size()});
   return y;
 }
 
-Value SummaryBackend::attention_half(const Value& x, const ops::AttentionHalf& half) {
-  return compute_half(x, [&] { return Backend::attention_half(x, half); });
+Value SummaryBackend::attention_sublayer(const Value& x, const ops::AttentionSublayer& sublayer) {
+  return compute_sublayer(x, [&] { return Backend::attention_sublayer(x, sublayer); });
 }
 
-Value SummaryBackend::mlp_half(const Value& x, const ops::MlpHalf& half) {
-  return compute_half(x, [&] { return Backend::mlp_half(x, half); });
+Value SummaryBackend::mlp_sublayer(const Value& x, const ops::MlpSublayer& sublayer) {
+  return compute_sublayer(x, [&] { return Backend::mlp_sublayer(x, sublayer); });
 }
 
 void SummaryBackend::count(const ops::Parameter& parameter) {

@@ -41,11 +41,11 @@ class SummaryBackend final : public ops::Backend {
   /// Floats of all values of one image, as if each were kept.
   std::int64_t value_floats() const { return value_floats_; }
   /// A half of a block: its map, and the floats of what lies between its input and its output.
-  struct Half {
+  struct Sublayer {
     ops::Shape map;
     std::int64_t inner_floats = 0;
   };
-  const std::vector<Half>& halves() const { return halves_; }
+  const std::vector<Sublayer>& sublayers() const { return sublayers_; }
 
   ops::Value convolution3x3_stride2(const ops::Value& x, const ops::Conv3x3& convolution) override;
   ops::Value depthwise_convolution3x3(const ops::Value& x, const ops::Conv3x3& convolution,
@@ -61,8 +61,8 @@ class SummaryBackend final : public ops::Backend {
   ops::Value crop(const ops::Value& x, std::int32_t height, std::int32_t width) override;
   ops::Value resize_bicubic(const ops::Value& x, std::int32_t height, std::int32_t width) override;
 
-  ops::Value attention_half(const ops::Value& x, const ops::AttentionHalf& half) override;
-  ops::Value mlp_half(const ops::Value& x, const ops::MlpHalf& half) override;
+  ops::Value attention_sublayer(const ops::Value& x, const ops::AttentionSublayer& sublayer) override;
+  ops::Value mlp_sublayer(const ops::Value& x, const ops::MlpSublayer& sublayer) override;
 
   void enter_scope(std::string_view name, std::string_view type) override;
   void leave_scope() override;
@@ -76,7 +76,7 @@ class SummaryBackend final : public ops::Backend {
     std::int32_t handles = 0;
   };
   template <typename Compute>
-  ops::Value compute_half(const ops::Value& x, const Compute& compute);
+  ops::Value compute_sublayer(const ops::Value& x, const Compute& compute);
 
   ops::Value make_value(const ops::Shape& shape);
   void count(const ops::Parameter& parameter);
@@ -89,7 +89,7 @@ class SummaryBackend final : public ops::Backend {
   std::int64_t parameters_ = 0;
   std::int64_t macs_ = 0;
   std::vector<Buffer> buffers_;
-  std::vector<Half> halves_;
+  std::vector<Sublayer> sublayers_;
   std::int64_t buffer_floats_ = 0;
   std::int64_t value_floats_ = 0;
 };

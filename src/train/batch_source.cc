@@ -22,7 +22,7 @@ data::AugmentConfig augment_of(const Recipe& recipe, const image::PreprocessConf
 
 }  // namespace
 
-PhotoSource::PhotoSource(const data::PhotoSet& set, data::Split split, const Recipe& recipe,
+ImageSource::ImageSource(const data::ImageSet& set, data::Split split, const Recipe& recipe,
                          const image::PreprocessConfig& target, int threads, std::uint64_t max_memory)
     : set_(set),
       split_(std::move(split)),
@@ -32,7 +32,7 @@ PhotoSource::PhotoSource(const data::PhotoSet& set, data::Split split, const Rec
   data::check(augment_);
 }
 
-void PhotoSource::start(std::vector<std::size_t> order, std::size_t position, std::uint64_t epoch,
+void ImageSource::start(std::vector<std::size_t> order, std::size_t position, std::uint64_t epoch,
                         const data::AugmentConfig& augment) {
   loader_.reset();  // its threads first, so that there are never twice as many
   loader_ =
@@ -45,15 +45,15 @@ void PhotoSource::start(std::vector<std::size_t> order, std::size_t position, st
                                                              .strict = recipe_.strict});
 }
 
-void PhotoSource::start_training(std::uint64_t epoch, std::size_t position) {
+void ImageSource::start_training(std::uint64_t epoch, std::size_t position) {
   start(data::epoch_order(split_.train, recipe_.seed, epoch, !recipe_.no_shuffle), position, epoch, augment_);
 }
 
-void PhotoSource::start_validation() { start_as_evaluation(split_.validation); }
+void ImageSource::start_validation() { start_as_evaluation(split_.validation); }
 
-void PhotoSource::start_unaugmented() { start_as_evaluation(split_.train); }
+void ImageSource::start_unaugmented() { start_as_evaluation(split_.train); }
 
-void PhotoSource::start_as_evaluation(const std::vector<std::size_t>& samples) {
+void ImageSource::start_as_evaluation(const std::vector<std::size_t>& samples) {
   data::AugmentConfig plain = augment_;
   plain.kind = data::Augment::kNone;
   start(samples, 0, 0, plain);

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "data/loader.h"
-#include "data/photo_set.h"
+#include "data/image_set.h"
 #include "data/split.h"
 #include "train/recipe.h"
 
@@ -22,8 +22,8 @@ class BatchSource {
   virtual ~BatchSource() = default;
 
   /// Photos of an epoch.
-  virtual std::size_t training_photos() const = 0;
-  virtual std::size_t validation_photos() const = 0;
+  virtual std::size_t training_images() const = 0;
+  virtual std::size_t validation_images() const = 0;
   /// Begins epoch `epoch` (from 0) at `position` of its order.
   virtual void start_training(std::uint64_t epoch, std::size_t position) = 0;
   virtual void start_validation() = 0;
@@ -32,15 +32,15 @@ class BatchSource {
 };
 
 /// Photos from disk. A view depends on (seed, epoch, sample), the order on (seed, epoch).
-class PhotoSource final : public BatchSource {
+class ImageSource final : public BatchSource {
  public:
   /// `set` must outlive the source. `target`: how evaluation prepares photos. Threads decode beside those that compute.
   /// `max_memory`: bytes that the program may take, 0 for `default_memory_limit()`; decoding may take a third of it.
-  PhotoSource(const data::PhotoSet& set, data::Split split, const Recipe& recipe, const image::PreprocessConfig& target,
+  ImageSource(const data::ImageSet& set, data::Split split, const Recipe& recipe, const image::PreprocessConfig& target,
               int threads, std::uint64_t max_memory);
 
-  std::size_t training_photos() const override { return split_.train.size(); }
-  std::size_t validation_photos() const override { return split_.validation.size(); }
+  std::size_t training_images() const override { return split_.train.size(); }
+  std::size_t validation_images() const override { return split_.validation.size(); }
   void start_training(std::uint64_t epoch, std::size_t position) override;
   void start_validation() override;
   /// The photos to train on in their own order, as evaluation sees them.
@@ -54,7 +54,7 @@ class PhotoSource final : public BatchSource {
   void start(std::vector<std::size_t> order, std::size_t position, std::uint64_t epoch,
              const data::AugmentConfig& augment);
 
-  const data::PhotoSet& set_;
+  const data::ImageSet& set_;
   data::Split split_;
   Recipe recipe_;
   data::AugmentConfig augment_;

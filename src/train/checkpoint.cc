@@ -13,9 +13,9 @@
 #include <utility>
 
 #include "kernels/optimiser.h"
-#include "tensor/error.h"
-#include "tensor/json.h"
-#include "tensor/sha256.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/sha256.h"
 #include "train/json_bytes.h"
 #include "weights/safetensors.h"
 
@@ -125,12 +125,12 @@ RunState state_from_json(const JsonPlace& value, const std::string& file) {
 /// A side of the split as a tensor of bytes, too long a text for a header. A photo is its place, label, whether its file
 /// is there, the file's size and time, the hash or "-", its name and a zero byte: "12 4 1 9127 1700000000123456789 -
 /// roses/3.jpg".
-Tensor list_tensor(const std::vector<SplitPhoto>& photos) {
+Tensor list_tensor(const std::vector<SplitImage>& images) {
   const auto text = std::make_shared<std::string>();
-  for (const SplitPhoto& photo : photos) {
-    const data::PhotoStamp& stamp = photo.stamp;
-    text->append(fmt::format("{} {} {:d} {} {} {} {}", photo.sample, photo.label, stamp.there, stamp.size, stamp.time,
-                             stamp.sha256.empty() ? "-" : stamp.sha256, photo.name));
+  for (const SplitImage& image : images) {
+    const data::ImageStamp& stamp = image.stamp;
+    text->append(fmt::format("{} {} {:d} {} {} {} {}", image.sample, image.label, stamp.there, stamp.size, stamp.time,
+                             stamp.sha256.empty() ? "-" : stamp.sha256, image.name));
     text->push_back('\0');
   }
   return {DType::kU8, {static_cast<std::int64_t>(text->size())}, text, std::as_bytes(std::span(*text))};
@@ -164,32 +164,32 @@ class Words {
 };
 
 /// `stamped`: as `list_tensor` writes it; else the place and the name alone.
-std::vector<SplitPhoto> list_of(const Tensor& tensor, bool stamped, const std::string& file) {
-  std::vector<SplitPhoto> photos;
+std::vector<SplitImage> list_of(const Tensor& tensor, bool stamped, const std::string& file) {
+  std::vector<SplitImage> images;
   std::string_view text(reinterpret_cast<const char*>(tensor.bytes().data()), tensor.bytes().size());
   while (!text.empty()) {
     const std::string_view line = text.substr(0, text.find('\0'));
-    SplitPhoto photo;
+    SplitImage image;
     Words words(line);
-    words.number(photo.sample);
+    words.number(image.sample);
     if (stamped) {
       int there = 0;
-      words.number(photo.label);
+      words.number(image.label);
       words.number(there);
-      words.number(photo.stamp.size);
-      words.number(photo.stamp.time);
-      photo.stamp.there = there == 1;
+      words.number(image.stamp.size);
+      words.number(image.stamp.time);
+      image.stamp.there = there == 1;
       const std::string_view hash = words.word();
-      if (hash != "-") photo.stamp.sha256 = hash;
+      if (hash != "-") image.stamp.sha256 = hash;
     }
     if (line.size() == text.size() || !words.whole()) {
       fail("[checkpoint] {}: a list of photos is not as it was written", file);
     }
-    photo.name = words.rest();
-    photos.push_back(std::move(photo));
+    image.name = words.rest();
+    images.push_back(std::move(image));
     text.remove_prefix(line.size() + 1);
   }
-  return photos;
+  return images;
 }
 
 using ByName = std::map<std::string_view, const Tensor*>;

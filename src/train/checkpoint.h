@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "data/photo_stamp.h"
+#include "data/image_stamp.h"
 #include "model/gcvit.h"
 #include "train/optimiser.h"
 #include "train/recipe.h"
@@ -30,12 +30,12 @@ struct Best {
 };
 
 /// A photo of one side of the split.
-struct SplitPhoto {
+struct SplitImage {
   std::uint64_t sample = 0;  ///< its place in the data set: what its random numbers go by
   std::string name;  ///< as the data set has it
   std::int32_t label = 0;  ///< the head's output that is its class
-  data::PhotoStamp stamp;
-  bool operator==(const SplitPhoto&) const = default;
+  data::ImageStamp stamp;
+  bool operator==(const SplitImage&) const = default;
 };
 
 /// Where a run stands, between two steps.
@@ -55,8 +55,8 @@ struct RunState {
 
   std::vector<EpochRow> rows;
   std::optional<Best> best;
-  std::vector<SplitPhoto> train;
-  std::vector<SplitPhoto> validation;
+  std::vector<SplitImage> train;
+  std::vector<SplitImage> validation;
   bool stamped = true;  ///< the photos have labels and stamps; those of an older checkpoint have neither
   std::vector<std::string> skipped;  ///< names of photos that could not be read
 

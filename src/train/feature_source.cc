@@ -25,7 +25,7 @@ void mirror(std::span<float> images, std::size_t count, std::size_t height, std:
 class Extractor {
  public:
   Extractor(const model::GCViT& model, ThreadPool& pool) : model_(model), backend_(pool) {
-    backend_.set_tap_listener([this](std::string_view name, const ops::Value& value) {
+    backend_.set_tap_hook([this](std::string_view name, const ops::Value& value) {
       if (name != "pooled") return;
       const std::span<const float> values = backend_.read(value);
       into_->insert(into_->end(), values.begin(), values.end());
@@ -52,7 +52,7 @@ class Extractor {
 
 }  // namespace
 
-FeatureSource::FeatureSource(const model::GCViT& model, PhotoSource& photos, const Recipe& recipe, ThreadPool& pool,
+FeatureSource::FeatureSource(const model::GCViT& model, ImageSource& images, const Recipe& recipe, ThreadPool& pool,
                              const Skipped& skipped, const std::function<void(std::int64_t done)>& progress)
     : recipe_(recipe), channels_(static_cast<std::size_t>(model.config().channels(model::kLevels - 1))) {
   Extractor extractor(model, pool);
@@ -60,7 +60,7 @@ FeatureSource::FeatureSource(const model::GCViT& model, PhotoSource& photos, con
   std::int64_t done = 0;
   const auto walk = [&](Side& side, bool mirrored) {
     while (true) {
-      const bool more = photos.next(batch);
+      const bool more = images.next(batch);
       for (const data::SkippedSample& sample : batch.skipped) skipped(sample);
       if (!more) return;
       const std::size_t count = batch.samples.size();
@@ -75,9 +75,9 @@ FeatureSource::FeatureSource(const model::GCViT& model, PhotoSource& photos, con
       progress(done += static_cast<std::int64_t>(count));
     }
   };
-  photos.start_unaugmented();
+  images.start_unaugmented();
   walk(training_, recipe.augment == "flip");
-  photos.start_validation();
+  images.start_validation();
   walk(validation_, false);
 }
 

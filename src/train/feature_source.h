@@ -19,11 +19,11 @@ class FeatureSource final : public BatchSource {
 
   /// Runs all photos of `photos` through `model` as evaluation sees them. `progress` is called with the photos that are
   /// through.
-  FeatureSource(const model::GCViT& model, PhotoSource& photos, const Recipe& recipe, ThreadPool& pool,
+  FeatureSource(const model::GCViT& model, ImageSource& images, const Recipe& recipe, ThreadPool& pool,
                 const Skipped& skipped, const std::function<void(std::int64_t done)>& progress);
 
-  std::size_t training_photos() const override { return training_.samples.size(); }
-  std::size_t validation_photos() const override { return validation_.samples.size(); }
+  std::size_t training_images() const override { return training_.samples.size(); }
+  std::size_t validation_images() const override { return validation_.samples.size(); }
   void start_training(std::uint64_t epoch, std::size_t position) override;
   void start_validation() override;
   bool next(data::Batch& batch) override;

@@ -18,20 +18,20 @@ nlohmann::ordered_json to_json(const data::Found& found) {
   using Json = nlohmann::ordered_json;
   Json classes = Json::array();
   for (const data::ClassFound& one : found.classes) {
-    classes.push_back({{"name", one.name}, {"photos", one.photos}, {"validation", one.validation}});
+    classes.push_back({{"name", one.name}, {"photos", one.images}, {"validation", one.validation}});
   }
   Json sides = Json::array();
   for (const data::SideFound& side : found.sides) {
     sides.push_back({{"name", side.name},
                      {"side", data::name_of(side.side)},
                      {"use", data::name_of(side.use)},
-                     {"photos", side.photos},
+                     {"photos", side.images},
                      {"shards", side.shards}});
   }
   Json left_out = Json::array();
   for (const data::LeftOut& one : found.left_out) left_out.push_back(to_json(one));
   Json json = {{"kind", found.kind},
-               {"photos", found.photos},
+               {"photos", found.images},
                {"classes", std::move(classes)},
                {"sides", std::move(sides)},
                {"left_out", std::move(left_out)}};

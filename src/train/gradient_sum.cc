@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "kernels/rows.h"
-#include "tensor/error.h"
+#include "base/error.h"
 
 namespace gcvit::train {
 namespace {

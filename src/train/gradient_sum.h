@@ -9,7 +9,7 @@
 
 #include "native/parameter_vector.h"
 #include "ops/value.h"
-#include "tensor/thread_pool.h"
+#include "base/thread_pool.h"
 
 namespace gcvit::train {
 

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "tensor/json.h"
+#include "base/json.h"
 
 namespace gcvit::train {
 

@@ -44,9 +44,9 @@ void reserve(kernels::AlignedBuffer& buffer, std::int64_t floats) {
 
 void Orthogonaliser::run(std::span<float> matrix, std::int64_t rows, std::int64_t columns) {
   // X has no more rows than columns: A is the smaller of the two squares.
-  const bool turned = rows > columns;
-  const std::int64_t height = turned ? columns : rows;
-  const std::int64_t width = turned ? rows : columns;
+  const bool transposed = rows > columns;
+  const std::int64_t height = transposed ? columns : rows;
+  const std::int64_t width = transposed ? rows : columns;
   reserve(wide_, height * width);
   reserve(next_, height * width);
   reserve(square_, height * height);
@@ -57,7 +57,7 @@ void Orthogonaliser::run(std::span<float> matrix, std::int64_t rows, std::int64_
   float* next = next_.data();
   for (std::int64_t r = 0; r < rows; ++r) {
     for (std::int64_t c = 0; c < columns; ++c) {
-      x[turned ? c * width + r : r * width + c] = matrix[static_cast<std::size_t>(r * columns + c)] * norm;
+      x[transposed ? c * width + r : r * width + c] = matrix[static_cast<std::size_t>(r * columns + c)] * norm;
     }
   }
   for (int step = 0; step < kSteps; ++step) {
@@ -73,7 +73,7 @@ void Orthogonaliser::run(std::span<float> matrix, std::int64_t rows, std::int64_
       polynomial_.data()[i] = kB * square_.data()[i] + kC * polynomial_.data()[i];
     }
     for (std::int64_t i = 0; i < height; ++i) polynomial_.data()[i * height + i] += kA;
-    kernels::make_room(nullptr, static_cast<std::int32_t>(width), 1, static_cast<std::int32_t>(height), packed_);
+    kernels::allocate(nullptr, static_cast<std::int32_t>(width), 1, static_cast<std::int32_t>(height), packed_);
     const float* const from = x;
     pool_.parallel_for(kernels::panel_count(packed_.columns), [&](std::int64_t panel, int) {
       kernels::pack_panel_transposed({&from, 1}, packed_, static_cast<std::int32_t>(panel));
@@ -83,7 +83,7 @@ void Orthogonaliser::run(std::span<float> matrix, std::int64_t rows, std::int64_
   }
   for (std::int64_t r = 0; r < rows; ++r) {
     for (std::int64_t c = 0; c < columns; ++c) {
-      matrix[static_cast<std::size_t>(r * columns + c)] = x[turned ? c * width + r : r * width + c];
+      matrix[static_cast<std::size_t>(r * columns + c)] = x[transposed ? c * width + r : r * width + c];
     }
   }
 }

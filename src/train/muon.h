@@ -6,7 +6,7 @@
 
 #include "kernels/aligned_buffer.h"
 #include "kernels/gemm.h"
-#include "tensor/thread_pool.h"
+#include "base/thread_pool.h"
 
 namespace gcvit::train {
 

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "kernels/optimiser.h"
-#include "tensor/error.h"
+#include "base/error.h"
 
 namespace gcvit::train {
 namespace {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "native/parameter_vector.h"
-#include "tensor/thread_pool.h"
+#include "base/thread_pool.h"
 #include "train/muon.h"
 #include "train/parameter_groups.h"
 #include "train/recipe.h"

@@ -7,7 +7,7 @@
 #include <numeric>
 #include <string_view>
 
-#include "tensor/error.h"
+#include "base/error.h"
 
 namespace gcvit::train {
 namespace {

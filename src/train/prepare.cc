@@ -10,12 +10,12 @@
 #include <unordered_set>
 #include <utility>
 
-#include "classifier/labels.h"
-#include "classifier/preprocessing.h"
+#include "inference/labels.h"
+#include "inference/preprocessing.h"
 #include "model/initialise.h"
-#include "tensor/error.h"
-#include "tensor/memory.h"
-#include "tensor/open_file.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/open_file.h"
 #include "train/json_bytes.h"
 #include "weights/convert.h"
 #include "weights/in_quotes.h"
@@ -33,7 +33,7 @@ std::string plain(std::string name) {
 }
 
 /// Whether each class of the set has a label of the model: its name or its WordNet id.
-bool all_known(const data::PhotoSet& set, const std::vector<std::string>& labels, const std::vector<std::string>& ids) {
+bool all_known(const data::ImageSet& set, const std::vector<std::string>& labels, const std::vector<std::string>& ids) {
   std::set<std::string> known;
   for (const std::string& label : labels) known.insert(plain(label));
   for (const std::string& id : ids) known.insert(plain(id));
@@ -101,7 +101,7 @@ weights::LoadedModel load_start(const Start& start, const Recipe& recipe, std::i
 
 /// Whether the classes of a numbered set are the outputs of a head: fewer than these, or as many and numbered from 0. Those
 /// numbered from 1 count as well: whoever takes them as outputs says what is wrong.
-bool numbers_outputs(const data::PhotoSet& set, std::size_t outputs) {
+bool numbers_outputs(const data::ImageSet& set, std::size_t outputs) {
   if (!set.numbered || set.classes.size() > outputs) return false;
   const std::string& name = set.classes.back();
   std::size_t last = 0;  // by value: zeros may go before it
@@ -110,16 +110,16 @@ bool numbers_outputs(const data::PhotoSet& set, std::size_t outputs) {
 }
 
 /// Makes the set's labels index the head's outputs, renews the head when it is for other classes, and names them.
-void join_classes(data::PhotoSet& set, weights::LoadedModel& loaded, const Recipe& recipe, const Notice& notice) {
+void join_classes(data::ImageSet& set, weights::LoadedModel& loaded, const Recipe& recipe, const Notice& notice) {
   weights::ModelInfo& info = loaded.info;
   const auto outputs = static_cast<std::size_t>(info.config.classes);
   const bool named = !info.classes.empty() || info.config.classes == 1000;
   const bool by_number = numbers_outputs(set, outputs);
   if (!loaded.report.new_head && named) {
-    const std::vector<std::string> labels = classifier::class_labels(info);
-    const std::vector<std::string> ids = classifier::wordnet_ids(labels);
+    const std::vector<std::string> labels = inference::class_labels(info);
+    const std::vector<std::string> ids = inference::wordnet_ids(labels);
     if (all_known(set, labels, ids) || by_number) {
-      data::adopt_classes(set, labels, ids);
+      data::remap_labels(set, labels, ids);
       info.classes = labels;  // so that a run that goes on finds them again
       return;
     }
@@ -143,7 +143,7 @@ void join_classes(data::PhotoSet& set, weights::LoadedModel& loaded, const Recip
 }
 
 /// Leaves out the photos that would validate, aloud.
-void leave_out_validation(data::PhotoSet& set, data::Split& split) {
+void leave_out_validation(data::ImageSet& set, data::Split& split) {
   if (split.validation.empty()) return;
   set.left_out.push_back({.reason = "photos that --val-split 0 leaves out",
                           .count = split.validation.size(),
@@ -154,7 +154,7 @@ void leave_out_validation(data::PhotoSet& set, data::Split& split) {
   split.validation.clear();
 }
 
-data::Split split_photos(data::PhotoSet& set, const Recipe& recipe, const data::HashOptions& hashing) {
+data::Split split_images(data::ImageSet& set, const Recipe& recipe, const data::HashOptions& hashing) {
   if (!set.validates.empty()) {
     data::Split split = data::split_as_marked(set);
     if (recipe.val_split == 0.0) {
@@ -180,45 +180,45 @@ void check_names(const std::vector<std::string>& classes, const std::string& dat
 }
 
 /// What differs between a photo then and now.
-std::string difference(const data::PhotoStamp& before, const data::PhotoStamp& now) {
+std::string difference(const data::ImageStamp& before, const data::ImageStamp& now) {
   if (before.there != now.there) return now.there ? "it could not be read then" : "it is gone";
   if (before.size != now.size) return fmt::format("its file has {} bytes instead of {}", now.size, before.size);
   return "its SHA-256 differs";
 }
 
 /// All photos of a run, of both sides, by their places.
-std::vector<const SplitPhoto*> by_place(const RunState& state) {
-  std::vector<const SplitPhoto*> photos;
+std::vector<const SplitImage*> by_place(const RunState& state) {
+  std::vector<const SplitImage*> images;
   for (const auto* side : {&state.train, &state.validation}) {
-    for (const SplitPhoto& photo : *side) photos.push_back(&photo);
+    for (const SplitImage& image : *side) images.push_back(&image);
   }
-  std::ranges::sort(photos, {}, &SplitPhoto::sample);
-  return photos;
+  std::ranges::sort(images, {}, &SplitImage::sample);
+  return images;
 }
 
 /// Puts each photo of the run where it was in the set, which its random numbers go by, though photos before it may have
 /// come or gone since. Empty samples are in the places of others.
-void restore_places(data::PhotoSet& set, const Checkpoint& checkpoint, const std::vector<const SplitPhoto*>& photos) {
-  const auto stays = [&](const SplitPhoto* photo) {
-    return photo->sample < set.samples.size() && set.samples[photo->sample].name == photo->name;
+void restore_places(data::ImageSet& set, const Checkpoint& checkpoint, const std::vector<const SplitImage*>& images) {
+  const auto stays = [&](const SplitImage* image) {
+    return image->sample < set.samples.size() && set.samples[image->sample].name == image->name;
   };
-  if (std::ranges::all_of(photos, stays)) return;
+  if (std::ranges::all_of(images, stays)) return;
   // A set may have a name more than once: the first of its places is the first one's.
   std::unordered_map<std::string_view, std::vector<std::size_t>> by_name;
   for (std::size_t i = set.samples.size(); i-- > 0;) by_name[set.samples[i].name].push_back(i);
   // A set of which a run takes a small part has many other places, but no file may ask for any number of them.
-  const std::uint64_t most = 16 * (photos.size() + set.samples.size()) + 4096;
+  const std::uint64_t most = 16 * (images.size() + set.samples.size()) + 4096;
   std::vector<data::Sample> placed;
-  for (const SplitPhoto* photo : photos) {
-    const auto found = by_name.find(photo->name);
+  for (const SplitImage* image : images) {
+    const auto found = by_name.find(image->name);
     if (found == by_name.end()) {
-      fail("[train] {}: {}: the run that is to go on had this photo, and it is gone", set.root, photo->name);
+      fail("[train] {}: {}: the run that is to go on had this photo, and it is gone", set.root, image->name);
     }
-    if (photo->sample >= most || photo->sample < placed.size()) {
-      fail("[checkpoint] {}: photo {}: expected a place of its own below {}, found {}", checkpoint.file, photo->name,
-           most, photo->sample);
+    if (image->sample >= most || image->sample < placed.size()) {
+      fail("[checkpoint] {}: photo {}: expected a place of its own below {}, found {}", checkpoint.file, image->name,
+           most, image->sample);
     }
-    placed.resize(photo->sample);
+    placed.resize(image->sample);
     placed.push_back(set.samples[found->second.back()]);
     // A list's lines that repeat a photo were photos of their own in older versions; now there is one of them.
     if (found->second.size() > 1) found->second.pop_back();
@@ -228,40 +228,40 @@ void restore_places(data::PhotoSet& set, const Checkpoint& checkpoint, const std
 }
 
 /// The photos of a run that goes on: with those of a test side where the run has some, as an older version's may.
-data::PhotoSet open_for(const RunState& state, const std::string& data) {
-  data::PhotoSet set = data::open_photo_set(data);
+data::ImageSet open_for(const RunState& state, const std::string& data) {
+  data::ImageSet set = data::open_image_set(data);
   const bool any_left_out = std::ranges::any_of(set.sides, [](const data::SideFound& side) {
     return side.side == data::Side::kTest && side.use == data::SideUse::kLeftOut;
   });
   if (!any_left_out) return set;
   std::unordered_set<std::string_view> names;
   for (const data::Sample& sample : set.samples) names.insert(sample.name);
-  const bool all = std::ranges::all_of(by_place(state), [&](const auto* photo) { return names.contains(photo->name); });
-  return all ? set : data::open_photo_set(data, {.test_validates = true});
+  const bool all = std::ranges::all_of(by_place(state), [&](const auto* image) { return names.contains(image->name); });
+  return all ? set : data::open_image_set(data, {.test_validates = true});
 }
 
-std::vector<std::size_t> places_of(const std::vector<SplitPhoto>& photos) {
+std::vector<std::size_t> places_of(const std::vector<SplitImage>& images) {
   std::vector<std::size_t> samples;
-  samples.reserve(photos.size());
-  for (const SplitPhoto& photo : photos) samples.push_back(photo.sample);
+  samples.reserve(images.size());
+  for (const SplitImage& image : images) samples.push_back(image.sample);
   return samples;
 }
 
 /// The photos of the checkpoint in the set that `prepared` has.
-void find_photos(Prepared& prepared, const Checkpoint& checkpoint, const Notice& notice) {
-  data::PhotoSet& set = prepared.set;
+void find_images(Prepared& prepared, const Checkpoint& checkpoint, const Notice& notice) {
+  data::ImageSet& set = prepared.set;
   const std::size_t found = set.samples.size();
-  const std::vector<const SplitPhoto*> photos = by_place(checkpoint.state);
-  restore_places(set, checkpoint, photos);
+  const std::vector<const SplitImage*> images = by_place(checkpoint.state);
+  restore_places(set, checkpoint, images);
   prepared.split = {.train = places_of(checkpoint.state.train), .validation = places_of(checkpoint.state.validation)};
   prepared.stamps = data::stamps_of(set);
-  if (std::ranges::any_of(photos, [](const SplitPhoto* photo) { return !photo->stamp.sha256.empty(); })) {
+  if (std::ranges::any_of(images, [](const SplitImage* image) { return !image->stamp.sha256.empty(); })) {
     prepared.split.hashes.resize(set.samples.size());
-    for (const SplitPhoto* photo : photos) prepared.split.hashes[photo->sample] = photo->stamp.sha256;
+    for (const SplitImage* image : images) prepared.split.hashes[image->sample] = image->stamp.sha256;
   }
-  if (found > photos.size()) {
+  if (found > images.size()) {
     notice(
-        fmt::format("[train] {} photos in {} are not part of the run that goes on", found - photos.size(), set.root));
+        fmt::format("[train] {} photos in {} are not part of the run that goes on", found - images.size(), set.root));
   }
 }
 
@@ -276,24 +276,24 @@ void check_unchanged(Prepared& prepared, const RunState& state, const Notice& no
     return;
   }
   std::size_t unknown = 0;
-  const SplitPhoto* first = nullptr;
-  for (const SplitPhoto* photo : by_place(state)) {
-    const data::Sample& sample = prepared.set.samples[photo->sample];
-    data::PhotoStamp& now = prepared.stamps[photo->sample];
-    if (sample.label != photo->label) {
+  const SplitImage* first = nullptr;
+  for (const SplitImage* image : by_place(state)) {
+    const data::Sample& sample = prepared.set.samples[image->sample];
+    data::ImageStamp& now = prepared.stamps[image->sample];
+    if (sample.label != image->label) {
       fail("[train] {}: {}: expected its class to be output {} of the head, as when the run began, found output {}",
-           root, photo->name, photo->label, sample.label);
+           root, image->name, image->label, sample.label);
     }
-    switch (data::change_of(sample, photo->stamp, now)) {
+    switch (data::change_of(sample, image->stamp, now)) {
       case data::Change::kNone: break;
       case data::Change::kUnknown:
-        if (unknown++ == 0) first = photo;
+        if (unknown++ == 0) first = image;
         break;
       case data::Change::kChanged:
-        fail("[train] {}: {}: expected the photo that the run began with, found another ({})", root, photo->name,
-             difference(photo->stamp, now));
+        fail("[train] {}: {}: expected the photo that the run began with, found another ({})", root, image->name,
+             difference(image->stamp, now));
     }
-    now.sha256 = photo->stamp.sha256;
+    now.sha256 = image->stamp.sha256;
   }
   if (first != nullptr) {
     notice(
@@ -305,11 +305,11 @@ void check_unchanged(Prepared& prepared, const RunState& state, const Notice& no
 
 }  // namespace
 
-Prepared prepare(data::PhotoSet photos, const Start& start, const Recipe& recipe, const Notice& notice,
+Prepared prepare(data::ImageSet images, const Start& start, const Recipe& recipe, const Notice& notice,
                  const Waiting& waiting) {
   Prepared prepared;
-  prepared.set = std::move(photos);
-  data::PhotoSet& set = prepared.set;
+  prepared.set = std::move(images);
+  data::ImageSet& set = prepared.set;
   const std::string& data = set.root;
   const auto found = static_cast<std::int32_t>(set.classes.size());
   const std::int32_t classes = recipe.num_classes == 0 ? found : recipe.num_classes;
@@ -320,7 +320,7 @@ Prepared prepare(data::PhotoSet photos, const Start& start, const Recipe& recipe
   weights::LoadedModel loaded = load_start(start, recipe, classes);
   prepared.stamps = data::stamps_of(set);
   if (!recipe.val_list.empty()) data::validate_on_list(set, recipe.val_list, waiting.for_list);
-  prepared.split = split_photos(set, recipe, {.threads = waiting.threads, .progress = waiting.for_hashes});
+  prepared.split = split_images(set, recipe, {.threads = waiting.threads, .progress = waiting.for_hashes});
   for (std::size_t i = 0; i < prepared.split.hashes.size(); ++i) prepared.stamps[i].sha256 = prepared.split.hashes[i];
   data::check_trainable(set, prepared.split, classes, recipe.val_split > 0.0);
   prepared.found = data::found_in(set, &prepared.split);
@@ -335,8 +335,8 @@ Prepared prepare(data::PhotoSet photos, const Start& start, const Recipe& recipe
   // What training makes of rewritten tables is no longer one table for all heads.
   if (prepared.info.origin) prepared.info.origin->keras_example_bias = false;
   prepared.preprocess =
-      classifier::preprocessing_of(prepared.info, recipe.preprocess, start.weights.empty() ? data : start.weights);
-  prepared.info.preprocess_json = classifier::to_json(prepared.preprocess);
+      inference::preprocessing_of(prepared.info, recipe.preprocess, start.weights.empty() ? data : start.weights);
+  prepared.info.preprocess_json = inference::to_json(prepared.preprocess);
   prepared.model = writable_model(prepared.info.config, recipe, loaded.model.get());
   return prepared;
 }
@@ -344,18 +344,18 @@ Prepared prepare(data::PhotoSet photos, const Start& start, const Recipe& recipe
 Prepared prepare(const std::string& data, const Checkpoint& checkpoint, const Notice& notice) {
   Prepared prepared;
   prepared.set = open_for(checkpoint.state, data);
-  data::PhotoSet& set = prepared.set;
+  data::ImageSet& set = prepared.set;
   prepared.info = checkpoint.info;
   if (prepared.info.classes.empty() && set.numbered) {
     data::take_numbers_as_indices(set, static_cast<std::size_t>(prepared.info.config.classes));
   } else if (!prepared.info.classes.empty() && prepared.info.classes != set.classes) {
-    data::adopt_classes(set, prepared.info.classes, classifier::wordnet_ids(prepared.info.classes));
+    data::remap_labels(set, prepared.info.classes, inference::wordnet_ids(prepared.info.classes));
   }
-  find_photos(prepared, checkpoint, notice);
+  find_images(prepared, checkpoint, notice);
   prepared.found = data::found_in(set, &prepared.split);
   check_unchanged(prepared, checkpoint.state, notice);
   data::check_trainable(set, prepared.split, prepared.info.config.classes, !checkpoint.state.validation.empty());
-  prepared.preprocess = classifier::preprocessing_of(prepared.info, "auto", checkpoint.file);
+  prepared.preprocess = inference::preprocessing_of(prepared.info, "auto", checkpoint.file);
   prepared.model = writable_model(prepared.info.config, checkpoint.state.recipe, nullptr);
   return prepared;
 }

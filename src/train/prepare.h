@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "data/found.h"
-#include "data/photo_hash.h"
-#include "data/photo_set.h"
-#include "data/photo_stamp.h"
+#include "data/image_hash.h"
+#include "data/image_set.h"
+#include "data/image_stamp.h"
 #include "data/split.h"
 #include "image/preprocess.h"
 #include "model/gcvit.h"
@@ -35,10 +35,10 @@ struct Start {
 };
 
 struct Prepared {
-  data::PhotoSet set;  ///< its labels index the head's outputs
+  data::ImageSet set;  ///< its labels index the head's outputs
   data::Split split;
   data::Found found;  ///< what the source has, by its own names
-  std::vector<data::PhotoStamp> stamps;  ///< one a sample of the set, from before any photo was read
+  std::vector<data::ImageStamp> stamps;  ///< one a sample of the set, from before any photo was read
   weights::ModelInfo info;
   std::unique_ptr<model::GCViT> model;  ///< all tensors its own, to be written; drop path as the recipe says
   image::PreprocessConfig preprocess;   ///< of evaluation, as `info` says it
@@ -56,7 +56,7 @@ struct Waiting {
 /// Splits the photos and opens the weights. The head is kept when it has an output for each class and, where both
 /// have names, all classes' names are among the model's; else it is new, and random by the recipe's seed. `notice` gets
 /// sentences for people. Throws `Error` when anything can't be read or no step could be made.
-Prepared prepare(data::PhotoSet set, const Start& start, const Recipe& recipe, const Notice& notice,
+Prepared prepare(data::ImageSet set, const Start& start, const Recipe& recipe, const Notice& notice,
                  const Waiting& waiting = {});
 
 /// The same for a run that goes on: the model as the checkpoint says, with values to be restored, and its very photos,

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "tensor/tell.h"
+#include "base/tell.h"
 
 namespace gcvit::train {
 namespace {

@@ -7,8 +7,8 @@
 #include <functional>
 #include <string>
 
-#include "data/photo_hash.h"
-#include "tensor/status_line.h"
+#include "data/image_hash.h"
+#include "base/status_line.h"
 #include "train/run_log.h"
 
 namespace gcvit::train {

@@ -9,7 +9,7 @@
 #include <limits>
 #include <type_traits>
 
-#include "tensor/error.h"
+#include "base/error.h"
 
 namespace gcvit::train {
 namespace {

@@ -6,11 +6,11 @@
 #include <filesystem>
 #include <vector>
 
-#include "classifier/session.h"
+#include "inference/session.h"
 #include "evaluate/temperature.h"
 #include "summary/table.h"
-#include "tensor/error.h"
-#include "tensor/printable.h"
+#include "base/error.h"
+#include "base/printable.h"
 #include "weights/load.h"
 
 namespace gcvit::train {
@@ -26,20 +26,20 @@ struct Answers {
   std::vector<std::size_t> samples;  ///< which of the set each is
 };
 
-Answers ask(classifier::Session& session, const Prepared& prepared,
+Answers ask(inference::Session& session, const Prepared& prepared,
             const std::function<void(std::int64_t done)>& progress) {
   const std::vector<std::size_t>& validation = prepared.split.validation;
   Answers answers{evaluate::LabelledLogits(session.engine.config().classes), {}};
-  const auto decode = [&](std::size_t photo) {
-    return data::decode_sample(prepared.set.samples[validation[photo]], session.preparation.decode);
+  const auto decode = [&](std::size_t image) {
+    return data::decode_sample(prepared.set.samples[validation[image]], session.preparation.decode);
   };
   std::int64_t done = 0;
-  const auto name = [&](std::size_t photo) { return data::describe(prepared.set.samples[validation[photo]]); };
-  classifier::run_photos(session, validation.size(), decode, name, [&](const classifier::PhotoLogits& photo) {
-    if (photo.overflowed) throw Error(std::string(photo.error));
-    if (photo.error.empty()) {
-      const std::size_t sample = validation[photo.photo];
-      answers.logits.add(prepared.set.samples[sample].label, photo.logits);
+  const auto name = [&](std::size_t image) { return data::describe(prepared.set.samples[validation[image]]); };
+  inference::run_images(session, validation.size(), decode, name, [&](const inference::ImageLogits& image) {
+    if (image.overflowed) throw Error(std::string(image.error));
+    if (image.error.empty()) {
+      const std::size_t sample = validation[image.image];
+      answers.logits.add(prepared.set.samples[sample].label, image.logits);
       answers.samples.push_back(sample);
     }
     progress(++done);
@@ -56,7 +56,7 @@ void store_temperature(const std::string& file, std::optional<double> temperatur
 void add_pictures(std::vector<report::Example>& examples, const Answers& answers, const Prepared& prepared,
                   const image::DecodeOptions& decode) {
   for (report::Example& example : examples) {
-    const data::Sample& sample = prepared.set.samples[answers.samples[example.photo]];
+    const data::Sample& sample = prepared.set.samples[answers.samples[example.image]];
     example.name = sample.name;
     try {
       example.picture = report::thumbnail(data::decode_sample(sample, decode), kThumbnail);
@@ -162,8 +162,8 @@ report::RunReport write_results(const RunFolder& folder, const RunState& state, 
   results.commands = commands_of(state, folder);
   if (!prepared.split.validation.empty()) {
     const std::string best = folder / "best.safetensors";
-    classifier::Session session(best,
-                                {.threads = threads, .max_pixels = state.recipe.max_pixels, .max_memory = max_memory});
+    inference::Session session(best,
+                               {.threads = threads, .max_pixels = state.recipe.max_pixels, .max_memory = max_memory});
     const Answers answers = ask(session, prepared, progress);
     results.classes = session.labels;
     results.best_epoch = state.best ? state.best->epoch : 0;

@@ -12,15 +12,15 @@
 #include <system_error>
 #include <utility>
 
-#include "classifier/memory_need.h"
+#include "inference/memory_need.h"
 #include "gcvit/version.h"
 #include "model/parameters.h"
 #include "report/event_file.h"
 #include "report/pictures.h"
-#include "tensor/atomic_file.h"
-#include "tensor/error.h"
-#include "tensor/json.h"
-#include "tensor/memory.h"
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/memory.h"
 #include "train/feature_source.h"
 #include "train/found_json.h"
 #include "train/gradient_sum.h"
@@ -46,20 +46,20 @@ std::vector<const ops::Parameter*> constant(const std::vector<ops::Parameter*>& 
   return {parameters.begin(), parameters.end()};
 }
 
-std::vector<SplitPhoto> photos_of(const Prepared& prepared, const std::vector<std::size_t>& samples) {
-  std::vector<SplitPhoto> photos;
-  photos.reserve(samples.size());
+std::vector<SplitImage> images_of(const Prepared& prepared, const std::vector<std::size_t>& samples) {
+  std::vector<SplitImage> images;
+  images.reserve(samples.size());
   for (const std::size_t sample : samples) {
-    const data::Sample& photo = prepared.set.samples[sample];
-    photos.push_back({sample, photo.name, photo.label, prepared.stamps[sample]});
+    const data::Sample& image = prepared.set.samples[sample];
+    images.push_back({sample, image.name, image.label, prepared.stamps[sample]});
   }
-  return photos;
+  return images;
 }
 
 /// Throws `Error` when training, or the features of a linear probe, would take more memory than the run may.
 void check_memory_of(const Prepared& prepared, const Recipe& recipe, const RunOptions& options) {
   const model::GCViTConfig& config = prepared.model->config();
-  const classifier::MemoryNeed need(*prepared.model);
+  const inference::MemoryNeed need(*prepared.model);
   const int threads = options.threads == 0 ? available_processors() : options.threads;
   const auto batch = static_cast<double>(recipe.batch_size);
   const auto slice = static_cast<double>(slice_images({config.image_height, config.image_width, 3}));
@@ -70,14 +70,14 @@ void check_memory_of(const Prepared& prepared, const Recipe& recipe, const RunOp
       fmt::format("batches of {} images of {}x{}", recipe.batch_size, config.image_height, config.image_width));
 }
 
-void note_photos(RunState& state, const Prepared& prepared) {
-  state.train = photos_of(prepared, prepared.split.train);
-  state.validation = photos_of(prepared, prepared.split.validation);
+void note_images(RunState& state, const Prepared& prepared) {
+  state.train = images_of(prepared, prepared.split.train);
+  state.validation = images_of(prepared, prepared.split.validation);
   state.stamped = true;
 }
 
 /// Throws `Error` when no photo is where the set says: that is one mistake, and not one of each photo.
-void check_any_there(const data::PhotoSet& set) {
+void check_any_there(const data::ImageSet& set) {
   const auto there = [](const data::Sample& sample) {
     std::error_code error;
     return std::filesystem::exists(sample.file, error);
@@ -200,32 +200,32 @@ void Run::build(bool is_new) {
                       recipe().soft_labels, soft_->without(), split.train.size()));
     }
   }
-  auto photos = std::make_unique<PhotoSource>(prepared_.set, split, recipe(), prepared_.preprocess, pool_.size(),
+  auto images = std::make_unique<ImageSource>(prepared_.set, split, recipe(), prepared_.preprocess, pool_.size(),
                                               options_.max_memory);
   options_.notice(fmt::format("[train] {} photos to train on, {} to validate, {} classes; photos: {}",
                               split.train.size(), split.validation.size(), prepared_.info.config.classes,
-                              data::describe(photos->augment())));
+                              data::describe(images->augment())));
   if (recipe().linear_probe) {
     options_.notice(
         fmt::format("[train] linear probe: the head alone trains, on the features of all photos, which are "
                     "computed once{}",
                     recipe().augment == "flip" ? ", and once of the mirrored photos to train on" : ""));
     progress_.begin_features(static_cast<std::int64_t>(split.train.size() + split.validation.size()));
-    std::int64_t photos_done = 0;
+    std::int64_t images_done = 0;
     source_ =
-        std::make_unique<FeatureSource>(*prepared_.model, *photos, recipe(), pool_, skipped, [&](std::int64_t done) {
-          photos_done = done;
+        std::make_unique<FeatureSource>(*prepared_.model, *images, recipe(), pool_, skipped, [&](std::int64_t done) {
+          images_done = done;
           progress_.features(done);
           stop_if_asked();
         });
-    feature_seconds_ = progress_.end_features(photos_done);
+    feature_seconds_ = progress_.end_features(images_done);
   } else {
-    source_ = std::move(photos);
+    source_ = std::move(images);
   }
   trainer_ = std::make_unique<Trainer>(recipe().linear_probe ? head_network() : whole_network(), recipe(), soft_.get(),
                                        pool_, skipped);
-  const auto photos_per_epoch = static_cast<std::int64_t>(source_->training_photos());
-  steps_per_epoch_ = (photos_per_epoch + trainer_->photos_per_step() - 1) / trainer_->photos_per_step();
+  const auto images_per_epoch = static_cast<std::int64_t>(source_->training_images());
+  steps_per_epoch_ = (images_per_epoch + trainer_->images_per_step() - 1) / trainer_->images_per_step();
   if (steps_per_epoch_ == 0) fail("[train] {}: none of the photos to train on can be read", options_.data);
   if (is_new && !options_.keep_warmup) shorten_warmup();
   schedule_ = std::make_unique<Schedule>(recipe(), steps_per_epoch_);
@@ -280,29 +280,29 @@ Outcome Run::go(const Checkpoint* from) {
 }
 
 void Run::train_epoch() {
-  const auto photos = static_cast<std::int64_t>(source_->training_photos());
+  const auto images = static_cast<std::int64_t>(source_->training_images());
   const std::int64_t before =
-      (static_cast<std::int64_t>(state_.position) + trainer_->photos_per_step() - 1) / trainer_->photos_per_step();
+      (static_cast<std::int64_t>(state_.position) + trainer_->images_per_step() - 1) / trainer_->images_per_step();
   const std::int64_t steps = std::min(steps_per_epoch_, schedule_->steps() - state_.step + before);
   progress_.begin_epoch(state_.epoch + 1, recipe().epochs, steps, before);
   source_->start_training(static_cast<std::uint64_t>(state_.epoch), state_.position);
   while (state_.step < schedule_->steps()) {
-    const std::int64_t left = photos - static_cast<std::int64_t>(state_.position);
+    const std::int64_t left = images - static_cast<std::int64_t>(state_.position);
     if (left <= 0) break;
     const Clock::time_point start = Clock::now();
     const double lr = schedule_->lr(state_.step);
     const std::optional<StepResult> result =
-        trainer_->step(*source_, state_.step, std::min(left, trainer_->photos_per_step()), lr);
+        trainer_->step(*source_, state_.step, std::min(left, trainer_->images_per_step()), lr);
     if (!result) break;
     ++state_.step;
-    steps_->add(state_.step, result->loss_sum / static_cast<double>(result->photos), lr);
+    steps_->add(state_.step, result->loss_sum / static_cast<double>(result->images), lr);
     state_.position = result->position;
     state_.loss_sum += result->loss_sum;
     state_.correct += result->correct;
-    state_.seen += result->photos;
+    state_.seen += result->images;
     state_.seconds += seconds_since(start);
     const auto seen = static_cast<double>(state_.seen);
-    progress_.step(result->photos, state_.loss_sum / seen, static_cast<double>(state_.correct) / seen);
+    progress_.step(result->images, state_.loss_sum / seen, static_cast<double>(state_.correct) / seen);
     stop_if_asked();
     if (seconds_since(saved_) >= 60.0 * options_.checkpoint_minutes) save_checkpoint();
   }
@@ -310,7 +310,7 @@ void Run::train_epoch() {
 }
 
 std::optional<Validation> Run::validate() {
-  const auto total = static_cast<std::int64_t>(source_->validation_photos());
+  const auto total = static_cast<std::int64_t>(source_->validation_images());
   if (total == 0) return std::nullopt;
   Validation validation = trainer_->validate(*source_, [&](std::int64_t done) {
     progress_.validate(done, total);
@@ -338,7 +338,7 @@ bool Run::note_best(const EpochRow& row) {
 
 void Run::end_epoch() {
   const Clock::time_point start = Clock::now();
-  trainer_->check_last_step(source_->validation_photos() == 0);
+  trainer_->check_last_step(source_->validation_images() == 0);
   const std::optional<Validation> validation = validate_average();
   const auto seen = static_cast<double>(state_.seen);
   EpochRow row;
@@ -346,7 +346,7 @@ void Run::end_epoch() {
   row.loss = state_.loss_sum / seen;
   row.accuracy = static_cast<double>(state_.correct) / seen;
   if (validation) {
-    const evaluate::Metrics metrics = validation->photos;
+    const evaluate::Metrics metrics = validation->images;
     row.val_loss = metrics.loss();
     row.val_accuracy = metrics.top1();
   }
@@ -445,7 +445,7 @@ void Run::skip(const data::SkippedSample& skipped) {
 Outcome start_run(const std::string& path, const RunOptions& options) {
   RunFolder folder(path);
   folder.check_vacant();
-  data::PhotoSet set = data::open_photo_set(options.data);
+  data::ImageSet set = data::open_image_set(options.data);
   folder.check_outside(set);
   check_any_there(set);
   Prepared prepared;
@@ -468,7 +468,7 @@ Outcome start_run(const std::string& path, const RunOptions& options) {
   state.recipe = options.recipe;
   state.weights = options.weights;
   state.data = options.data;
-  note_photos(state, prepared);
+  note_images(state, prepared);
   return Run(folder, options, std::move(prepared), std::move(state)).go(nullptr);
 }
 
@@ -477,7 +477,7 @@ Outcome resume_run(RunFolder& folder, const RunOptions& options, const Checkpoin
   check_memory_of(prepared, checkpoint.state.recipe, options);
   RunState state = checkpoint.state;
   if (options.epochs > 0) state.recipe.epochs = options.epochs;
-  note_photos(state, prepared);  // an older checkpoint has no stamps, and photos may have been written anew
+  note_images(state, prepared);  // an older checkpoint has no stamps, and photos may have been written anew
   return Run(folder, options, std::move(prepared), std::move(state)).go(&checkpoint);
 }
 

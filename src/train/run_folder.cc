@@ -16,8 +16,8 @@
 #include <system_error>
 #include <thread>
 
-#include "tensor/atomic_file.h"
-#include "tensor/error.h"
+#include "base/atomic_file.h"
+#include "base/error.h"
 
 namespace gcvit::train {
 namespace {
@@ -79,7 +79,7 @@ bool is_inside(const fs::path& path, const fs::path& folder) {
 }
 
 /// The folders of a set of class folders, as the walk to its photos names them.
-std::set<std::string> folders_of(const data::PhotoSet& set) {
+std::set<std::string> folders_of(const data::ImageSet& set) {
   std::set<std::string> folders = {set.root};
   for (const data::Sample& sample : set.samples) {
     if (sample.size > 0) {
@@ -155,7 +155,7 @@ void RunFolder::check_vacant() const {
   if (::access(path_.c_str(), W_OK | X_OK) != 0) fail("[train] {}: can't be written: {}", path_, reason_of(errno));
 }
 
-void RunFolder::check_outside(const data::PhotoSet& set) const {
+void RunFolder::check_outside(const data::ImageSet& set) const {
   std::error_code error;
   if (!fs::is_directory(set.root, error)) return;  // a list or an archive names its photos one by one
   const fs::path own = fs::weakly_canonical(fs::absolute(path_), error);

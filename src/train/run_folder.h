@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "data/photo_set.h"
+#include "data/image_set.h"
 
 namespace gcvit::train {
 
@@ -25,7 +25,7 @@ class RunFolder {
 
   /// Throws `Error` when the folder lies inside the folder of the photos, or in one that links in there lead to: it would
   /// be taken for photos. Writes nothing.
-  void check_outside(const data::PhotoSet& set) const;
+  void check_outside(const data::ImageSet& set) const;
 
   /// Makes the folder and those above it where they are missing, for this process alone while the object lives. Throws
   /// `Error` when that can't be done, or when another process trains in it.

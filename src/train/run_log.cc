@@ -7,9 +7,9 @@
 #include <system_error>
 #include <utility>
 
-#include "tensor/atomic_file.h"
-#include "tensor/error.h"
-#include "tensor/open_file.h"
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "base/open_file.h"
 
 namespace gcvit::train {
 namespace {

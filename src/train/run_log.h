@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "report/epoch_row.h"
-#include "tensor/append_file.h"
+#include "base/append_file.h"
 
 namespace gcvit::train {
 

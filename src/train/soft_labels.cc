@@ -4,10 +4,10 @@
 #include <limits>
 #include <unordered_map>
 
-#include "tensor/error.h"
-#include "tensor/json.h"
-#include "tensor/line_cutter.h"
-#include "tensor/open_file.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/line_cutter.h"
+#include "base/open_file.h"
 #include "train/loss.h"
 #include "weights/in_quotes.h"
 
@@ -21,19 +21,19 @@ constexpr const char* kForm = R"({"image": "roses/12.jpg", "logits": [0.1, 7.2]}
 
 /// The logits of one line and the photo that they are of.
 std::pair<std::string, std::vector<float>> parse_line(const std::string& line, const std::string& place) {
-  std::pair<std::string, std::vector<float>> photo;
+  std::pair<std::string, std::vector<float>> image;
   try {
     read_json(line, "train", "line",
-              [&](const JsonPlace& root) { photo = {root.key("image").text(), root.key("logits").numbers_f32()}; });
+              [&](const JsonPlace& root) { image = {root.key("image").text(), root.key("logits").numbers_f32()}; });
   } catch (const Error& error) {
     fail("[train] {}: expected a line as {}, found another: {}", place, kForm, weights::without_area(error.what()));
   }
-  return photo;
+  return image;
 }
 
 }  // namespace
 
-SoftLabels::SoftLabels(const std::string& file, const data::PhotoSet& set, std::span<const std::size_t> needed,
+SoftLabels::SoftLabels(const std::string& file, const data::ImageSet& set, std::span<const std::size_t> needed,
                        std::int32_t classes, double temperature)
     : classes_(static_cast<std::size_t>(classes)), rows_(set.samples.size(), kNoRow) {
   std::unordered_map<std::string_view, std::size_t> by_name;

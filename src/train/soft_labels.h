@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "data/photo_set.h"
+#include "data/image_set.h"
 
 namespace gcvit::train {
 
@@ -18,7 +18,7 @@ class SoftLabels {
   /// Photos that the set doesn't have are passed over; a `needed` sample without a line has its label for a teacher.
   /// Throws `Error` with the line for one that isn't as above, names a photo twice or has other than `classes` finite
   /// numbers, and when no line is of a photo of the set.
-  SoftLabels(const std::string& file, const data::PhotoSet& set, std::span<const std::size_t> needed,
+  SoftLabels(const std::string& file, const data::ImageSet& set, std::span<const std::size_t> needed,
              std::int32_t classes, double temperature);
 
   /// softmax(logits / temperature) of a needed sample.

@@ -8,7 +8,7 @@
 #include "data/mix.h"
 #include "data/sampler.h"
 #include "kernels/optimiser.h"
-#include "tensor/error.h"
+#include "base/error.h"
 #include "train/loss.h"
 
 namespace gcvit::train {
@@ -59,12 +59,12 @@ void Trainer::run_slice(std::span<const float> images, std::span<const std::size
                         std::span<const float> targets, std::span<const float> teacher, std::int64_t step, double scale,
                         StepResult& result) {
   const auto classes = static_cast<std::size_t>(network_.classes);
-  if (result.photos == 0) first_images_.assign(images.begin(), images.end());
+  if (result.images == 0) first_images_.assign(images.begin(), images.end());
   slope_.resize(samples.size() * classes);
   losses_.resize(samples.size());
   native::NativeBackend::Training training;
   training.trainable = trainable_;
-  training.recompute_halves = recipe_.grad_checkpointing;
+  training.recompute_sublayers = recipe_.grad_checkpointing;
   training.keeps_branch = [&](std::int32_t image, std::int32_t branch, float drop_path) {
     return keeps_branch(step, samples[static_cast<std::size_t>(image)], branch, drop_path);
   };
@@ -80,7 +80,7 @@ void Trainer::run_slice(std::span<const float> images, std::span<const std::size
     // A smoothed target is largest at the label, a mixed one at that of the greater part.
     result.correct += argmax(values.subspan(i * classes, classes)) == argmax(targets.subspan(i * classes, classes));
   }
-  result.photos += static_cast<std::int64_t>(samples.size());
+  result.images += static_cast<std::int64_t>(samples.size());
   // A loss that isn't finite ends the run before the weights change, so nothing more is needed of this slice.
   if (!std::isfinite(result.loss_sum)) return;
   backend_.backward(logits, slope_, gradients_.next());
@@ -133,17 +133,17 @@ std::optional<StepResult> Trainer::step(BatchSource& source, std::int64_t step, 
     result.position = batch_.next_position;
     if (!std::isfinite(result.loss_sum)) fail_not_finite("loss", result.loss_sum, step, lr);
   }
-  if (result.photos == 0) return std::nullopt;
+  if (result.images == 0) return std::nullopt;
   native::ParameterVector& gradient = gradients_.finish();
-  if (result.photos != expected) {
-    const auto factor = static_cast<float>(static_cast<double>(expected) / static_cast<double>(result.photos));
+  if (result.images != expected) {
+    const auto factor = static_cast<float>(static_cast<double>(expected) / static_cast<double>(result.images));
     for (float& value : gradient.all()) value *= factor;
   }
   result.norm = optimiser_.gradient_norm(gradient);
   if (!std::isfinite(result.norm)) fail_not_finite("norm of the gradient", result.norm, step, lr);
   optimiser_.step(gradient, lr, result.norm);
   last_ = LastStep{.step = step, .lr = lr};
-  recent_.push_back(result.loss_sum / static_cast<double>(result.photos));
+  recent_.push_back(result.loss_sum / static_cast<double>(result.images));
   if (recent_.size() > kRecentLosses) recent_.pop_front();
   return result;
 }
@@ -211,7 +211,7 @@ std::span<const float> Trainer::logits_of(std::span<const float> images) {
 }
 
 Validation Trainer::validate(BatchSource& source, const std::function<void(std::int64_t done)>& progress) {
-  Validation result{.photos = evaluate::Metrics(network_.classes), .samples = {}};
+  Validation result{.images = evaluate::Metrics(network_.classes), .samples = {}};
   const auto classes = static_cast<std::size_t>(network_.classes);
   const auto size = static_cast<std::size_t>(network_.input.size());
   source.start_validation();
@@ -226,7 +226,7 @@ Validation Trainer::validate(BatchSource& source, const std::function<void(std::
         fail("[train] validation: a logit is not finite: the weights overflow float32");
       }
       for (std::size_t i = 0; i < images; ++i) {
-        result.photos.add(batch_.labels[begin + i], values.subspan(i * classes, classes));
+        result.images.add(batch_.labels[begin + i], values.subspan(i * classes, classes));
         result.samples.push_back(batch_.samples[begin + i]);
       }
       begin += images;

@@ -32,7 +32,7 @@ struct Network {
 
 /// What one step of the optimiser came to.
 struct StepResult {
-  std::int64_t photos = 0;
+  std::int64_t images = 0;
   double loss_sum = 0.0;     ///< over the photos
   std::int64_t correct = 0;  ///< photos whose most probable class was their own
   double norm = 0.0;         ///< of the gradient, before clipping
@@ -41,7 +41,7 @@ struct StepResult {
 
 /// The model's answers on the validation photos.
 struct Validation {
-  evaluate::Metrics photos;
+  evaluate::Metrics images;
   std::vector<std::size_t> samples;  ///< which photo of the set each is
 };
 
@@ -59,7 +59,7 @@ class Trainer {
   const Network& network() const { return network_; }
 
   /// Photos of a step: batch_size * grad_accum.
-  std::int64_t photos_per_step() const { return std::int64_t{recipe_.batch_size} * recipe_.grad_accum; }
+  std::int64_t images_per_step() const { return std::int64_t{recipe_.batch_size} * recipe_.grad_accum; }
 
   /// Step `step` (from 0) on the next photos of the source, `expected` of them unless some can't be read; nothing when
   /// none is left. Throws `Error` when the loss or the gradient isn't finite, before any weight is changed.

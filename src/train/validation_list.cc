@@ -6,8 +6,8 @@
 #include <string_view>
 #include <unordered_set>
 
-#include "tensor/atomic_file.h"
-#include "tensor/counted.h"
+#include "base/atomic_file.h"
+#include "base/counted.h"
 
 namespace gcvit::train {
 namespace {
@@ -23,17 +23,17 @@ void write_validation_list(const std::string& path, const RunState& state, const
   if (state.validation.empty()) return;
   // Shards of one name in different folders have photos of one name.
   std::unordered_set<std::string_view> trained;
-  for (const SplitPhoto& photo : state.train) trained.insert(photo.name);
+  for (const SplitImage& image : state.train) trained.insert(image.name);
   std::string lines;
   std::size_t unlisted = 0;
   std::size_t shared = 0;
-  for (const SplitPhoto& photo : state.validation) {
-    if (!is_one_line(photo.name)) {
+  for (const SplitImage& image : state.validation) {
+    if (!is_one_line(image.name)) {
       ++unlisted;
-    } else if (trained.contains(photo.name)) {
+    } else if (trained.contains(image.name)) {
       ++shared;
     } else {
-      lines += photo.name + "\n";
+      lines += image.name + "\n";
     }
   }
   const auto left_out = [&](std::size_t count, std::string_view whose) {

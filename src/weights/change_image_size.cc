@@ -4,9 +4,9 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
-#include "tensor/bicubic.h"
-#include "tensor/error.h"
-#include "tensor/json.h"
+#include "base/bicubic.h"
+#include "base/error.h"
+#include "base/json.h"
 #include "weights/in_quotes.h"
 
 namespace gcvit::weights {

@@ -7,7 +7,7 @@
 #include "model/gcvit.h"
 #include "model/image_size.h"
 #include "ops/parameter.h"
-#include "tensor/tensor.h"
+#include "base/tensor.h"
 #include "weights/model_file.h"
 
 namespace gcvit::weights {

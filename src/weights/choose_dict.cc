@@ -8,7 +8,7 @@
 #include <iterator>
 #include <unordered_set>
 
-#include "tensor/error.h"
+#include "base/error.h"
 #include "weights/in_quotes.h"
 #include "weights/wrapped_models.h"
 

@@ -7,8 +7,8 @@
 #include <filesystem>
 #include <memory>
 
-#include "tensor/error.h"
-#include "tensor/sha256.h"
+#include "base/error.h"
+#include "base/sha256.h"
 #include "weights/keras_file.h"
 #include "weights/safetensors.h"
 #include "weights/torch_writer.h"

@@ -7,8 +7,8 @@
 #include <set>
 #include <unordered_set>
 
-#include "tensor/counted.h"
-#include "tensor/error.h"
+#include "base/counted.h"
+#include "base/error.h"
 #include "weights/hdf5_messages.h"
 #include "weights/in_quotes.h"
 

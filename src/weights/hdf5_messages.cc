@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <array>
 
-#include "tensor/counted.h"
-#include "tensor/error.h"
+#include "base/counted.h"
+#include "base/error.h"
 #include "weights/in_quotes.h"
 
 namespace gcvit::weights::hdf5 {

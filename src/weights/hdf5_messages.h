@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "tensor/tensor.h"
+#include "base/tensor.h"
 
 namespace gcvit::weights::hdf5 {
 

@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <iterator>
 
-#include "tensor/printable.h"
+#include "base/printable.h"
 
 namespace gcvit::weights {
 namespace {

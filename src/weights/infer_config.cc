@@ -8,7 +8,7 @@
 #include <cmath>
 #include <map>
 
-#include "tensor/error.h"
+#include "base/error.h"
 #include "weights/in_quotes.h"
 
 namespace gcvit::weights {

@@ -12,8 +12,8 @@
 #include <string>
 #include <utility>
 
-#include "tensor/atomic_file.h"
-#include "tensor/error.h"
+#include "base/atomic_file.h"
+#include "base/error.h"
 #include "weights/in_quotes.h"
 
 namespace gcvit::weights {

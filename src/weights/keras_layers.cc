@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "gcvit/error.h"
-#include "tensor/json.h"
+#include "base/json.h"
 #include "weights/in_quotes.h"
 #include "weights/keras_names.h"
 

@@ -11,7 +11,7 @@
 #include <tuple>
 #include <utility>
 
-#include "tensor/error.h"
+#include "base/error.h"
 #include "weights/in_quotes.h"
 #include "weights/names.h"
 #include "weights/permute.h"

@@ -8,7 +8,7 @@
 #include <exception>
 #include <span>
 
-#include "tensor/atomic_file.h"
+#include "base/atomic_file.h"
 
 namespace gcvit::weights {
 

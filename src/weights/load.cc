@@ -8,10 +8,10 @@
 #include <map>
 
 #include "model/initialise.h"
-#include "tensor/counted.h"
-#include "tensor/error.h"
-#include "tensor/memory.h"
-#include "tensor/open_file.h"
+#include "base/counted.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/open_file.h"
 #include "weights/change_image_size.h"
 #include "weights/in_quotes.h"
 #include "weights/keras_example_bias.h"

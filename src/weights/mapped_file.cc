@@ -6,8 +6,8 @@
 
 #include <cerrno>
 
-#include "tensor/error.h"
-#include "tensor/open_file.h"
+#include "base/error.h"
+#include "base/open_file.h"
 
 namespace gcvit::weights {
 std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path, std::string_view area) {

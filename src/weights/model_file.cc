@@ -5,11 +5,11 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "tensor/counted.h"
-#include "tensor/error.h"
-#include "tensor/json.h"
-#include "tensor/json_events.h"
-#include "tensor/printable.h"
+#include "base/counted.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/json_events.h"
+#include "base/printable.h"
 #include "weights/in_quotes.h"
 
 namespace gcvit::weights {

@@ -7,9 +7,9 @@
 #include <string_view>
 #include <system_error>
 
-#include "tensor/counted.h"
-#include "tensor/error.h"
-#include "tensor/open_file.h"
+#include "base/counted.h"
+#include "base/error.h"
+#include "base/open_file.h"
 #include "weights/in_quotes.h"
 #include "weights/sharded_safetensors.h"
 

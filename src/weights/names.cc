@@ -5,7 +5,7 @@
 #include <array>
 #include <span>
 
-#include "tensor/error.h"
+#include "base/error.h"
 #include "weights/in_quotes.h"
 #include "weights/keras_names.h"
 #include "weights/permute.h"

@@ -11,10 +11,10 @@
 #include <optional>
 #include <string_view>
 
-#include "tensor/counted.h"
-#include "tensor/error.h"
-#include "tensor/file_kind.h"
-#include "tensor/write_all.h"
+#include "base/counted.h"
+#include "base/error.h"
+#include "base/file_kind.h"
+#include "base/write_all.h"
 #include "weights/in_quotes.h"
 #include "weights/libzip_target.h"
 #include "weights/mapped_file.h"

@@ -8,7 +8,7 @@
 #include <span>
 #include <string>
 
-#include "tensor/atomic_file.h"
+#include "base/atomic_file.h"
 #include "weights/raw_file.h"
 #include "weights/zip_archive.h"
 

@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "tensor/error.h"
+#include "base/error.h"
 #include "weights/strided_copy.h"
 
 namespace gcvit::weights {

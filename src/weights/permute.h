@@ -3,7 +3,7 @@
 
 #include <initializer_list>
 
-#include "tensor/tensor.h"
+#include "base/tensor.h"
 
 namespace gcvit::weights {
 

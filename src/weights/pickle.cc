@@ -10,8 +10,8 @@
 #include <unordered_map>
 #include <utility>
 
-#include "tensor/counted.h"
-#include "tensor/error.h"
+#include "base/counted.h"
+#include "base/error.h"
 #include "weights/in_quotes.h"
 
 namespace gcvit::weights {

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "tensor/tensor.h"
+#include "base/tensor.h"
 
 namespace gcvit::weights {
 

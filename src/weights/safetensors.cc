@@ -11,10 +11,10 @@
 #include <tuple>
 #include <unordered_set>
 
-#include "tensor/atomic_file.h"
-#include "tensor/counted.h"
-#include "tensor/error.h"
-#include "tensor/json_events.h"
+#include "base/atomic_file.h"
+#include "base/counted.h"
+#include "base/error.h"
+#include "base/json_events.h"
 #include "weights/in_quotes.h"
 #include "weights/mapped_file.h"
 

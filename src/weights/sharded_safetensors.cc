@@ -7,10 +7,10 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
-#include "tensor/counted.h"
-#include "tensor/error.h"
-#include "tensor/file_kind.h"
-#include "tensor/json_events.h"
+#include "base/counted.h"
+#include "base/error.h"
+#include "base/file_kind.h"
+#include "base/json_events.h"
 #include "weights/hdf5_file.h"
 #include "weights/in_quotes.h"
 #include "weights/mapped_file.h"

@@ -5,8 +5,8 @@
 #include <array>
 #include <unordered_set>
 
-#include "tensor/counted.h"
-#include "tensor/error.h"
+#include "base/counted.h"
+#include "base/error.h"
 #include "weights/choose_dict.h"
 #include "weights/in_quotes.h"
 #include "weights/strided_copy.h"

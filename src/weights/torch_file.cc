@@ -5,7 +5,7 @@
 #include <bit>
 #include <cstring>
 
-#include "tensor/error.h"
+#include "base/error.h"
 #include "weights/in_quotes.h"
 #include "weights/pickle.h"
 #include "weights/state_dict.h"

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <unordered_set>
 
-#include "tensor/error.h"
+#include "base/error.h"
 #include "weights/in_quotes.h"
 #include "weights/zip_writer.h"
 

@@ -9,7 +9,7 @@
 #include <unordered_set>
 #include <utility>
 
-#include "tensor/error.h"
+#include "base/error.h"
 #include "weights/in_quotes.h"
 #include "weights/keras_names.h"
 #include "weights/model_file.h"
@@ -125,7 +125,7 @@ std::string places_of(std::span<const StoredWeights> weights, std::optional<bool
 
 /// Training code may call a classifier otherwise than the model does, or keep it beside the model: gives the model a head that
 /// it hasn't where there is just one of its shape. Returns a sentence about it, empty when nothing was done.
-std::string adopt_head(std::vector<NamedTensor>& own, std::vector<NamedTensor>& rest, const std::string& prefix) {
+std::string remap_head(std::vector<NamedTensor>& own, std::vector<NamedTensor>& rest, const std::string& prefix) {
   static constexpr std::string_view kHeads[] = {"head", "fc", "classifier", "head.fc"};
   const std::optional<Layout> layout = detect_layout(own);
   if (layout != Layout::kNvlabs && layout != Layout::kTimm) return "";
@@ -281,7 +281,7 @@ std::vector<std::string> unwrap(RawFile& raw, std::optional<bool> averaged, cons
     }
   }
   raw.prefix = chosen.prefix;
-  if (const std::string head = adopt_head(own, rest, chosen.prefix); !head.empty()) {
+  if (const std::string head = remap_head(own, rest, chosen.prefix); !head.empty()) {
     raw.notices.push_back(fmt::format("{}: {}", file, head));
   }
   std::vector<std::string> left_out;

@@ -6,8 +6,8 @@
 #include <cstring>
 #include <optional>
 
-#include "tensor/counted.h"
-#include "tensor/error.h"
+#include "base/counted.h"
+#include "base/error.h"
 #include "weights/crc32.h"
 #include "weights/in_quotes.h"
 

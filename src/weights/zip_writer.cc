@@ -3,7 +3,7 @@
 
 #include <bit>
 
-#include "tensor/error.h"
+#include "base/error.h"
 #include "weights/crc32.h"
 
 namespace gcvit::weights {

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tensor/atomic_file.h"
+#include "base/atomic_file.h"
 
 namespace gcvit::weights {
 

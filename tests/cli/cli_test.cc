@@ -92,8 +92,8 @@ TEST_F(Cli, InfoDescribesAFile) {
 }
 
 TEST_F(Cli, ClassifyPrintsATableForPeople) {
-  photo(1);
-  photo(2);
+  image(1);
+  image(2);
   const Result result = gcvit("classify -m m.safetensors photo1.png photo2.png -k 3 -t 2");
   ASSERT_EQ(result.code, 0) << result.err;
   EXPECT_EQ(result.err, "");
@@ -103,7 +103,7 @@ TEST_F(Cli, ClassifyPrintsATableForPeople) {
 }
 
 TEST_F(Cli, ClassifyJsonHasTheContractsKeys) {
-  photo(1);
+  image(1);
   const Result result = gcvit("classify -m m.safetensors photo1.png --json -k 99");
   ASSERT_EQ(result.code, 0) << result.err;
   const json object = json::parse(result.out);
@@ -130,7 +130,7 @@ TEST_F(Cli, ClassifyJsonHasTheContractsKeys) {
 TEST_F(Cli, ClassifyTakesFoldersListsAndStdin) {
   std::filesystem::create_directory(folder / "many");
   for (unsigned i = 0; i < 3; ++i) write_text(folder / ("many/" + std::to_string(i) + ".png"), testing::blob_png(i));
-  photo(0);
+  image(0);
   write_text(folder / "list", "photo0.png\nmany/2.png\n");
   const Result result = gcvit("classify -m m.safetensors many @list - --jsonl --batch 2 < photo0.png");
   ASSERT_EQ(result.code, 0) << result.err;
@@ -148,7 +148,7 @@ TEST_F(Cli, ClassifyTakesFoldersListsAndStdin) {
 }
 
 TEST_F(Cli, BelowTheThresholdItIsUnsureAndThePredictionsStay) {
-  photo(1);
+  image(1);
   const json plain = json::parse(gcvit("classify -m m.safetensors photo1.png --json").out)["results"][0];
   const json unsure = json::parse(gcvit("classify -m m.safetensors photo1.png --json --threshold 1").out)["results"][0];
   const json sure = json::parse(gcvit("classify -m m.safetensors photo1.png --jsonl --threshold 0").out);
@@ -162,7 +162,7 @@ TEST_F(Cli, AFittedTemperatureIsUsedEverywhere) {
   weights::LoadedModel loaded = weights::load_model(model, {});
   loaded.info.temperature = 4.0;
   weights::save_model(folder / "t.safetensors", *loaded.model, loaded.info);
-  photo(1);
+  image(1);
   const auto first = [&](const std::string& arguments) {
     return json::parse(gcvit("classify photo1.png --jsonl " + arguments).out);
   };
@@ -192,9 +192,9 @@ TEST_F(Cli, AFittedTemperatureIsUsedEverywhere) {
   EXPECT_NE(gcvit("eval -m t.safetensors data").out.find("without the fitted temperature 4)"), std::string::npos);
 }
 
-TEST_F(Cli, ABrokenPhotoSpoilsNoOther) {
-  photo(1);
-  photo(2);
+TEST_F(Cli, ABrokenImageSpoilsNoOther) {
+  image(1);
+  image(2);
   write_text(folder / "cut.png", testing::blob_png(3).substr(0, 200));
   write_text(folder / "zero.jpg", "");
   const std::string all = "photo1.png cut.png missing.jpg zero.jpg photo2.png";
@@ -220,7 +220,7 @@ TEST_F(Cli, ABrokenPhotoSpoilsNoOther) {
 }
 
 TEST_F(Cli, EveryBadModelFileIsOneSentence) {
-  photo(1);
+  image(1);
   write_text(folder / "empty.safetensors", "");
   write_text(folder / "cut.safetensors", read_text(model).substr(0, 5000));
   write_text(folder / "text.safetensors", "I am a model, believe me.");
@@ -249,7 +249,7 @@ TEST_F(Cli, EveryBadModelFileIsOneSentence) {
 }
 
 TEST_F(Cli, TheBundledModelServesWhereNoneIsGiven) {
-  photo(1);
+  image(1);
   std::filesystem::create_directory(folder / "models");
   std::filesystem::copy_file(model, folder / "models/gcvit_flowers.safetensors");
   const Result result = shell("GCVIT_MODELS=models \"$G\" classify photo1.png --json");
@@ -258,8 +258,8 @@ TEST_F(Cli, TheBundledModelServesWhereNoneIsGiven) {
 }
 
 TEST_F(Cli, PreprocessAndForwardAreClassifyInTwoSteps) {
-  const std::string photos = photo(1) + " " + photo(2) + " " + photo(3);
-  ASSERT_EQ(gcvit("preprocess -m m.safetensors -o x.npy " + photos).code, 0);
+  const std::string images = image(1) + " " + image(2) + " " + image(3);
+  ASSERT_EQ(gcvit("preprocess -m m.safetensors -o x.npy " + images).code, 0);
   ASSERT_EQ(gcvit("forward -m m.safetensors x.npy -o y.npz --batch 2").code, 0);
   EXPECT_EQ(weights::read_npy(folder / "x.npy").dims(), (Dims{3, 64, 64, 3}));
 
@@ -271,7 +271,7 @@ TEST_F(Cli, PreprocessAndForwardAreClassifyInTwoSteps) {
     EXPECT_EQ(weights::read_npy(folder / ("y/" + std::string(name) + ".npy")).dims(), dims) << name;
   }
   const Tensor logits = weights::read_npy(folder / "y/logits.npy");
-  const json results = json::parse(gcvit("classify -m m.safetensors --json -k 7 " + photos).out)["results"];
+  const json results = json::parse(gcvit("classify -m m.safetensors --json -k 7 " + images).out)["results"];
   for (std::size_t i = 0; i < 3; ++i) {
     const std::span<const float> row = logits.values().subspan(7 * i, 7);
     double sum = 0;
@@ -282,8 +282,8 @@ TEST_F(Cli, PreprocessAndForwardAreClassifyInTwoSteps) {
   }
 }
 
-TEST_F(Cli, OtherImageSizesWorkFromPhotoToClass) {
-  photo(1);
+TEST_F(Cli, OtherImageSizesWorkFromImageToClass) {
+  image(1);
   for (const std::string mode : {"exact", "fixed"}) {
     const std::string options = " -m m.safetensors --image-size 96x128 --window-mode " + mode;
     const json info = json::parse(gcvit("info --json" + options).out);
@@ -302,7 +302,7 @@ TEST_F(Cli, OtherImageSizesWorkFromPhotoToClass) {
 }
 
 TEST_F(Cli, PreprocessNeedsNoModelWithPresetAndSize) {
-  photo(1);
+  image(1);
   for (const char* preset : {"keras", "keras-train", "timm", "nvlabs"}) {
     const Result result =
         gcvit(std::string("preprocess photo1.png -o x.npy --image-size 48x80 --preprocess ") + preset);
@@ -313,7 +313,7 @@ TEST_F(Cli, PreprocessNeedsNoModelWithPresetAndSize) {
 }
 
 TEST_F(Cli, OutputsAppearWholeOrNotAtAll) {
-  photo(1);
+  image(1);
   write_text(folder / "zero.jpg", "");
   const std::size_t before = files_left();
   expect_failure("preprocess -m m.safetensors photo1.png zero.jpg -o x.npy", "zero.jpg");
@@ -351,7 +351,7 @@ TEST_F(Cli, EvalCountsAndListsRestrict) {
   // The model's own verdicts are the labels, but for one photo.
   std::vector<int> said(7);
   for (unsigned i = 0; i < 6; ++i) {
-    photo(i);
+    image(i);
     const std::string name = "photo" + std::to_string(i) + ".png";
     const json result = json::parse(gcvit("classify -m m.safetensors --json -k 1 " + name).out);
     int label = result["results"][0]["predictions"][0]["index"];
@@ -464,7 +464,7 @@ TEST_F(Cli, WhenTheReaderHasGoneItEndsQuietly) {
 }
 
 TEST_F(Cli, OutputThatCantBeWrittenIsAnError) {
-  photo(1);
+  image(1);
   const Result result = gcvit("classify -m m.safetensors photo1.png --json > /dev/full");
   EXPECT_EQ(result.code, 1);
   EXPECT_NE(result.err.find("standard output: can't be written"), std::string::npos) << result.err;

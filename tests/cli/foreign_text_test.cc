@@ -8,7 +8,7 @@
 #include <set>
 #include <string>
 
-#include "tensor/printable.h"
+#include "base/printable.h"
 #include "tests/cli/program.h"
 
 namespace gcvit {
@@ -42,14 +42,14 @@ struct ForeignText : Cli {
                                                                        << printable_lines(result.out + result.err);
     return result;
   }
-  void photo_named(const std::string& name, unsigned seed = 1) {
+  void image_named(const std::string& name, unsigned seed = 1) {
     fs::create_directories(fs::path(folder / name).parent_path());
     weights::write_text(folder / name, testing::blob_png(seed));
   }
 };
 
-TEST_F(ForeignText, NamesOfClassesAndPhotosStayOnTheirLines) {
-  photo_named("photos/" + kForeignFile + ".png");
+TEST_F(ForeignText, NamesOfClassesAndImagesStayOnTheirLines) {
+  image_named("photos/" + kForeignFile + ".png");
   const Result text = expect_shown("classify -m m.safetensors -k 7 photos", 0);
   EXPECT_TRUE(text.out.starts_with("photos/" + kShownFile + ".png: ")) << text.out;
   EXPECT_EQ(std::count(text.out.begin(), text.out.end(), '\n'), 8) << text.out;
@@ -78,8 +78,8 @@ TEST_F(ForeignText, ReportsAboutAModel) {
   expect_shown("bench --batch 1 -t 1 --seconds 0 -m " + quoted(kForeignFile + ".safetensors"), 0);
   expect_shown("convert m.safetensors " + quoted(kForeignFile + ".safetensors"), 0, kShownFile);
 
-  photo_named("set/" + kForeign + "/0.png");
-  photo_named("set/green/0.png");
+  image_named("set/" + kForeign + "/0.png");
+  image_named("set/green/0.png");
   expect_shown("eval -m m.safetensors set", 0);
   const Result result = gcvit("eval -m m.safetensors set --json");
   expect_safe(result);
@@ -116,8 +116,8 @@ TEST_F(ForeignText, HeadersOfModelFiles) {
 TEST_F(ForeignText, ATrainingRunAndItsReport) {
   testing::write_tiny_model(model, testing::colour_names());
   for (unsigned i = 0; i < 8; ++i) {
-    photo_named("set/" + kForeign + "/" + kForeignFile + std::to_string(i) + ".png", i);
-    photo_named("set/green/" + std::to_string(i) + ".png", 8 + i);
+    image_named("set/" + kForeign + "/" + kForeignFile + std::to_string(i) + ".png", i);
+    image_named("set/green/" + std::to_string(i) + ".png", 8 + i);
   }
   weights::write_text(folder / ("set/green/" + kForeignFile + ".png"), "no photo");
   const std::string run = "r" + kForeignFile;
@@ -130,7 +130,7 @@ TEST_F(ForeignText, ATrainingRunAndItsReport) {
 }
 
 TEST_F(ForeignText, LabelsOfLists) {
-  photo_named("0.png");
+  image_named("0.png");
   weights::write_text(folder / "list.csv", "0.png,\"" + kForeignFile + "\"\n0.png,green\n");
   expect_shown("eval -m m.safetensors list.csv", 1, kShownFile);
   weights::write_text(folder / "list", kForeignFile + "\n");

@@ -30,7 +30,7 @@ const std::map<std::string, std::string> kWriters = {{"x.safetensors", "convert 
 class FullDisk : public Cli {
  protected:
   FullDisk() {
-    photo(1);
+    image(1);
     // A model that every format takes.
     std::filesystem::copy_file(std::string(GCVIT_TEST_DATA) + "/parity/nvlabs.safetensors",
                                folder / "nvlabs.safetensors");
@@ -91,7 +91,7 @@ TEST_F(FullDisk, EveryWriterKeepsLinksAndPermissions) {
 
 TEST_F(FullDisk, ATrainingRunSaysSoAndLeavesNothingHalfWritten) {
   for (int i = 0; i < 8; ++i) {
-    const std::string name = photo(static_cast<unsigned>(i));
+    const std::string name = image(static_cast<unsigned>(i));
     const std::string side = folder / (i % 2 == 0 ? "photos/one" : "photos/two");
     std::filesystem::create_directories(side);
     std::filesystem::rename(folder / name, side + "/" + name);

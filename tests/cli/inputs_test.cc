@@ -35,7 +35,7 @@ class Inputs : public Cli {
   }
 
   /// A pipe, a socket and a device among the photos; all names sort before the photos.
-  void add_strange_photos(const std::string& where) {
+  void add_strange_images(const std::string& where) {
     mkfifo((folder / (where + "/+fifo.png")).c_str(), 0600);
     std::filesystem::create_symlink("/dev/zero", folder / (where + "/+zero.jpg"));
     const int socket = ::socket(AF_UNIX, SOCK_STREAM, 0);
@@ -49,8 +49,8 @@ class Inputs : public Cli {
   Result in_time(const std::string& arguments) { return shell("timeout -s KILL 60 \"$G\" " + arguments); }
 };
 
-TEST_F(Inputs, WhatIsNoRegularFileAmongPhotosIsItsOwnErrorAndNeverWaitedFor) {
-  add_strange_photos("photos/red");
+TEST_F(Inputs, WhatIsNoRegularFileAmongImagesIsItsOwnErrorAndNeverWaitedFor) {
+  add_strange_images("photos/red");
   const Result classified = in_time("classify -m m.safetensors photos --json");
   EXPECT_EQ(classified.code, 1) << classified.err;
   const json object = json::parse(classified.out);
@@ -142,7 +142,7 @@ TEST_F(Inputs, WaitingForAListHearsTheFirstSignal) {
   }
 }
 
-TEST_F(Inputs, FileDescriptorsThatRunOutAreNoBadPhotos) {
+TEST_F(Inputs, FileDescriptorsThatRunOutAreNoBadImages) {
   // Once the model is open and the list waited for, no more descriptors than the standard ones are left. (Looking for leaks
   // at the end would take one.)
   const Result result = shell(

@@ -77,7 +77,7 @@ TEST_F(ModelOption, ARunsFolderIsItsBestModel) {
   EXPECT_EQ(info.code, 0);
   EXPECT_EQ(info.err, "gcvit: run: a run's folder: its best.safetensors is used\n");
   EXPECT_EQ(json::parse(info.out)["source"]["format"], "safetensors");
-  const std::string picture = photo(1);
+  const std::string picture = image(1);
   EXPECT_EQ(gcvit("classify -m run " + picture).err, "gcvit: run: a run's folder: its best.safetensors is used\n");
 }
 

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/tensor/captured_stream.h"
+#include "tests/base/captured_stream.h"
 
 namespace gcvit::cli {
 namespace {
@@ -20,9 +20,9 @@ TEST(Bar, CountsBytesOfADownload) {
   EXPECT_TRUE(text.ends_with("left\r\033[K")) << text;
 }
 
-TEST(Bar, CountsPhotos) {
+TEST(Bar, CountsImages) {
   testing::CapturedStream stream;
-  Progress progress(stream.get(), 3, Progress::Unit::kPhotos);
+  Progress progress(stream.get(), 3, Progress::Unit::kImages);
   progress.step();
   EXPECT_TRUE(stream.text().starts_with("\r\033[K[##########....................] 1/3 photos, ")) << stream.text();
 }

@@ -10,7 +10,7 @@
 #include <filesystem>
 #include <string>
 
-#include "tests/classifier/test_photos.h"
+#include "tests/inference/test_images.h"
 #include "tests/weights/test_files.h"
 
 namespace gcvit {
@@ -66,7 +66,7 @@ struct Cli : ::testing::Test {
     EXPECT_NE(result.err.find("--help` to see how it is called"), std::string::npos) << arguments << "\n" << result.err;
   }
 
-  std::string photo(unsigned seed) {
+  std::string image(unsigned seed) {
     const std::string name = "photo" + std::to_string(seed) + ".png";
     weights::write_text(folder / name, testing::blob_png(seed));
     return name;

@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "tensor/sha256.h"
+#include "base/sha256.h"
 #include "tests/cli/program.h"
 #include "tests/cli/terminal.h"
 #include "tests/hub/server.h"
@@ -38,7 +38,7 @@ struct Pull : Cli {
 };
 
 TEST_F(Pull, BringsAFileThatItsNameThenOpens) {
-  expect_failure("classify -m gcvit_xtiny " + photo(1), "run `gcvit pull gcvit_xtiny`");
+  expect_failure("classify -m gcvit_xtiny " + image(1), "run `gcvit pull gcvit_xtiny`");
   const Result first = gcvit("pull gcvit_xtiny");
   EXPECT_EQ(first.code, 0);
   EXPECT_EQ(first.err, licence);
@@ -48,11 +48,11 @@ TEST_F(Pull, BringsAFileThatItsNameThenOpens) {
   const Result second = gcvit("pull gcvit_xtiny.nvlabs");
   EXPECT_EQ(second.out, fmt::format("{}\n  {} bytes, SHA-256 {}, was there already\n", cached, bytes, sha256));
 
-  const Result by_name = gcvit("classify -m gcvit_xtiny " + photo(1));
+  const Result by_name = gcvit("classify -m gcvit_xtiny " + image(1));
   EXPECT_EQ(by_name.code, 0) << by_name.err;
-  EXPECT_EQ(by_name.out, gcvit("classify -m m.safetensors " + photo(1)).out);
+  EXPECT_EQ(by_name.out, gcvit("classify -m m.safetensors " + image(1)).out);
   EXPECT_EQ(gcvit("info -m gcvit_xtiny.nvlabs").code, 0);
-  expect_failure("classify -m gcvit_xtiny.keras " + photo(1), "run `gcvit pull gcvit_xtiny.keras`");
+  expect_failure("classify -m gcvit_xtiny.keras " + image(1), "run `gcvit pull gcvit_xtiny.keras`");
 }
 
 TEST_F(Pull, AFileOfThatNameHereComesFirst) {
@@ -63,7 +63,7 @@ TEST_F(Pull, AFileOfThatNameHereComesFirst) {
 TEST_F(Pull, AFileThatWasChangedIsNotOpened) {
   gcvit("pull gcvit_xtiny");
   weights::write_text(cached, "other");
-  expect_failure("classify -m gcvit_xtiny " + photo(1), "as it was downloaded, found 5; remove it and pull it again");
+  expect_failure("classify -m gcvit_xtiny " + image(1), "as it was downloaded, found 5; remove it and pull it again");
   const Result again = gcvit("pull gcvit_xtiny");
   EXPECT_EQ(again.code, 1);
   EXPECT_EQ(again.out, "");

@@ -99,7 +99,7 @@ TEST_F(Streams, AResultThatCantBeWrittenIsAnError) {
   }
 }
 
-TEST_F(Streams, AClosedStandardInputIsNoPhoto) {
+TEST_F(Streams, AClosedStandardInputIsNoImage) {
   expect_failure("classify - -m m.safetensors <&-", "[image] standard input: can't be read");
 }
 

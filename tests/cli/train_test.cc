@@ -216,14 +216,14 @@ TEST_F(Train, ADivergedLastStepFails) {
   }
 }
 
-TEST_F(Train, AChangedPhotoIsNamed) {
+TEST_F(Train, AChangedImageIsNamed) {
   ASSERT_EQ(gcvit(std::string(kRun) + "--epochs 1 -o run").code, 0);
   weights::write_text(folder / "photos/green/5.png", testing::blob_png(99));
   expect_failure("train photos -o run --resume",
                  "photos: green/5.png: expected the photo that the run began with, found another");
 }
 
-TEST_F(Train, AListOfPhotosThatAreNotThereIsOneMistake) {
+TEST_F(Train, AListOfImagesThatAreNotThereIsOneMistake) {
   weights::write_text(folder / "list.csv", "gone/1.jpg,a\ngone/2.jpg,a\ngone/3.jpg,b\ngone/4.jpg,b\n");
   expect_failure("train list.csv -m m.safetensors -o run",
                  "list.csv: expected the photos that it names (4), found none of them: there is no gone/1.jpg");
@@ -237,7 +237,7 @@ TEST_F(Train, AShareThatIsNotUsedIsSaid) {
   EXPECT_EQ(gcvit(run + "-o b").err.find("--val-split"), std::string::npos);
 }
 
-TEST_F(Train, PhotosThatCantBeTrainedOn) {
+TEST_F(Train, ImagesThatCantBeTrainedOn) {
   std::filesystem::create_directories(folder / "one/red");
   std::filesystem::copy(folder / "photos/red/0.png", folder / "one/red/0.png");
   expect_failure("train one -m m.safetensors -o run", "one");

@@ -23,11 +23,11 @@ AugmentConfig config_of(Augment kind, std::int32_t height = 24, std::int32_t wid
   return config;
 }
 
-Floats view_of(const std::string& photo, const AugmentConfig& config, Random random) {
+Floats view_of(const std::string& image, const AugmentConfig& config, Random random) {
   check(config);
   Floats view(view_size(config));
   ViewScratch scratch;
-  make_view(std::as_bytes(std::span(photo)), "photo", config, random, view, scratch);
+  make_view(std::as_bytes(std::span(image)), "photo", config, random, view, scratch);
   return view;
 }
 
@@ -42,17 +42,17 @@ Floats mirrored(const Floats& view, std::size_t width) {
 }
 
 TEST(Augment, FlipKeepsThePresetsNumbers) {
-  const std::string photo = testing::blob_png(3);
+  const std::string image = testing::blob_png(3);
   for (const image::Preset preset : {image::Preset::kTimm, image::Preset::kKeras, image::Preset::kKerasTrain}) {
     AugmentConfig config = config_of(Augment::kFlip);
     config.target.preset = preset;
     AugmentConfig plain = config;
     plain.kind = Augment::kNone;
-    const Floats expected = view_of(photo, plain, Random(1));
+    const Floats expected = view_of(image, plain, Random(1));
     const Floats turned = mirrored(expected, 32);
     int flips = 0;
     for (std::uint64_t stream = 0; stream < 40; ++stream) {
-      const Floats view = view_of(photo, config, Random(1, stream));
+      const Floats view = view_of(image, config, Random(1, stream));
       EXPECT_TRUE(view == expected || view == turned);
       flips += view == turned;
     }
@@ -62,13 +62,13 @@ TEST(Augment, FlipKeepsThePresetsNumbers) {
 }
 
 TEST(Augment, ACropIsResizedWithAntialias) {
-  const std::string photo = testing::blob_png(3);  // 40 x 56
+  const std::string image = testing::blob_png(3);  // 40 x 56
   AugmentConfig config = config_of(Augment::kFlip);
   config.rrc_scale = {0.999999, 1.0};
   config.rrc_ratio = {1.0, 1.0};
   config.flip = 0.0;
   // A square of all the area doesn't fit: the one in the middle is taken.
-  const image::Image picture = image::decode(std::as_bytes(std::span(photo)), "photo");
+  const image::Image picture = image::decode(std::as_bytes(std::span(image)), "photo");
   image::Image middle{40, 40, {}};
   for (std::size_t y = 0; y < 40; ++y) {
     const auto row = picture.pixels.begin() + static_cast<std::ptrdiff_t>((y * 56 + 8) * 3);
@@ -77,7 +77,7 @@ TEST(Augment, ACropIsResizedWithAntialias) {
   const image::Image resized = image::resize_antialiased(middle, 24, 32, image::Filter::kBicubic);
   Floats expected(view_size(config));
   image::normalise(resized.pixels, config.target, expected);
-  EXPECT_EQ(view_of(photo, config, Random(1)), expected);
+  EXPECT_EQ(view_of(image, config, Random(1)), expected);
 }
 
 TEST(Augment, CropsHaveTheirShareAndRatio) {
@@ -125,7 +125,7 @@ TEST(Augment, ReductionLeavesAQuarterMoreThanTheTargetsPixels) {
 }
 
 TEST(Augment, AViewIsDecidedByItsRandomNumbers) {
-  const std::string photo = testing::blob_png(3, 120, 150);
+  const std::string image = testing::blob_png(3, 120, 150);
   AugmentConfig config = config_of(Augment::kRandAugment);
   config.rrc_scale = {0.1, 1.0};
   config.random_erasing = 0.5;
@@ -133,8 +133,8 @@ TEST(Augment, AViewIsDecidedByItsRandomNumbers) {
   ViewScratch scratch;
   Floats view(view_size(config));
   for (std::uint64_t stream = 0; stream < 20; ++stream) {
-    make_view(std::as_bytes(std::span(photo)), "photo", config, Random(1, stream), view, scratch);
-    EXPECT_EQ(view, view_of(photo, config, Random(1, stream)));
+    make_view(std::as_bytes(std::span(image)), "photo", config, Random(1, stream), view, scratch);
+    EXPECT_EQ(view, view_of(image, config, Random(1, stream)));
     EXPECT_EQ(std::find(seen.begin(), seen.end(), view), seen.end());
     seen.push_back(view);
     for (const float value : view) ASSERT_TRUE(std::isfinite(value));
@@ -168,13 +168,13 @@ TEST(Augment, ErasingFillsARectangleWithNoise) {
 }
 
 TEST(Augment, JitterChangesColoursWithinItsStrength) {
-  const std::string photo = testing::blob_png(3);
+  const std::string image = testing::blob_png(3);
   AugmentConfig config = config_of(Augment::kFlip);
   config.flip = 0.0;
-  const Floats plain = view_of(photo, config, Random(1));
+  const Floats plain = view_of(image, config, Random(1));
   config.color_jitter = 0.4;
-  EXPECT_NE(view_of(photo, config, Random(1, 1)), plain);
-  EXPECT_NE(view_of(photo, config, Random(1, 1)), view_of(photo, config, Random(1, 2)));
+  EXPECT_NE(view_of(image, config, Random(1, 1)), plain);
+  EXPECT_NE(view_of(image, config, Random(1, 1)), view_of(image, config, Random(1, 2)));
 }
 
 TEST(Augment, SaysWhatItDoes) {

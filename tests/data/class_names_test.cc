@@ -2,7 +2,7 @@
 // How the names of a set's classes meet those of a model.
 #include <gtest/gtest.h>
 
-#include "data/photo_set.h"
+#include "data/image_set.h"
 #include "tests/data/files.h"
 
 namespace gcvit::data {
@@ -17,8 +17,8 @@ const Names kModel = {"daisy", "dandelion", "roses", "sunflowers", "tulips"};
 std::vector<std::int32_t> labels(const Names& folders, const Names& classes = kModel, bool by_index = false) {
   Files files;
   for (const std::string& folder : folders) files.add(folder + "/1.jpg");
-  PhotoSet set = open_photo_set(files.root());
-  adopt_classes(set, classes, {}, by_index);
+  ImageSet set = open_image_set(files.root());
+  remap_labels(set, classes, {}, by_index);
   std::vector<std::int32_t> found;
   for (const Sample& sample : set.samples) found.push_back(sample.label);
   return found;
@@ -74,28 +74,28 @@ TEST(ClassNames, ByIndexTakesTheirOrder) {
 
 TEST(ClassNames, TwoThatAreOneOfTheModelsAreRefused) {
   const Files files({"egyptian cat/1.jpg", "n02124075/1.jpg"});
-  PhotoSet set = open_photo_set(files.root());
-  EXPECT_TRUE(has(error_of([&] { adopt_classes(set, Names{"Egyptian cat", "x"}, Names{"n02124075", "n1"}); }),
+  ImageSet set = open_image_set(files.root());
+  EXPECT_TRUE(has(error_of([&] { remap_labels(set, Names{"Egyptian cat", "x"}, Names{"n02124075", "n1"}); }),
                   "\"egyptian cat\" and \"n02124075\" both are \"Egyptian cat\""));
 }
 
 TEST(ClassNames, WholeNumbersAreSortedByValue) {
   const Files files({"10/1.jpg", "9/1.jpg", "0/1.jpg"});
-  const PhotoSet set = open_photo_set(files.root());
+  const ImageSet set = open_image_set(files.root());
   EXPECT_TRUE(set.numbered);
   EXPECT_EQ(set.classes, (Names{"0", "9", "10"}));
   EXPECT_EQ(shown(set), "0/1.jpg=0 10/1.jpg=2 9/1.jpg=1 ");
-  EXPECT_EQ(open_photo_set(Files({"10/1.jpg", "9/1.jpg", "x/1.jpg"}).root()).classes, (Names{"10", "9", "x"}));
+  EXPECT_EQ(open_image_set(Files({"10/1.jpg", "9/1.jpg", "x/1.jpg"}).root()).classes, (Names{"10", "9", "x"}));
 }
 
 TEST(ClassNames, NumbersBecomeIndicesOnDemand) {
   const Files files({"2/1.jpg", "0/1.jpg"});
-  PhotoSet set = open_photo_set(files.root());
+  ImageSet set = open_image_set(files.root());
   take_numbers_as_indices(set, 4);
   EXPECT_EQ(set.classes, (Names{"0", "1", "2", "3"}));
   EXPECT_EQ(set.present, (Labels{0, 2}));
   EXPECT_EQ(shown(set), "0/1.jpg=0 2/1.jpg=2 ");
-  PhotoSet named = open_photo_set(Files({"a/1.jpg"}).root());
+  ImageSet named = open_image_set(Files({"a/1.jpg"}).root());
   EXPECT_TRUE(has(error_of([&] { take_numbers_as_indices(named, 4); }), "expected classes named by whole numbers"));
 }
 
@@ -108,9 +108,9 @@ TEST(ClassNames, ThatDifferByCaseOrBlanksAloneAreRefused) {
   }
   EXPECT_TRUE(has(error_of([] { labels({"red rose", "red_rose"}); }),
                   "by more than case and _ for a blank, found \"red rose\" and \"red_rose\""));
-  EXPECT_EQ(open_photo_set(Files({"a_b/1.jpg", "ab/2.jpg"}).root()).classes.size(), 2u);
+  EXPECT_EQ(open_image_set(Files({"a_b/1.jpg", "ab/2.jpg"}).root()).classes.size(), 2u);
   const Files sides({"train/Daisy/1.jpg", "val/daisy/1.jpg"});
-  EXPECT_TRUE(has(error_of([&] { open_photo_set(sides.root()); }), "found \"Daisy\" and \"daisy\""));
+  EXPECT_TRUE(has(error_of([&] { open_image_set(sides.root()); }), "found \"Daisy\" and \"daisy\""));
 }
 
 }  // namespace

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "data/photo_set.h"
+#include "data/image_set.h"
 #include "tests/weights/test_files.h"
 
 namespace gcvit::data {
@@ -28,14 +28,14 @@ struct Files : weights::TemporaryFolder {
 };
 
 /// "roses/1.jpg=0 " of each sample.
-inline std::string shown(const PhotoSet& set) {
+inline std::string shown(const ImageSet& set) {
   std::string text;
   for (const Sample& sample : set.samples) text += sample.name + "=" + std::to_string(sample.label) + " ";
   return text;
 }
 
 /// "roses/1.jpg=roses* " of each sample, with a star where it validates.
-inline std::string shown_names(const PhotoSet& set) {
+inline std::string shown_names(const ImageSet& set) {
   std::string text;
   for (std::size_t i = 0; i < set.samples.size(); ++i) {
     const Sample& sample = set.samples[i];

@@ -20,20 +20,20 @@ void touch(const std::string& path) {
   write_text(path, "x");
 }
 
-TEST(Listing, KnowsPhotosByTheirEndings) {
+TEST(Listing, KnowsImagesByTheirEndings) {
   for (const char* name : {"a.jpg", "a.JPG", "b.jpeg", "c.Png", "d.WEBP", "x.y.jpg", "e.JFIF", "f.jpe"})
-    EXPECT_TRUE(is_photo_name(name)) << name;
+    EXPECT_TRUE(is_image_name(name)) << name;
   for (const char* name : {"a.gif", "jpg", "a.jpg.txt", "a.jp", "", ".jpg", "._a.jpg"})
-    EXPECT_FALSE(is_photo_name(name)) << name;
+    EXPECT_FALSE(is_image_name(name)) << name;
 }
 
-TEST(Listing, FindsPhotosInAllFoldersBelowSorted) {
+TEST(Listing, FindsImagesInAllFoldersBelowSorted) {
   const TemporaryFolder folder;
   for (const char* name :
        {"b.jpg", "a/z.png", "a/B.webp", "a-b/1.jpg", "a/deep/er/1.jpeg", "notes.txt", ".hidden/1.jpg"}) {
     touch(folder / name);
   }
-  EXPECT_EQ(list_below(folder / "").photos, (Names{"a-b/1.jpg", "a/B.webp", "a/deep/er/1.jpeg", "a/z.png", "b.jpg"}));
+  EXPECT_EQ(list_below(folder / "").images, (Names{"a-b/1.jpg", "a/B.webp", "a/deep/er/1.jpeg", "a/z.png", "b.jpg"}));
   EXPECT_EQ(folders_in(folder / ""), (Names{"a", "a-b"}));
 }
 
@@ -43,7 +43,7 @@ TEST(Listing, FollowsLinksButNotInCircles) {
   touch(folder / "elsewhere/2.jpg");
   std::filesystem::create_directory_symlink(folder / "a", folder / "a/again");
   std::filesystem::create_directory_symlink(folder / "elsewhere", folder / "a/linked");
-  EXPECT_EQ(list_below(folder / "a").photos, (Names{"1.jpg", "linked/2.jpg"}));
+  EXPECT_EQ(list_below(folder / "a").images, (Names{"1.jpg", "linked/2.jpg"}));
 }
 
 TEST(Listing, SaysWhatIsWrongWithAFolder) {
@@ -61,25 +61,25 @@ TEST(Listing, ExpandsFoldersAndListsInTheirOrder) {
   touch(folder / "f/1.png");
   touch(folder / "x.bin");
   write_text(folder / "list", "one.jpg\r\n\n" + (folder / "f") + "\ntwo words.jpg");
-  EXPECT_EQ(expand_photo_arguments({"-", folder / "x.bin", folder / "f/", "@" + (folder / "list"), "missing.jpg"}),
+  EXPECT_EQ(expand_image_arguments({"-", folder / "x.bin", folder / "f/", "@" + (folder / "list"), "missing.jpg"}),
             (Names{"-", folder / "x.bin", folder / "f/1.png", folder / "f/2.jpg", "one.jpg", folder / "f/1.png",
                    folder / "f/2.jpg", "two words.jpg", "missing.jpg"}));
 }
 
-TEST(Listing, RefusesFoldersWithoutPhotosAndBadLists) {
+TEST(Listing, RefusesFoldersWithoutImagesAndBadLists) {
   const TemporaryFolder folder;
   std::filesystem::create_directory(folder / "empty");
   write_text(folder / "blank", "\n\r\n");
   EXPECT_NE(error_of([&] {
-              expand_photo_arguments({folder / "empty"});
+              expand_image_arguments({folder / "empty"});
             }).find("expected photos (jpg, jpeg, jpe, jfif, png, webp)"),
             std::string::npos);
   EXPECT_NE(
-      error_of([&] { expand_photo_arguments({"@" + (folder / "blank")}); }).find("expected a path a line, found none"),
+      error_of([&] { expand_image_arguments({"@" + (folder / "blank")}); }).find("expected a path a line, found none"),
       std::string::npos);
-  EXPECT_NE(error_of([&] { expand_photo_arguments({"@" + (folder / "no")}); }).find("found nothing"),
+  EXPECT_NE(error_of([&] { expand_image_arguments({"@" + (folder / "no")}); }).find("found nothing"),
             std::string::npos);
-  EXPECT_NE(error_of([&] { expand_photo_arguments({"@" + (folder / "empty")}); }).find("found a folder"),
+  EXPECT_NE(error_of([&] { expand_image_arguments({"@" + (folder / "empty")}); }).find("found a folder"),
             std::string::npos);
 }
 
@@ -110,16 +110,16 @@ TEST(Listing, CountsFilesOfOtherKinds) {
     touch(folder / name);
   }
   const Listing listing = list_below(folder / "");
-  EXPECT_EQ(listing.photos, (Names{"a/1.jpg"}));
+  EXPECT_EQ(listing.images, (Names{"a/1.jpg"}));
   const std::vector<LeftOut> left_out = other_kinds(listing.others, "x/");
   ASSERT_EQ(left_out.size(), 1u);
   EXPECT_EQ(describe(left_out[0]), "3 files of other kinds (no ending 1, .bmp 2), such as x/a/notes");
   Names said;
-  expand_photo_arguments({folder / "a"}, [&](const std::string& sentence) { said.push_back(sentence); });
+  expand_image_arguments({folder / "a"}, [&](const std::string& sentence) { said.push_back(sentence); });
   EXPECT_EQ(said, (Names{"[data] " + (folder / "a") +
                          ": left out: 3 files of other kinds (no ending 1, .bmp 2), such as notes"}));
   touch(folder / "gifs/1.gif");
-  EXPECT_NE(error_of([&] { expand_photo_arguments({folder / "gifs"}); }).find("found 1 file of other kinds (.gif 1)"),
+  EXPECT_NE(error_of([&] { expand_image_arguments({folder / "gifs"}); }).find("found 1 file of other kinds (.gif 1)"),
             std::string::npos);
 }
 
@@ -128,7 +128,7 @@ TEST(Listing, AMarkBeforeAListOfArgumentsIsNoPartOfAPath) {
   write_text(folder / "bom.lst",
              "\xef\xbb\xbf"
              "csv/p/daisy/00.jpg\n");
-  EXPECT_EQ(expand_photo_arguments({"@" + (folder / "bom.lst")}), (Names{"csv/p/daisy/00.jpg"}));
+  EXPECT_EQ(expand_image_arguments({"@" + (folder / "bom.lst")}), (Names{"csv/p/daisy/00.jpg"}));
 }
 
 }  // namespace

@@ -19,17 +19,17 @@ using weights::write_text;
 using Indices = std::vector<std::size_t>;
 
 /// Twenty photos of two classes, of which the given ones are broken.
-struct Photos : TemporaryFolder {
-  PhotoSet set;
+struct Images : TemporaryFolder {
+  ImageSet set;
 
-  explicit Photos(const Indices& broken) {
+  explicit Images(const Indices& broken) {
     for (std::size_t i = 0; i < 20; ++i) {
       const std::string name = std::string(i < 10 ? "a/" : "b/") + std::to_string(10 + i) + ".png";
       std::filesystem::create_directories(std::filesystem::path(*this / name).parent_path());
       const bool is_broken = std::find(broken.begin(), broken.end(), i) != broken.end();
       write_text(*this / name, is_broken ? "no picture" : testing::blob_png(static_cast<unsigned>(i)));
     }
-    set = open_photo_set(*this / "");
+    set = open_image_set(*this / "");
   }
 };
 
@@ -42,17 +42,17 @@ LoaderConfig small_config(std::size_t batch, int threads) {
   return config;
 }
 
-Indices all_of(const PhotoSet& set) {
+Indices all_of(const ImageSet& set) {
   Indices order(set.samples.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   return order;
 }
 
 TEST(Loader, BatchesFollowTheOrder) {
-  const Photos photos({});
+  const Images images({});
   const Indices order = {3, 19, 0, 7, 7, 12, 1};
   for (const int threads : {1, 2, 7}) {
-    BatchLoader loader(photos.set, order, 0, small_config(3, threads));
+    BatchLoader loader(images.set, order, 0, small_config(3, threads));
     Batch batch;
     ASSERT_TRUE(loader.next(batch));
     EXPECT_EQ(batch.samples, (Indices{3, 19, 0}));
@@ -71,22 +71,22 @@ TEST(Loader, BatchesFollowTheOrder) {
 }
 
 TEST(Loader, WithoutAugmentationAViewIsWhatEvaluationSees) {
-  const Photos photos({});
+  const Images images({});
   const LoaderConfig config = small_config(2, 1);
-  BatchLoader loader(photos.set, {5, 6}, 0, config);
+  BatchLoader loader(images.set, {5, 6}, 0, config);
   Batch batch;
   ASSERT_TRUE(loader.next(batch));
   std::vector<float> expected(2 * view_size(config.augment));
   const std::span<float> views(expected);
-  image::preprocess(decode_sample(photos.set.samples[5]), config.augment.target, views.first(expected.size() / 2));
-  image::preprocess(decode_sample(photos.set.samples[6]), config.augment.target, views.last(expected.size() / 2));
+  image::preprocess(decode_sample(images.set.samples[5]), config.augment.target, views.first(expected.size() / 2));
+  image::preprocess(decode_sample(images.set.samples[6]), config.augment.target, views.last(expected.size() / 2));
   EXPECT_EQ(batch.images, expected);
 }
 
-TEST(Loader, TheNextGoodPhotoTakesABrokenOnesPlace) {
-  const Photos photos({1, 2, 9, 18, 19});
+TEST(Loader, TheNextGoodImageTakesABrokenOnesPlace) {
+  const Images images({1, 2, 9, 18, 19});
   for (const int threads : {1, 3}) {
-    BatchLoader loader(photos.set, all_of(photos.set), 0, small_config(4, threads));
+    BatchLoader loader(images.set, all_of(images.set), 0, small_config(4, threads));
     Batch batch;
     ASSERT_TRUE(loader.next(batch));
     EXPECT_EQ(batch.samples, (Indices{0, 3, 4, 5}));
@@ -105,9 +105,9 @@ TEST(Loader, TheNextGoodPhotoTakesABrokenOnesPlace) {
   }
 }
 
-TEST(Loader, BrokenPhotosAtTheEndAreSaidToo) {
-  const Photos photos({2, 3});
-  BatchLoader loader(photos.set, {0, 1, 2, 3}, 0, small_config(2, 1));
+TEST(Loader, BrokenImagesAtTheEndAreSaidToo) {
+  const Images images({2, 3});
+  BatchLoader loader(images.set, {0, 1, 2, 3}, 0, small_config(2, 1));
   Batch batch;
   ASSERT_TRUE(loader.next(batch));
   EXPECT_TRUE(batch.skipped.empty());
@@ -116,37 +116,37 @@ TEST(Loader, BrokenPhotosAtTheEndAreSaidToo) {
 }
 
 TEST(Loader, StrictStops) {
-  const Photos photos({1});
+  const Images images({1});
   LoaderConfig config = small_config(2, 2);
   config.strict = true;
-  BatchLoader loader(photos.set, all_of(photos.set), 0, config);
+  BatchLoader loader(images.set, all_of(images.set), 0, config);
   Batch batch;
   EXPECT_NE(error_of([&] { loader.next(batch); }).find("a/11.png"), std::string::npos);
 }
 
 TEST(Loader, GoesOnFromAnyPosition) {
-  const Photos photos({4});
-  const Indices order = all_of(photos.set);
-  BatchLoader whole(photos.set, order, 0, small_config(3, 2));
+  const Images images({4});
+  const Indices order = all_of(images.set);
+  BatchLoader whole(images.set, order, 0, small_config(3, 2));
   Batch batch;
   for (std::size_t position = 0; whole.next(batch); position = batch.next_position) {
-    BatchLoader resumed(photos.set, order, position, small_config(3, 1));
+    BatchLoader resumed(images.set, order, position, small_config(3, 1));
     Batch again;
     ASSERT_TRUE(resumed.next(again));
     EXPECT_EQ(again.samples, batch.samples);
     EXPECT_EQ(again.images, batch.images);
     EXPECT_EQ(again.next_position, batch.next_position);
   }
-  BatchLoader at_end(photos.set, order, order.size(), small_config(3, 1));
+  BatchLoader at_end(images.set, order, order.size(), small_config(3, 1));
   EXPECT_FALSE(at_end.next(batch));
 }
 
 TEST(Loader, RefusesWhatDoesNotFit) {
-  const Photos photos({});
-  EXPECT_NE(error_of([&] { BatchLoader(photos.set, {0, 20}, 0, small_config(3, 1)); }).find("found 20"),
+  const Images images({});
+  EXPECT_NE(error_of([&] { BatchLoader(images.set, {0, 20}, 0, small_config(3, 1)); }).find("found 20"),
             std::string::npos);
-  EXPECT_NE(error_of([&] { BatchLoader(photos.set, {0}, 2, small_config(3, 1)); }).find("found 2"), std::string::npos);
-  EXPECT_NE(error_of([&] { BatchLoader(photos.set, {0}, 0, small_config(0, 1)); }).find("found 0"), std::string::npos);
+  EXPECT_NE(error_of([&] { BatchLoader(images.set, {0}, 2, small_config(3, 1)); }).find("found 2"), std::string::npos);
+  EXPECT_NE(error_of([&] { BatchLoader(images.set, {0}, 0, small_config(0, 1)); }).find("found 0"), std::string::npos);
 }
 
 }  // namespace

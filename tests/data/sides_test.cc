@@ -22,7 +22,7 @@ std::string sides(const Names& names) {
 }
 
 std::string error_for(const std::string& path, const OpenOptions& options = {}) {
-  return error_of([&] { open_photo_set(path, options); });
+  return error_of([&] { open_image_set(path, options); });
 }
 
 TEST(Sides, AreWholeWordsOfNames) {
@@ -44,11 +44,11 @@ TEST(Sides, WhatAllNamesSayIsTheDataSetsName) {
 
 TEST(Sides, OfFolders) {
   const Files files({"Train/b/1.jpg", "Train/a/2.jpg", "VALID/a/3.jpg", "my_test/a/5.jpg", "my_test/c/6.jpg"});
-  const PhotoSet set = open_photo_set(files.root());
+  const ImageSet set = open_image_set(files.root());
   EXPECT_EQ(shown_names(set), "Train/a/2.jpg=a Train/b/1.jpg=b VALID/a/3.jpg=a* ");
   EXPECT_EQ(set.classes, (Names{"a", "b"}));
-  EXPECT_EQ(shown_names(open_photo_set(files.root(), {.side = Side::kTest})), "my_test/a/5.jpg=a my_test/c/6.jpg=c ");
-  EXPECT_EQ(shown_names(open_photo_set(files.root(), {.side = Side::kValidation})), "VALID/a/3.jpg=a ");
+  EXPECT_EQ(shown_names(open_image_set(files.root(), {.side = Side::kTest})), "my_test/a/5.jpg=a my_test/c/6.jpg=c ");
+  EXPECT_EQ(shown_names(open_image_set(files.root(), {.side = Side::kValidation})), "VALID/a/3.jpg=a ");
   const Names said = describe(found_in(set));
   ASSERT_EQ(said.size(), 2u);
   EXPECT_EQ(said[0], files.root() + ": class folders: 3 photos of 2 classes: a 2, b 1");
@@ -59,14 +59,14 @@ TEST(Sides, OfFolders) {
 
 TEST(Sides, ATestFolderNeverTrainsNorValidates) {
   const Files files({"train/b/1.jpg", "test/b/5.jpg"});
-  PhotoSet set = open_photo_set(files.root());
+  ImageSet set = open_image_set(files.root());
   EXPECT_EQ(shown_names(set), "train/b/1.jpg=b ");
   EXPECT_TRUE(set.validates.empty());
   EXPECT_TRUE(has(error_of([&] { restrict_to_validation(set); }), "--side test takes those of test"));
-  PhotoSet test = open_photo_set(files.root(), {.side = Side::kTest});
+  ImageSet test = open_image_set(files.root(), {.side = Side::kTest});
   restrict_to_validation(test);
   EXPECT_EQ(shown_names(test), "test/b/5.jpg=b ");
-  PhotoSet train = open_photo_set(files.root(), {.side = Side::kTrain});
+  ImageSet train = open_image_set(files.root(), {.side = Side::kTrain});
   restrict_to_validation(train);
   EXPECT_EQ(train.samples.size(), 1u);
   EXPECT_TRUE(has(error_for(files.root(), {.side = Side::kValidation}),
@@ -77,27 +77,27 @@ TEST(Sides, ATestFolderNeverTrainsNorValidates) {
   EXPECT_TRUE(has(error_for(none.root(), {.side = Side::kTest}), "found no sides"));
 }
 
-TEST(Sides, PhotosToBeTestedOnMayHaveNoClasses) {
+TEST(Sides, ImagesToBeTestedOnMayHaveNoClasses) {
   const Files files({"train/b/1.jpg", "train/a/1.jpg", "test/5.jpg", "test/6.jpg"});
-  const PhotoSet set = open_photo_set(files.root());
+  const ImageSet set = open_image_set(files.root());
   EXPECT_EQ(shown_names(set), "train/a/1.jpg=a train/b/1.jpg=b ");
   ASSERT_EQ(set.left_out.size(), 1u);
   EXPECT_EQ(describe(set.left_out[0]), "2 photos of the test side, such as test/5.jpg");
   // A folder that is no class is no class of another side either.
   const Files one({"train/b/1.jpg", "train/a/1.jpg", "val/a/1.jpg", "test/images/5.jpg"});
   const std::vector<std::string> classes = {"a", "b"};
-  EXPECT_EQ(open_photo_set(one.root()).classes, classes);
-  EXPECT_EQ(open_photo_set(one.root(), {.side = Side::kValidation}).classes, classes);
-  EXPECT_EQ(open_photo_set(one.root(), {.side = Side::kTrain}).classes, classes);
+  EXPECT_EQ(open_image_set(one.root()).classes, classes);
+  EXPECT_EQ(open_image_set(one.root(), {.side = Side::kValidation}).classes, classes);
+  EXPECT_EQ(open_image_set(one.root(), {.side = Side::kTrain}).classes, classes);
   const Files flat({"train/b/1.jpg", "val/5.jpg"});
   EXPECT_TRUE(has(error_for(flat.root()), "val: expected class folders, as those beside it have, found none"));
 }
 
 TEST(Sides, ClassesWithNamesOfSidesStayClasses) {
-  EXPECT_EQ(shown(open_photo_set(Files({"train/1.jpg", "bus/2.jpg", "car/3.jpg"}).root())),
+  EXPECT_EQ(shown(open_image_set(Files({"train/1.jpg", "bus/2.jpg", "car/3.jpg"}).root())),
             "bus/2.jpg=0 car/3.jpg=1 train/1.jpg=2 ");
-  EXPECT_EQ(shown(open_photo_set(Files({"train/x/1.jpg", "bus/2.jpg"}).root())), "bus/2.jpg=0 train/x/1.jpg=1 ");
-  EXPECT_EQ(shown(open_photo_set(Files({"train/1.jpg", "test/2.jpg"}).root())), "test/2.jpg=0 train/1.jpg=1 ");
+  EXPECT_EQ(shown(open_image_set(Files({"train/x/1.jpg", "bus/2.jpg"}).root())), "bus/2.jpg=0 train/x/1.jpg=1 ");
+  EXPECT_EQ(shown(open_image_set(Files({"train/1.jpg", "test/2.jpg"}).root())), "test/2.jpg=0 train/1.jpg=1 ");
 }
 
 TEST(Sides, BesideFoldersThatAreNoneAreSaid) {
@@ -105,16 +105,16 @@ TEST(Sides, BesideFoldersThatAreNoneAreSaid) {
       error_for(Files({"seg_train/seg_train/a/1.jpg", "seg_test/seg_test/a/2.jpg", "seg_pred/seg_pred/3.jpg"}).root()),
       "\"seg_pred\": expected a folder that is named after a side, as \"seg_train\" and \"seg_test\" are"));
   EXPECT_TRUE(has(error_for(Files({"train/a/1.jpg", "val/a/2.jpg", "more/3.jpg"}).root()), "\"more\": expected"));
-  const PhotoSet one = open_photo_set(Files({"train/x/1.jpg", "train/y/2.jpg", "unlabelled/3.jpg"}).root());
+  const ImageSet one = open_image_set(Files({"train/x/1.jpg", "train/y/2.jpg", "unlabelled/3.jpg"}).root());
   EXPECT_EQ(one.classes.size(), 2u);
   ASSERT_EQ(one.notices.size(), 1u);
   EXPECT_TRUE(has(one.notices[0], "\"train\" is taken as a class, as \"unlabelled\" beside it is named after no side"));
-  EXPECT_TRUE(open_photo_set(Files({"train/1.jpg", "train/y/2.jpg", "bus/3.jpg"}).root()).notices.empty());
+  EXPECT_TRUE(open_image_set(Files({"train/1.jpg", "train/y/2.jpg", "bus/3.jpg"}).root()).notices.empty());
 }
 
 TEST(Sides, AreTakenWhereNothingTrains) {
   const Files files({"train/a/1.jpg", "train/b/2.jpg"});
-  PhotoSet set = open_photo_set(files.root());
+  ImageSet set = open_image_set(files.root());
   restrict_to_validation(set);
   ASSERT_EQ(set.sides.size(), 1u);
   EXPECT_EQ(set.sides[0].use, SideUse::kTaken);
@@ -122,14 +122,14 @@ TEST(Sides, AreTakenWhereNothingTrains) {
   files.add("val/a/3.jpg");
   files.add("val/a/4.jpg");
   files.add("list.txt", "train/a/1.jpg\nval/a/3.jpg\n");
-  set = open_photo_set(files.root());
+  set = open_image_set(files.root());
   restrict_to_list(set, files / "list.txt");
   ASSERT_EQ(set.sides.size(), 2u);
   EXPECT_EQ(set.sides[0].use, SideUse::kTaken);
   EXPECT_EQ(set.sides[1].use, SideUse::kTaken);
   // What the list leaves of them neither trains nor validates.
-  EXPECT_EQ(set.sides[0].photos, 1u);
-  EXPECT_EQ(set.sides[1].photos, 1u);
+  EXPECT_EQ(set.sides[0].images, 1u);
+  EXPECT_EQ(set.sides[1].images, 1u);
   EXPECT_TRUE(set.validates.empty());
   EXPECT_EQ(describe(found_in(set)).size(), 2u);
 }
@@ -147,12 +147,12 @@ TEST(Sides, ThatNobodyRecognisesArentClasses) {
           "\"train\" and \"val\": expected a folder for each class"));
   EXPECT_TRUE(has(error_for(Files({"one/a/1.jpg", "one/b/2.jpg", "one/c/2.jpg", "two/a/3.jpg", "two/c/4.jpg"}).root()),
                   "\"one\" and \"two\": expected a folder for each class, found the same 2"));
-  EXPECT_EQ(open_photo_set(Files({"one/a/1.jpg", "one/b/2.jpg", "two/a/3.jpg", "two/c/4.jpg"}).root()).classes.size(),
+  EXPECT_EQ(open_image_set(Files({"one/a/1.jpg", "one/b/2.jpg", "two/a/3.jpg", "two/c/4.jpg"}).root()).classes.size(),
             2u);
   // A layer that all classes have, or photos beside the folders: those are classes.
-  EXPECT_EQ(open_photo_set(Files({"n01/images/1.jpg", "n02/images/1.jpg"}).root()).classes.size(), 2u);
+  EXPECT_EQ(open_image_set(Files({"n01/images/1.jpg", "n02/images/1.jpg"}).root()).classes.size(), 2u);
   EXPECT_EQ(
-      open_photo_set(Files({"a/x/1.jpg", "a/y/1.jpg", "a/1.jpg", "b/x/1.jpg", "b/y/1.jpg"}).root()).classes.size(), 2u);
+      open_image_set(Files({"a/x/1.jpg", "a/y/1.jpg", "a/1.jpg", "b/x/1.jpg", "b/y/1.jpg"}).root()).classes.size(), 2u);
 }
 
 TEST(Sides, OfShards) {
@@ -161,7 +161,7 @@ TEST(Sides, OfShards) {
   files.add("imagenet1k-train-0001.tar", shard_of("b", "y"));
   files.add("imagenet1k-validation-00.tar", shard_of("c", "x"));
   files.add("imagenet1k-test-00.tar", "nobody looks at it");
-  const PhotoSet set = open_photo_set(files.root());
+  const ImageSet set = open_image_set(files.root());
   EXPECT_EQ(
       shown_names(set),
       "imagenet1k-train-0000.tar/a.jpg=x imagenet1k-train-0001.tar/b.jpg=y imagenet1k-validation-00.tar/c.jpg=x* ");
@@ -171,8 +171,8 @@ TEST(Sides, OfShards) {
   EXPECT_EQ(describe(set.left_out[0]), "1 shard of the test side, such as imagenet1k-test-00.tar");
 
   // A shard that is named itself is what is wanted.
-  EXPECT_TRUE(open_photo_set(files / "imagenet1k-validation-00.tar").validates.empty());
-  EXPECT_EQ(open_photo_set(files / "imagenet1k-validation-00.tar", {.side = Side::kValidation}).samples.size(), 1u);
+  EXPECT_TRUE(open_image_set(files / "imagenet1k-validation-00.tar").validates.empty());
+  EXPECT_EQ(open_image_set(files / "imagenet1k-validation-00.tar", {.side = Side::kValidation}).samples.size(), 1u);
   EXPECT_TRUE(has(error_for(files / "imagenet1k-validation-00.tar", {.side = Side::kTest}), "found only validation"));
 
   files.add("more.tar", shard_of("d", "x"));
@@ -180,16 +180,16 @@ TEST(Sides, OfShards) {
   const Files pool;
   pool.add("train-0.tar", shard_of("a", "x"));
   pool.add("more.tar", shard_of("d", "x"));
-  EXPECT_EQ(open_photo_set(pool.root()).samples.size(), 2u);
+  EXPECT_EQ(open_image_set(pool.root()).samples.size(), 2u);
 }
 
 TEST(Sides, AShardWithoutOneBesideThoseThatTrainIsSaid) {
   const Files files;
   files.add("x-train-0.tar", shard_of("a", "x"));
   files.add("x-train-1.tar", shard_of("b", "x"));
-  EXPECT_TRUE(open_photo_set(files.root()).notices.empty());
+  EXPECT_TRUE(open_image_set(files.root()).notices.empty());
   files.add("x-dev-0.tar", shard_of("c", "x"));
-  const PhotoSet set = open_photo_set(files.root());
+  const ImageSet set = open_image_set(files.root());
   EXPECT_EQ(set.samples.size(), 3u);
   ASSERT_EQ(set.notices.size(), 1u);
   EXPECT_TRUE(
@@ -205,7 +205,7 @@ TEST(Sides, OfShardsInFolders) {
   files.add("train/00-16.tfrec", record(0) + record(1));
   files.add("val/00-4.tfrec", record(1));
   files.add("test/00-9.tfrec", records_of({example_of({{"image", bytes_feature("photo")}})}));
-  const PhotoSet set = open_photo_set(files.root());
+  const ImageSet set = open_image_set(files.root());
   EXPECT_EQ(shown_names(set), "train/00-16.tfrec/000000=0 train/00-16.tfrec/000001=1 val/00-4.tfrec/000000=1* ");
   EXPECT_TRUE(has(error_for(files.root(), {.side = Side::kTest}),
                   "test/00-9.tfrec: record 0: expected a feature of one class"));
@@ -220,10 +220,10 @@ TEST(Sides, OfTensorFlowsShards) {
   const std::string record = records_of({example_of({{"image", bytes_feature("p")}, {"label", integer_feature(0)}})});
   files.add("flowers-train.tfrecord-00000-of-00001", record);
   files.add("flowers-test.tfrecord-00000-of-00001", record);
-  const PhotoSet set = open_photo_set(files.root());
+  const ImageSet set = open_image_set(files.root());
   EXPECT_EQ(set.samples.size(), 1u);
   EXPECT_TRUE(set.validates.empty());
-  EXPECT_EQ(open_photo_set(files.root(), {.side = Side::kTest}).samples[0].name,
+  EXPECT_EQ(open_image_set(files.root(), {.side = Side::kTest}).samples[0].name,
             "flowers-test.tfrecord-00000-of-00001/000000");
 }
 
@@ -232,13 +232,13 @@ TEST(Sides, OfLists) {
   files.add(
       "list.csv",
       "path,label,split\na.jpg,x,train\nb.jpg,y,Training\nc.jpg,x,valid\nd.jpg,y, eval \ne.jpg,x,test\nf.jpg,y,\n");
-  EXPECT_EQ(shown_names(open_photo_set(files / "list.csv")), "a.jpg=x b.jpg=y c.jpg=x* d.jpg=y* f.jpg=y ");
-  EXPECT_EQ(shown_names(open_photo_set(files / "list.csv", {.side = Side::kTest})), "e.jpg=x ");
+  EXPECT_EQ(shown_names(open_image_set(files / "list.csv")), "a.jpg=x b.jpg=y c.jpg=x* d.jpg=y* f.jpg=y ");
+  EXPECT_EQ(shown_names(open_image_set(files / "list.csv", {.side = Side::kTest})), "e.jpg=x ");
   files.add("test.csv", "a.jpg,x,test\nb.jpg,y,test\n");
   EXPECT_TRUE(has(error_for(files / "test.csv"), "found only test"));
   files.add("train.csv", "a.jpg,x,train\nb.jpg,y,train\nc.jpg,y,testing\n");
-  EXPECT_EQ(shown_names(open_photo_set(files / "train.csv")), "a.jpg=x b.jpg=y ");
-  EXPECT_TRUE(open_photo_set(files / "train.csv").validates.empty());
+  EXPECT_EQ(shown_names(open_image_set(files / "train.csv")), "a.jpg=x b.jpg=y ");
+  EXPECT_TRUE(open_image_set(files / "train.csv").validates.empty());
   files.add("plain.csv", "a.jpg,x\n");
   EXPECT_TRUE(has(error_for(files / "plain.csv", {.side = Side::kTest}), "found no sides"));
 }

@@ -18,7 +18,7 @@ using weights::write_text;
 using Indices = std::vector<std::size_t>;
 
 /// Class folders with files whose contents are given.
-struct Photos : TemporaryFolder {
+struct Images : TemporaryFolder {
   void add(const std::string& name, const std::string& content) const {
     std::filesystem::create_directories(std::filesystem::path(*this / name).parent_path());
     write_text(*this / name, content);
@@ -26,27 +26,27 @@ struct Photos : TemporaryFolder {
   void add_class(const std::string& name, int count) const {
     for (int i = 0; i < count; ++i) add(name + "/" + std::to_string(i) + ".jpg", name + std::to_string(i));
   }
-  PhotoSet open() const { return open_photo_set(*this / ""); }
+  ImageSet open() const { return open_image_set(*this / ""); }
 };
 
-std::size_t count_of(const PhotoSet& set, const Indices& side, std::int32_t label) {
+std::size_t count_of(const ImageSet& set, const Indices& side, std::int32_t label) {
   return static_cast<std::size_t>(
       std::count_if(side.begin(), side.end(), [&](std::size_t i) { return set.samples[i].label == label; }));
 }
 
-std::set<std::string> contents_of(const PhotoSet& set, const Indices& side) {
+std::set<std::string> contents_of(const ImageSet& set, const Indices& side) {
   std::set<std::string> contents;
   for (const std::size_t i : side) contents.insert(weights::read_text(set.samples[i].file));
   return contents;
 }
 
 TEST(Split, StratifiedTakesItsShareOfEachClass) {
-  const Photos photos;
-  photos.add_class("a", 100);
-  photos.add_class("b", 31);
-  photos.add_class("c", 2);
-  photos.add_class("d", 1);
-  const PhotoSet set = photos.open();
+  const Images images;
+  images.add_class("a", 100);
+  images.add_class("b", 31);
+  images.add_class("c", 2);
+  images.add_class("d", 1);
+  const ImageSet set = images.open();
   const Split split = split_stratified(set, 0.1, 42);
   EXPECT_EQ(split.train.size() + split.validation.size(), 134u);
   EXPECT_TRUE(std::is_sorted(split.train.begin(), split.train.end()));
@@ -61,12 +61,12 @@ TEST(Split, StratifiedTakesItsShareOfEachClass) {
   EXPECT_FALSE(split_stratified(set, 0.99, 42).train.empty());
 }
 
-TEST(Split, IdenticalPhotosLieOnOneSide) {
-  const Photos photos;
+TEST(Split, IdenticalImagesLieOnOneSide) {
+  const Images images;
   for (int i = 0; i < 120; ++i) {
-    photos.add((i % 2 == 0 ? "a/" : "b/") + std::to_string(i) + ".jpg", "photo " + std::to_string(i % 37));
+    images.add((i % 2 == 0 ? "a/" : "b/") + std::to_string(i) + ".jpg", "photo " + std::to_string(i % 37));
   }
-  const PhotoSet set = photos.open();
+  const ImageSet set = images.open();
   for (const std::uint64_t seed : {1, 2, 3, 4, 5}) {
     const Split split = split_stratified(set, 0.3, seed);
     const std::set<std::string> train = contents_of(set, split.train);
@@ -75,18 +75,18 @@ TEST(Split, IdenticalPhotosLieOnOneSide) {
   }
 }
 
-TEST(Split, NamesDontMatterAndNewPhotosMoveFew) {
-  const Photos photos;
-  photos.add_class("a", 200);
-  photos.add_class("b", 200);
-  const Photos renamed;
+TEST(Split, NamesDontMatterAndNewImagesMoveFew) {
+  const Images images;
+  images.add_class("a", 200);
+  images.add_class("b", 200);
+  const Images renamed;
   for (const std::string name : {"a", "b"}) {
     for (int i = 0; i < 200; ++i) renamed.add(name + "/x" + std::to_string(999 - i) + ".jpg", name + std::to_string(i));
     for (int i = 0; i < 10; ++i)
       renamed.add(name + "/new" + std::to_string(i) + ".jpg", name + "n" + std::to_string(i));
   }
-  const PhotoSet before = photos.open();
-  const PhotoSet after = renamed.open();
+  const ImageSet before = images.open();
+  const ImageSet after = renamed.open();
   const auto old_side = contents_of(before, split_stratified(before, 0.1, 1).validation);
   const auto new_side = contents_of(after, split_stratified(after, 0.1, 1).validation);
   std::size_t stayed = 0;
@@ -95,21 +95,21 @@ TEST(Split, NamesDontMatterAndNewPhotosMoveFew) {
   EXPECT_GE(stayed, 36u);
 }
 
-TEST(Split, PhotosThatCantBeReadAreNoReasonToStop) {
-  const Photos photos;
-  photos.add_class("a", 4);
-  PhotoSet set = photos.open();
-  set.samples[1].file = photos / "gone";
+TEST(Split, ImagesThatCantBeReadAreNoReasonToStop) {
+  const Images images;
+  images.add_class("a", 4);
+  ImageSet set = images.open();
+  set.samples[1].file = images / "gone";
   const Split split = split_stratified(set, 0.25, 1);
   EXPECT_EQ(split.validation.size(), 1u);
   EXPECT_EQ(split.train.size(), 3u);
 }
 
 TEST(Split, TheTutorialsShufflesAllOnce) {
-  const Photos photos;
-  photos.add_class("a", 60);
-  photos.add_class("b", 31);
-  const PhotoSet set = photos.open();
+  const Images images;
+  images.add_class("a", 60);
+  images.add_class("b", 31);
+  const ImageSet set = images.open();
   const Split split = split_tutorial(set, 0.1, 5);
   EXPECT_EQ(split.validation.size(), 9u);
   EXPECT_EQ(split.train.size(), 82u);
@@ -120,26 +120,26 @@ TEST(Split, TheTutorialsShufflesAllOnce) {
 }
 
 TEST(Split, MarksAreTaken) {
-  const Photos photos;
-  photos.add_class("train/a", 2);
-  photos.add_class("val/a", 1);
-  const Split split = split_as_marked(photos.open());
+  const Images images;
+  images.add_class("train/a", 2);
+  images.add_class("val/a", 1);
+  const Split split = split_as_marked(images.open());
   EXPECT_EQ(split.train, (Indices{0, 1}));
   EXPECT_EQ(split.validation, (Indices{2}));
-  const Photos unmarked;
+  const Images unmarked;
   unmarked.add_class("a", 2);
   EXPECT_NE(error_of([&] { split_as_marked(unmarked.open()); }).find("found none"), std::string::npos);
 }
 
 TEST(Split, WhatCantBeTrainedOnIsSaid) {
-  const Photos photos;
-  photos.add_class("a", 4);
-  const PhotoSet one = photos.open();
+  const Images images;
+  images.add_class("a", 4);
+  const ImageSet one = images.open();
   EXPECT_NE(error_of([&] { check_trainable(one, split_stratified(one, 0.0, 1), 5, false); }).find("found only \"a\""),
             std::string::npos);
-  photos.add_class("b", 1);
-  photos.add_class("c", 1);
-  const PhotoSet set = photos.open();
+  images.add_class("b", 1);
+  images.add_class("c", 1);
+  const ImageSet set = images.open();
   const Split split = split_stratified(set, 0.0, 1);
   check_trainable(set, split, 3, false);
   EXPECT_NE(error_of([&] { check_trainable(set, split, 2, false); }).find("\"c/0.jpg\": expected a class below 2"),
@@ -152,8 +152,8 @@ TEST(Split, WhatCantBeTrainedOnIsSaid) {
   EXPECT_NE(error_of([&] { split_tutorial(set, -0.5, 1); }).find("found -0.5"), std::string::npos);
 
   // Of a model's 1000 classes only those that the photos are of must be there.
-  PhotoSet adopted = set;
-  adopt_classes(adopted, std::vector<std::string>{"x", "b", "y", "a", "c"}, {});
+  ImageSet adopted = set;
+  remap_labels(adopted, std::vector<std::string>{"x", "b", "y", "a", "c"}, {});
   check_trainable(adopted, split, 5, false);
 }
 

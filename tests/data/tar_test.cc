@@ -6,7 +6,7 @@
 #include <tuple>
 #include <cstring>
 
-#include "data/photo_set.h"
+#include "data/image_set.h"
 #include "tests/data/files.h"
 #include "tests/data/tar_bytes.h"
 
@@ -19,7 +19,7 @@ using weights::TemporaryFolder;
 using weights::write_text;
 
 std::string folder() { return std::string(GCVIT_TEST_DATA) + "/data/webdataset"; }
-std::string photo(const std::string& name) { return read_text(std::string(GCVIT_TEST_DATA) + "/image/decode/" + name); }
+std::string image(const std::string& name) { return read_text(std::string(GCVIT_TEST_DATA) + "/image/decode/" + name); }
 
 std::string text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -105,24 +105,24 @@ TEST(Tar, InnerPaths) {
 }
 
 TEST(TarShards, AllThreeFormatsAndBothLabels) {
-  const PhotoSet set = open_photo_set(folder());
+  const ImageSet set = open_image_set(folder());
   EXPECT_EQ(set.classes, (std::vector<std::string>{"daisy", "dandelion", "tulips"}));
-  const std::vector<std::string> photos = {"jpeg_420.jpg", "jpeg_grey.jpg", "exif_6.jpg", "png_filtered.png",
+  const std::vector<std::string> images = {"jpeg_420.jpg", "jpeg_grey.jpg", "exif_6.jpg", "png_filtered.png",
                                            "jpeg_422.jpg"};
   const std::vector<std::int32_t> labels = {2, 1, 0, 2, 1};
-  ASSERT_EQ(set.samples.size(), photos.size());
-  for (std::size_t i = 0; i < photos.size(); ++i) {
+  ASSERT_EQ(set.samples.size(), images.size());
+  for (std::size_t i = 0; i < images.size(); ++i) {
     EXPECT_EQ(set.samples[i].label, labels[i]);
-    EXPECT_EQ(text_of(read_sample(set.samples[i])), photo(photos[i])) << i;
+    EXPECT_EQ(text_of(read_sample(set.samples[i])), image(images[i])) << i;
   }
   EXPECT_EQ(set.samples[0].name, "flowers-0000.tar/a/0000.jpg");
   EXPECT_TRUE(set.notices.empty());
-  EXPECT_EQ(open_photo_set(folder() + "/flowers-0001.tar").samples.size(), 2u);
-  EXPECT_EQ(open_photo_set(folder() + "/flowers-{0000..0001}.tar").samples.size(), 4u);
+  EXPECT_EQ(open_image_set(folder() + "/flowers-0001.tar").samples.size(), 2u);
+  EXPECT_EQ(open_image_set(folder() + "/flowers-{0000..0001}.tar").samples.size(), 4u);
   EXPECT_NE(
-      error_of([] { open_photo_set(folder() + "/flowers-{0000..0003}.tar"); }).find("flowers-0003.tar: no such file"),
+      error_of([] { open_image_set(folder() + "/flowers-{0000..0003}.tar"); }).find("flowers-0003.tar: no such file"),
       std::string::npos);
-  EXPECT_NE(error_of([] { open_photo_set(folder() + "/flowers-{3..1}.tar"); }).find("expected a range"),
+  EXPECT_NE(error_of([] { open_image_set(folder() + "/flowers-{3..1}.tar"); }).find("expected a range"),
             std::string::npos);
 }
 
@@ -131,7 +131,7 @@ TEST(TarShards, NothingLeadsOutOfAnArchive) {
   write_text(files / "x.tar", member_of("../a.jpg", "A") + member_of("../a.cls", "0") + member_of("/b.jpg", "B") +
                                   member_of("/b.cls", "0") + member_of("c.jpg", "", '2') + member_of("d.jpg", "D") +
                                   member_of("d.cls", "4") + member_of("empty.jpg", "") + kEnd);
-  const PhotoSet set = open_photo_set(files / "x.tar");
+  const ImageSet set = open_image_set(files / "x.tar");
   ASSERT_EQ(set.samples.size(), 1u);
   EXPECT_EQ(set.samples[0].name, "x.tar/d.jpg");
   EXPECT_EQ(set.classes, (std::vector<std::string>{"4"}));
@@ -146,7 +146,7 @@ TEST(TarShards, HiddenMembersArePassedOver) {
   for (const char* const key : {"./d/._a", "._b", "__MACOSX/c", ".hidden/d", "d/.e"}) archive += shard_of(key, "no");
   archive += shard_of("./d/a", "x") + shard_of("b", "y") + member_of("../.f.cls", "no") + kEnd;
   write_text(files / "x.tar", archive);
-  const PhotoSet set = open_photo_set(files / "x.tar");
+  const ImageSet set = open_image_set(files / "x.tar");
   EXPECT_EQ(set.classes, (std::vector<std::string>{"x", "y"}));
   ASSERT_EQ(set.samples.size(), 2u);
   EXPECT_EQ(set.samples[0].name, "x.tar/./d/a.jpg");
@@ -158,49 +158,49 @@ TEST(TarShards, NamesSayTheSides) {
   write_text(files / "train-00.tar", member_of("a.jpg", "A") + member_of("a.cls", "x"));
   write_text(files / "train-01.tar", member_of("b.jpg", "B") + member_of("b.cls", "y"));
   write_text(files / "val-00.tar", member_of("c.jpg", "C") + member_of("c.json", "{\"label\": \"x\"}"));
-  const PhotoSet set = open_photo_set(files / "");
+  const ImageSet set = open_image_set(files / "");
   EXPECT_EQ(set.validates, (std::vector<bool>{false, false, true}));
 }
 
-TEST(TarShards, RefusesPhotosWithoutLabelsAndLabelsWithoutPhotos) {
+TEST(TarShards, RefusesImagesWithoutLabelsAndLabelsWithoutImages) {
   const TemporaryFolder files;
   write_text(files / "x.tar", member_of("a.jpg", "A") + member_of("a.json", "{\"caption\": 3}"));
-  EXPECT_NE(error_of([&] { open_photo_set(files / "x.tar"); }).find("\"x.tar/a.jpg\": expected its label in a.cls"),
+  EXPECT_NE(error_of([&] { open_image_set(files / "x.tar"); }).find("\"x.tar/a.jpg\": expected its label in a.cls"),
             std::string::npos);
   write_text(files / "y.tar", member_of("a.cls", "3"));
-  EXPECT_NE(error_of([&] { open_photo_set(files / "y.tar"); }).find("expected photos"), std::string::npos);
+  EXPECT_NE(error_of([&] { open_image_set(files / "y.tar"); }).find("expected photos"), std::string::npos);
   write_text(files / "z.tar", member_of("a.jpg", "A") + member_of("a.png", "B") + member_of("a.cls", "3"));
-  EXPECT_NE(error_of([&] { open_photo_set(files / "z.tar"); }).find("found two"), std::string::npos);
+  EXPECT_NE(error_of([&] { open_image_set(files / "z.tar"); }).find("found two"), std::string::npos);
 }
 
 TEST(TarShards, KeysMayHaveDots) {
   const Files files;
   files.add("x.tar",
             shard_of("train.v1/img 2.0.0000", "x") + shard_of("train.v1/img 2.0.0001", "y") + shard_of("b", "x"));
-  EXPECT_EQ(shown_names(open_photo_set(files / "x.tar")),
+  EXPECT_EQ(shown_names(open_image_set(files / "x.tar")),
             "x.tar/train.v1/img 2.0.0000.jpg=x x.tar/train.v1/img 2.0.0001.jpg=y x.tar/b.jpg=x ");
   // A mask beside a photo is none, as WebDataset has it.
   files.add("y.tar", shard_of("a", "x") + member_of("a.seg.png", "mask") + member_of("a.seg.json", "{\"label\": 1}") +
                          member_of("a.txt", "caption") + member_of("lonely.cls", "x"));
-  const PhotoSet set = open_photo_set(files / "y.tar");
+  const ImageSet set = open_image_set(files / "y.tar");
   EXPECT_EQ(shown_names(set), "y.tar/a.jpg=x ");
   ASSERT_EQ(set.left_out.size(), 2u);
   EXPECT_EQ(describe(set.left_out[0]), "2 members of other kinds (.seg.png 1, .txt 1), such as y.tar/a.seg.png");
   EXPECT_EQ(describe(set.left_out[1]), "1 label without a photo, such as y.tar/lonely");
 }
 
-TEST(TarShards, SaysWhatIsThereInsteadOfPhotos) {
+TEST(TarShards, SaysWhatIsThereInsteadOfImages) {
   const Files files;
   files.add("x.tar",
             member_of("a.bmp", "A") + member_of("a.cls", "0") + member_of("b.left.jpg", "B") + member_of("c.txt", "C"));
-  EXPECT_EQ(error_of([&] { open_photo_set(files / "x.tar"); }),
+  EXPECT_EQ(error_of([&] { open_image_set(files / "x.tar"); }),
             "[tar] " + (files / "x.tar") +
                 ": expected photos as KEY.jpg (jpg, jpeg, jpe, jfif, png, webp) with their classes as KEY.cls or "
                 "KEY.json, found 3 members of other kinds (.bmp 1, .left.jpg 1, .txt 1), such as a.bmp and 1 label "
                 "without a photo, such as x.tar/a");
   files.add("y.tar",
             member_of("a.JFIF", "A") + member_of("a.cls", "0") + member_of("b.jpe", "A") + member_of("b.cls", "0"));
-  EXPECT_EQ(open_photo_set(files / "y.tar").samples.size(), 2u);
+  EXPECT_EQ(open_image_set(files / "y.tar").samples.size(), 2u);
 }
 
 TEST(TarShards, CompressedOnesAreNamed) {
@@ -219,8 +219,8 @@ TEST(TarShards, CompressedOnesAreNamed) {
                                          {"x.tar", "\n<!DOCTYPE HTML>", "an HTML page"}}) {
     const Files files;
     files.add(name, head);
-    EXPECT_TRUE(has(error_of([&] { open_photo_set(files / name); }), std::string("found ") + kind)) << name << kind;
-    EXPECT_TRUE(has(error_of([&] { open_photo_set(files.root()); }), std::string("found ") + kind)) << name << kind;
+    EXPECT_TRUE(has(error_of([&] { open_image_set(files / name); }), std::string("found ") + kind)) << name << kind;
+    EXPECT_TRUE(has(error_of([&] { open_image_set(files.root()); }), std::string("found ") + kind)) << name << kind;
   }
 }
 

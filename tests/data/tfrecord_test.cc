@@ -5,7 +5,7 @@
 
 #include <filesystem>
 
-#include "data/photo_set.h"
+#include "data/image_set.h"
 #include "tests/data/example_bytes.h"
 #include "tests/data/files.h"
 
@@ -23,7 +23,7 @@ std::string text_of(std::span<const std::byte> bytes) {
 }
 
 std::string folder() { return std::string(GCVIT_TEST_DATA) + "/data/tfrecord"; }
-std::string photo(const std::string& name) { return read_text(std::string(GCVIT_TEST_DATA) + "/image/decode/" + name); }
+std::string image(const std::string& name) { return read_text(std::string(GCVIT_TEST_DATA) + "/image/decode/" + name); }
 
 TEST(Tfrecord, Crc32cHasItsKnownValues) {
   EXPECT_EQ(crc32c(bytes_of("123456789")), 0xE3069283u);
@@ -91,22 +91,22 @@ TEST(Tfrecord, EveryCutAndEveryFlippedBitIsNoticed) {
 }
 
 TEST(TfrecordShards, AreReadAsTensorFlowWroteThem) {
-  const PhotoSet set = open_photo_set(folder());
+  const ImageSet set = open_image_set(folder());
   EXPECT_EQ(set.classes, (std::vector<std::string>{"dandelion", "daisy", "tulips"}));
   EXPECT_FALSE(set.numbered);
-  const std::vector<std::string> photos = {"jpeg_420.jpg", "jpeg_grey.jpg", "exif_6.jpg", "png_filtered.png",
+  const std::vector<std::string> images = {"jpeg_420.jpg", "jpeg_grey.jpg", "exif_6.jpg", "png_filtered.png",
                                            "jpeg_422.jpg"};
   const std::vector<std::int32_t> labels = {2, 0, 1, 2, 0};
-  ASSERT_EQ(set.samples.size(), photos.size());
-  for (std::size_t i = 0; i < photos.size(); ++i) {
+  ASSERT_EQ(set.samples.size(), images.size());
+  for (std::size_t i = 0; i < images.size(); ++i) {
     EXPECT_EQ(set.samples[i].label, labels[i]);
-    EXPECT_EQ(text_of(read_sample(set.samples[i])), photo(photos[i])) << i;
+    EXPECT_EQ(text_of(read_sample(set.samples[i])), image(images[i])) << i;
   }
   EXPECT_EQ(set.samples[1].name, "flowers-train.tfrecord-00000-of-00002/000001");
   EXPECT_EQ(set.validates, (std::vector<bool>{false, false, false, true, true}));
   EXPECT_GT(decode_sample(set.samples[2]).width, 0);
 
-  const PhotoSet one = open_photo_set(folder() + "/flowers-train.tfrecord-00001-of-00002");
+  const ImageSet one = open_image_set(folder() + "/flowers-train.tfrecord-00001-of-00002");
   EXPECT_EQ(one.samples.size(), 1u);
   EXPECT_TRUE(one.validates.empty());
 }
@@ -118,14 +118,14 @@ TEST(TfrecordShards, WithoutNamesLabelsAreNumbers) {
     write_text(copy / "flowers/1.0.0/" + name, read_text(folder() + "/" + name));
   }
   // The data set's folder stands for its newest version.
-  const PhotoSet set = open_photo_set(copy / "flowers");
+  const ImageSet set = open_image_set(copy / "flowers");
   EXPECT_TRUE(set.numbered);
   EXPECT_EQ(set.classes.size(), 3u);
   EXPECT_TRUE(set.validates.empty());
 
   std::filesystem::remove(copy / "flowers/1.0.0/flowers-train.tfrecord-00000-of-00002");
   write_text(copy / "flowers/1.0.0/flowers-test.tfrecord-00000-of-00001", "");
-  EXPECT_NE(error_of([&] { open_photo_set(copy / "flowers"); }).find("expected 2 shards of flowers-train.tfrecord"),
+  EXPECT_NE(error_of([&] { open_image_set(copy / "flowers"); }).find("expected 2 shards of flowers-train.tfrecord"),
             std::string::npos);
 }
 
@@ -137,13 +137,13 @@ TEST(TfrecordShards, LabelsMayBeNamesBesideTheListOfThem) {
   const std::string shard = "x-train.tfrecord-00000-of-00001";
   files.add("label.labels.txt", "3 stars\n1 star\nnone\n");
   files.add(shard, record(bytes_feature("1 star")) + record(bytes_feature("2")) + record(integer_feature(0)));
-  EXPECT_EQ(shown_names(open_photo_set(files.root())),
+  EXPECT_EQ(shown_names(open_image_set(files.root())),
             shard + "/000000=1 star " + shard + "/000001=none " + shard + "/000002=3 stars ");
   // A number that begins a name is none.
   files.add(shard, record(bytes_feature("1 moon")));
-  EXPECT_TRUE(has(error_of([&] { open_photo_set(files.root()); }), "found 1 moon"));
+  EXPECT_TRUE(has(error_of([&] { open_image_set(files.root()); }), "found 1 moon"));
   files.add("label.labels.txt", "a\nb\na\n");
-  EXPECT_TRUE(has(error_of([&] { open_photo_set(files.root()); }), "expected a name once, found \"a\" twice"));
+  EXPECT_TRUE(has(error_of([&] { open_image_set(files.root()); }), "expected a name once, found \"a\" twice"));
 }
 
 TEST(TfrecordShards, NamesStandBesideAShardThatIsNamedWithoutItsFolder) {
@@ -152,7 +152,7 @@ TEST(TfrecordShards, NamesStandBesideAShardThatIsNamedWithoutItsFolder) {
   files.add("x.tfrecord", records_of({example_of({{"image", bytes_feature("p")}, {"label", integer_feature(1)}})}));
   const std::filesystem::path before = std::filesystem::current_path();
   std::filesystem::current_path(files.root());
-  const PhotoSet set = open_photo_set("x.tfrecord");
+  const ImageSet set = open_image_set("x.tfrecord");
   std::filesystem::current_path(before);
   EXPECT_EQ(shown_names(set), "x.tfrecord/000000=daisy ");
 }
@@ -163,25 +163,25 @@ TEST(TfrecordShards, SidesHaveTheSameClasses) {
   files.add("train/x.tfrecord", record);
   files.add("val/x.tfrecord", record);
   files.add("label.labels.txt", "roses\ndaisy\n");
-  EXPECT_EQ(shown_names(open_photo_set(files.root())), "train/x.tfrecord/000000=daisy val/x.tfrecord/000000=daisy* ");
+  EXPECT_EQ(shown_names(open_image_set(files.root())), "train/x.tfrecord/000000=daisy val/x.tfrecord/000000=daisy* ");
   files.add("val/label.labels.txt", "daisy\nroses\n");
-  EXPECT_TRUE(has(error_of([&] { open_photo_set(files.root()); }), "label.labels.txt, found others"));
+  EXPECT_TRUE(has(error_of([&] { open_image_set(files.root()); }), "label.labels.txt, found others"));
   files.add("train/label.labels.txt", "daisy\nroses\n");
-  EXPECT_EQ(shown_names(open_photo_set(files.root())), "train/x.tfrecord/000000=roses val/x.tfrecord/000000=roses* ");
+  EXPECT_EQ(shown_names(open_image_set(files.root())), "train/x.tfrecord/000000=roses val/x.tfrecord/000000=roses* ");
 }
 
 TEST(TfrecordShards, ALengthMayBeginAsAnotherKindOfFile) {
   const Files files;
   // As a gzip file and as UTF-16 do.
   for (const std::size_t length : {0x8b1f, 0xfeff}) {
-    const auto example = [](std::size_t photo) {
-      return example_of({{"image", bytes_feature(std::string(photo, 'p'))}, {"label", integer_feature(1)}});
+    const auto example = [](std::size_t image) {
+      return example_of({{"image", bytes_feature(std::string(image, 'p'))}, {"label", integer_feature(1)}});
     };
-    std::size_t photo = length;
-    while (example(photo).size() > length) --photo;
-    ASSERT_EQ(example(photo).size(), length);
-    files.add("x.tfrecord", records_of({example(photo)}));
-    EXPECT_EQ(open_photo_set(files / "x.tfrecord").samples.size(), 1u);
+    std::size_t image = length;
+    while (example(image).size() > length) --image;
+    ASSERT_EQ(example(image).size(), length);
+    files.add("x.tfrecord", records_of({example(image)}));
+    EXPECT_EQ(open_image_set(files / "x.tfrecord").samples.size(), 1u);
   }
 }
 
@@ -189,7 +189,7 @@ TEST(TfrecordShards, RecordsOfAnotherKindAreRefused) {
   const TemporaryFolder files;
   const auto refusal = [&](std::string_view record) {
     write_text(files / "x.tfrecord", text_of(tfrecord_frame(bytes_of(record))));
-    return error_of([&] { open_photo_set(files / "x.tfrecord"); });
+    return error_of([&] { open_image_set(files / "x.tfrecord"); });
   };
   EXPECT_NE(refusal("no example").find("x.tfrecord: record 0: expected a tf.Example"), std::string::npos);
   EXPECT_NE(refusal("").find("expected a feature of one encoded photo (image, image/encoded"), std::string::npos);
@@ -202,11 +202,11 @@ TEST(TfrecordShards, AreKnownByTheirNames) {
   for (const char* const name : {"x.tfrecord", "x.tfrecords", "x.TFREC", "flowers00-224x224-4.tfrec",
                                  "x.tfrecord-00000-of-00001", "train-00000-of-00001", "x-00002-of-00010.tfrecord"}) {
     files.add(name, record);
-    EXPECT_EQ(open_photo_set(files / name).classes, (std::vector<std::string>{"3"})) << name;
+    EXPECT_EQ(open_image_set(files / name).classes, (std::vector<std::string>{"3"})) << name;
   }
   for (const char* const name : {"x.tfrecord.txt", "x-00002-of-00002", "x-1-of", "tfrecord"}) {
     files.add(name, record);
-    EXPECT_TRUE(has(error_of([&] { open_photo_set(files / name); }), "found a file with another ending")) << name;
+    EXPECT_TRUE(has(error_of([&] { open_image_set(files / name); }), "found a file with another ending")) << name;
   }
 }
 
@@ -216,68 +216,68 @@ TEST(TfrecordShards, ThatAreMissingAreSaidWhereTheNumberStandsBeforeTheEnding) {
   files.add("x_00000-of-00003.tfrecord", record);
   files.add("y-01-of-02.tfrec", record);
   files.add("y-02-of-02.tfrec", record);
-  const PhotoSet set = open_photo_set(files.root());
+  const ImageSet set = open_image_set(files.root());
   EXPECT_EQ(set.samples.size(), 3u);
   EXPECT_EQ(set.notices, (std::vector<std::string>{files.root() + ": of the 3 shards of x.tfrecord only 1 is there"}));
-  EXPECT_TRUE(open_photo_set(files / "x_00000-of-00003.tfrecord").notices.empty());
+  EXPECT_TRUE(open_image_set(files / "x_00000-of-00003.tfrecord").notices.empty());
 }
 
 TEST(TfrecordShards, FeaturesHaveTheirUsualNames) {
   const Files files;
   const auto open = [&](const std::vector<std::pair<std::string, std::string>>& features) {
     files.add("x.tfrecord", records_of({example_of(features)}));
-    return open_photo_set(files / "x.tfrecord");
+    return open_image_set(files / "x.tfrecord");
   };
-  const std::string photo = bytes_feature("the photo");
+  const std::string image = bytes_feature("the photo");
   for (const char* const name : {"image", "image/encoded", "image_raw"}) {
     for (const char* const label : {"label", "image/class/label", "class"}) {
-      const PhotoSet set = open({{"id", bytes_feature("x")}, {label, packed_feature({7})}, {name, photo}});
+      const ImageSet set = open({{"id", bytes_feature("x")}, {label, packed_feature({7})}, {name, image}});
       EXPECT_EQ(set.classes, (std::vector<std::string>{"7"}));
       EXPECT_EQ(text_of(read_sample(set.samples.at(0))), "the photo");
     }
   }
-  EXPECT_EQ(open({{"image", photo}, {"image/class/text", bytes_feature(" daisy\n")}}).classes,
+  EXPECT_EQ(open({{"image", image}, {"image/class/text", bytes_feature(" daisy\n")}}).classes,
             (std::vector<std::string>{"daisy"}));
-  EXPECT_EQ(open({{"label", integer_feature(1)}, {"image", photo}, {"label", integer_feature(2)}}).classes,
+  EXPECT_EQ(open({{"label", integer_feature(1)}, {"image", image}, {"label", integer_feature(2)}}).classes,
             (std::vector<std::string>{"2"}));  // the last one, as protocol buffers have it
   const auto refusal = [&](const std::vector<std::pair<std::string, std::string>>& features) {
     return error_of([&] { open(features); });
   };
-  EXPECT_TRUE(has(refusal({{"id", bytes_feature("x")}, {"image", photo}}),
+  EXPECT_TRUE(has(refusal({{"id", bytes_feature("x")}, {"image", image}}),
                   "record 0: expected a feature of one class, an integer or a name (label, labels, class, "));
-  EXPECT_TRUE(has(refusal({{"id", bytes_feature("x")}, {"image", photo}}),
+  EXPECT_TRUE(has(refusal({{"id", bytes_feature("x")}, {"image", image}}),
                   "found the features \"id\" (bytes), \"image\" (bytes)"));
   EXPECT_TRUE(has(refusal({{"label", integer_feature(1)}, {"depth", float_feature()}}),
                   "expected a feature of one encoded photo (image, image/encoded, "));
   EXPECT_TRUE(has(refusal({{"label", integer_feature(1)}, {"depth", float_feature()}}), "\"depth\" (floats)"));
-  EXPECT_TRUE(has(refusal({{"label", packed_feature({1, 2})}, {"image", photo}}), "expected a feature of one class"));
-  EXPECT_TRUE(has(refusal({{"label", float_feature()}, {"image", photo}}), "expected a feature of one class"));
+  EXPECT_TRUE(has(refusal({{"label", packed_feature({1, 2})}, {"image", image}}), "expected a feature of one class"));
+  EXPECT_TRUE(has(refusal({{"label", float_feature()}, {"image", image}}), "expected a feature of one class"));
   EXPECT_TRUE(
-      has(refusal({{"label", packed_feature({std::uint64_t{1} << 63})}, {"image", photo}}), "expected a label from 0"));
+      has(refusal({{"label", packed_feature({std::uint64_t{1} << 63})}, {"image", image}}), "expected a label from 0"));
 }
 
 TEST(TfrecordShards, OtherFilesAreCalledWhatTheyAre) {
   const Files files;
   files.add("x.tfrecord", "\x1f\x8b\x08 and so on");
-  EXPECT_TRUE(has(error_of([&] { open_photo_set(files / "x.tfrecord"); }), "found a gzip file (unpack it first)"));
-  EXPECT_TRUE(has(error_of([&] { open_photo_set(files.root()); }), "found a gzip file"));
+  EXPECT_TRUE(has(error_of([&] { open_image_set(files / "x.tfrecord"); }), "found a gzip file (unpack it first)"));
+  EXPECT_TRUE(has(error_of([&] { open_image_set(files.root()); }), "found a gzip file"));
   files.add("x.tfrecord", "");
-  EXPECT_TRUE(has(error_of([&] { open_photo_set(files.root()); }), "found an empty file"));
+  EXPECT_TRUE(has(error_of([&] { open_image_set(files.root()); }), "found an empty file"));
   files.add("x.tfrecord", "version https://git-lfs.github.com/spec/v1\n");
-  EXPECT_TRUE(has(error_of([&] { open_photo_set(files.root()); }), "found a Git LFS pointer (fetch the file itself"));
+  EXPECT_TRUE(has(error_of([&] { open_image_set(files.root()); }), "found a Git LFS pointer (fetch the file itself"));
   files.add("x.tar", "");
   EXPECT_TRUE(
-      has(error_of([&] { open_photo_set(files.root()); }), "expected shards of one kind, found x.tfrecord and x.tar"));
+      has(error_of([&] { open_image_set(files.root()); }), "expected shards of one kind, found x.tfrecord and x.tar"));
 }
 
-TEST(TfrecordShards, APhotosChecksumIsComparedWhenItIsRead) {
+TEST(TfrecordShards, AImagesChecksumIsComparedWhenItIsRead) {
   const Files files;
-  const std::string photo(10'000, 'x');  // longer than a piece
-  std::string text = records_of({example_of({{"image", bytes_feature(photo)}, {"label", integer_feature(0)}}),
+  const std::string image(10'000, 'x');  // longer than a piece
+  std::string text = records_of({example_of({{"image", bytes_feature(image)}, {"label", integer_feature(0)}}),
                                  example_of({{"image", bytes_feature("b")}, {"label", integer_feature(1)}})});
   text[5000] = 'y';
   files.add("x.tfrecord", text);
-  const PhotoSet set = open_photo_set(files / "x.tfrecord");
+  const ImageSet set = open_image_set(files / "x.tfrecord");
   ASSERT_EQ(set.samples.size(), 2u);
   EXPECT_EQ(error_of([&] { read_sample(set.samples[0]); }),
             "[tfrecord] " + (files / "x.tfrecord") +
@@ -297,7 +297,7 @@ TEST(TfrecordShards, NoByteOfARecordBreaksTheirReading) {
       broken[i] = static_cast<char>(broken[i] ^ flip);
       files.add("x.tfrecord", records_of({broken, example}));
       try {
-        for (const Sample& sample : open_photo_set(files / "x.tfrecord").samples) {
+        for (const Sample& sample : open_image_set(files / "x.tfrecord").samples) {
           EXPECT_EQ(read_sample(sample).size(), sample.size);
         }
       } catch (const Error& error) {
@@ -305,7 +305,7 @@ TEST(TfrecordShards, NoByteOfARecordBreaksTheirReading) {
       }
     }
     files.add("x.tfrecord", records_of({example.substr(0, i), example}));
-    EXPECT_TRUE(has(error_of([&] { open_photo_set(files / "x.tfrecord"); }), "record 0: expected")) << i;  // cut off
+    EXPECT_TRUE(has(error_of([&] { open_image_set(files / "x.tfrecord"); }), "record 0: expected")) << i;  // cut off
   }
 }
 

@@ -5,7 +5,7 @@
 
 #include <filesystem>
 
-#include "tests/classifier/test_photos.h"
+#include "tests/inference/test_images.h"
 #include "tests/weights/test_files.h"
 
 namespace gcvit::evaluate {
@@ -27,7 +27,7 @@ TEST(Evaluate, CountsWhatTheModelSaysForAnyThreadsAndBatch) {
   std::vector<std::int64_t> of_class(7);
   for (unsigned i = 0; i < 30; ++i) {
     const std::string png = testing::blob_png(i);
-    const std::int32_t said = classifier.classify(Photo::encoded(std::as_bytes(std::span(png))), 1)[0].index;
+    const std::int32_t said = classifier.classify(Image::encoded(std::as_bytes(std::span(png))), 1)[0].index;
     const std::int32_t put = i % 4 == 3 ? (said + 1) % 7 : said;
     right += put == said;
     ++of_class[static_cast<std::size_t>(put)];
@@ -38,12 +38,12 @@ TEST(Evaluate, CountsWhatTheModelSaysForAnyThreadsAndBatch) {
 
   std::vector<double> losses;
   for (const auto& [threads, batch] : {std::pair{1, 1}, {2, 8}, {3, 64}}) {
-    classifier::Session session(file, {.threads = threads, .batch = batch});
-    const data::PhotoSet photos = read_labelled_photos(session, {.path = root});
-    ASSERT_EQ(photos.samples.size(), 32u);
+    inference::Session session(file, {.threads = threads, .batch = batch});
+    const data::ImageSet images = read_labelled_images(session, {.path = root});
+    ASSERT_EQ(images.samples.size(), 32u);
     std::size_t steps = 0;
     std::size_t complaints = 0;
-    const Evaluation evaluation = evaluate(session, photos, [&](std::string_view error) {
+    const Evaluation evaluation = evaluate(session, images, [&](std::string_view error) {
       ++steps;
       complaints += !error.empty();
     });
@@ -71,14 +71,14 @@ TEST(Evaluate, TakesListsAndWhatTheySayValidates) {
     list += path + (i % 2 == 0 ? ",red" : ",blue") + (i < 4 ? ",train\n" : ",val\n");
   }
   write_text(folder / "list.csv", list);
-  classifier::Session session(file, {});
-  const data::PhotoSet photos = read_labelled_photos(session, {.path = folder / "list.csv"});
-  ASSERT_EQ(photos.samples.size(), 2u);
-  EXPECT_EQ(photos.samples[0].label, 0);
-  EXPECT_EQ(photos.samples[1].label, 4);
-  ASSERT_EQ(photos.left_out.size(), 1u);
-  EXPECT_EQ(data::describe(photos.left_out[0]), "4 photos of the train side, such as photos/0.png");
-  const Evaluation found = evaluate(session, photos, [](std::string_view error) { EXPECT_EQ(error, ""); });
+  inference::Session session(file, {});
+  const data::ImageSet images = read_labelled_images(session, {.path = folder / "list.csv"});
+  ASSERT_EQ(images.samples.size(), 2u);
+  EXPECT_EQ(images.samples[0].label, 0);
+  EXPECT_EQ(images.samples[1].label, 4);
+  ASSERT_EQ(images.left_out.size(), 1u);
+  EXPECT_EQ(data::describe(images.left_out[0]), "4 photos of the train side, such as photos/0.png");
+  const Evaluation found = evaluate(session, images, [](std::string_view error) { EXPECT_EQ(error, ""); });
   EXPECT_EQ(found.metrics.count(), 2);
 }
 

@@ -104,7 +104,7 @@ TEST(Metrics, CertaintyFallsIntoTheLastBin) {
   EXPECT_DOUBLE_EQ(metrics.calibration_error(), 0.0);
 }
 
-TEST(Metrics, NoPhotosGiveZeros) {
+TEST(Metrics, NoImagesGiveZeros) {
   const Metrics metrics(2);
   EXPECT_EQ(metrics.top1(), 0.0);
   EXPECT_EQ(metrics.loss(), 0.0);

@@ -12,7 +12,7 @@
 #include <memory>
 #include <sstream>
 
-#include "tensor/sha256.h"
+#include "base/sha256.h"
 #include "tests/hub/server.h"
 #include "tests/testing/error_of.h"
 #include "tests/weights/test_files.h"
@@ -37,10 +37,10 @@ struct Download : ::testing::Test {
   std::string part_path = file + ".part";
   std::unique_ptr<Server> server = std::make_unique<Server>(body_file);
 
-  Patience patience{.connect = std::chrono::seconds(10),
-                    .stall = std::chrono::seconds(10),
-                    .tries = 3,
-                    .first_pause = std::chrono::milliseconds(1)};
+  RetryPolicy retry_policy{.connect = std::chrono::seconds(10),
+                           .stall = std::chrono::seconds(10),
+                           .tries = 3,
+                           .first_pause = std::chrono::milliseconds(1)};
   std::vector<std::string> notices;
   std::vector<std::uint64_t> progress;
 
@@ -54,7 +54,7 @@ struct Download : ::testing::Test {
     listener.notice = [&](const std::string& sentence) { notices.push_back(sentence); };
     listener.bytes = [&](std::uint64_t done, std::uint64_t) { progress.push_back(done); };
     PartFile part(file, nullptr);
-    std::string result = hub::download(source, part, patience, listener);
+    std::string result = hub::download(source, part, retry_policy, listener);
     part.publish();
     return result;
   }
@@ -149,7 +149,7 @@ TEST_F(Download, StartsAgainWhereItCantGoOn) {
 }
 
 TEST_F(Download, GoesOnInAnotherProcess) {
-  patience.tries = 1;
+  retry_policy.tries = 1;
   EXPECT_TRUE(has(failure("cut-1/f"), "the next pull goes on from there"));
   EXPECT_EQ(read_text(part_path), body.substr(0, 100'000));
   progress.clear();
@@ -159,7 +159,7 @@ TEST_F(Download, GoesOnInAnotherProcess) {
 }
 
 TEST_F(Download, APartOfSomethingElseIsNotGoneOnWith) {
-  patience.tries = 1;
+  retry_policy.tries = 1;
   failure("cut-1/f");
   expect_whole("ok/f");
   EXPECT_EQ(requests().back(), "/ok/f None None");
@@ -240,8 +240,8 @@ TEST_F(Download, AKnownSizeMakesUpForOneThatIsntTold) {
 }
 
 TEST_F(Download, AServerThatStallsIsLeft) {
-  patience.stall = std::chrono::seconds(1);
-  patience.tries = 1;
+  retry_policy.stall = std::chrono::seconds(1);
+  retry_policy.tries = 1;
   const std::string sentence = failure("slow/f");
   EXPECT_TRUE(has(sentence, "ended after 100 of 200001 bytes (Operation too slow")) << sentence;
   EXPECT_EQ(std::filesystem::file_size(part_path), 100u);

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "image/decode.h"
-#include "image/photo_queue.h"
+#include "image/image_queue.h"
 #include "tests/image/large_pictures.h"
 #include "tests/image/test_pictures.h"
 
@@ -141,19 +141,19 @@ TEST(DecodeMemory, ManyPicturesAndThreadsAndHardlyAnyMemory) {
   const auto large = testing::flat_png(240, 320, SPNG_COLOR_TYPE_TRUECOLOR, 16, true);
   const auto too_large = testing::flat_png(480, 640, SPNG_COLOR_TYPE_TRUECOLOR, 16, true);
   const DecodeOptions options{.max_memory = 3 * (needed_by(large) * 3 / 2)};
-  constexpr std::size_t kPhotos = 140;
-  PhotoQueue queue(kPhotos, 1, 11, 8, [&](std::size_t index, std::span<float> tensor, int) {
+  constexpr std::size_t kImages = 140;
+  ImageQueue queue(kImages, 1, 11, 8, [&](std::size_t index, std::span<float> tensor, int) {
     const Image image = decode(index % 7 == 3 ? too_large : index % 2 == 0 ? small : large, "x", options);
     tensor[0] = static_cast<float>(image.width);
   });
-  for (std::size_t index = 0; index < kPhotos; ++index) {
-    const PhotoQueue::Photo* photo = queue.next();
-    ASSERT_NE(photo, nullptr);
+  for (std::size_t index = 0; index < kImages; ++index) {
+    const ImageQueue::Image* image = queue.next();
+    ASSERT_NE(image, nullptr);
     if (index % 7 == 3) {
-      EXPECT_NE(photo->error.find("memory: expected a picture that needs at most"), std::string::npos);
+      EXPECT_NE(image->error.find("memory: expected a picture that needs at most"), std::string::npos);
     } else {
-      EXPECT_EQ(photo->error, "");
-      EXPECT_EQ(photo->tensor[0], index % 2 == 0 ? 160.0f : 320.0f);
+      EXPECT_EQ(image->error, "");
+      EXPECT_EQ(image->tensor[0], index % 2 == 0 ? 160.0f : 320.0f);
     }
   }
 }

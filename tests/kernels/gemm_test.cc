@@ -10,7 +10,7 @@
 #include <limits>
 #include <span>
 
-#include "tensor/half.h"
+#include "base/half.h"
 #include "tests/kernels/every_target.h"
 
 namespace gcvit::kernels {

@@ -195,7 +195,7 @@ TEST(DepthwiseBackward, WeightsOfEveryWidthAndBorder) {
   });
 }
 
-TEST(DepthwiseBackward, InputIsTheForwardWithTheKernelTurned) {
+TEST(DepthwiseBackward, InputIsTheForwardWithTheKernelFlipped) {
   on_every_target([] {
     // What one result row gives to the middle row, through the kernel turned, against the definition.
     constexpr int kWidth = 5;

@@ -10,7 +10,7 @@
 #include <thread>
 
 #include "kernels/gemm.h"
-#include "kernels/roof.h"
+#include "kernels/peak.h"
 #include "tests/testing/error_of.h"
 
 namespace gcvit::kernels {
@@ -83,7 +83,7 @@ TEST(Target, AskingForTheRunnableOnesNeverSwitches) {
   force_target(before);
 }
 
-TEST(Roof, IsAPlausibleNumber) {
+TEST(Peak, IsAPlausibleNumber) {
   ThreadPool pool(1);
   const double gflops = measure_fma_gflops(pool, 0.02);
   EXPECT_GT(gflops, 0.1);

@@ -7,7 +7,7 @@
 #include <algorithm>
 
 #include "kernels/aligned_buffer.h"
-#include "tensor/half.h"
+#include "base/half.h"
 #include "tests/kernels/every_target.h"
 
 namespace gcvit::kernels {

@@ -198,8 +198,8 @@ TEST(GCViT, KeepsTheLastLevelsSize) {
 
 TEST(GCViT, DropPathGrowsFromZeroToItsRate) {
   // Seven blocks: 0, 0.05, ..., 0.3 exactly; both halves of a block have its rate.
-  const Lines halves = containing(lines_of<FusedRecordingBackend>(tiny_config()), "_half(");
-  ASSERT_EQ(halves.size(), 14u);
+  const Lines sublayers = containing(lines_of<FusedRecordingBackend>(tiny_config()), "_half(");
+  ASSERT_EQ(sublayers.size(), 14u);
   const char* const rates[] = {"",
                                ", drop_path 0.05",
                                ", drop_path 0.1",
@@ -207,10 +207,10 @@ TEST(GCViT, DropPathGrowsFromZeroToItsRate) {
                                ", drop_path 0.2",
                                ", drop_path 0.25",
                                ", drop_path 0.3"};
-  for (std::size_t i = 0; i < halves.size(); ++i) {
-    const bool has_rate = halves[i].find("drop_path") != std::string::npos;
-    EXPECT_EQ(has_rate, i >= 2) << halves[i];
-    EXPECT_TRUE(halves[i].ends_with(std::string(rates[i / 2]) + ")")) << halves[i];
+  for (std::size_t i = 0; i < sublayers.size(); ++i) {
+    const bool has_rate = sublayers[i].find("drop_path") != std::string::npos;
+    EXPECT_EQ(has_rate, i >= 2) << sublayers[i];
+    EXPECT_TRUE(sublayers[i].ends_with(std::string(rates[i / 2]) + ")")) << sublayers[i];
   }
 }
 
@@ -218,9 +218,9 @@ TEST(GCViT, DropPathGrowsFromZeroToItsRate) {
 class DropPathBackend final : public RecordingBackend {
  public:
   std::vector<float> rates;
-  Value mlp_half(const Value& x, const ops::MlpHalf& half) override {
-    rates.push_back(half.drop_path);
-    return RecordingBackend::mlp_half(x, half);
+  Value mlp_sublayer(const Value& x, const ops::MlpSublayer& sublayer) override {
+    rates.push_back(sublayer.drop_path);
+    return RecordingBackend::mlp_sublayer(x, sublayer);
   }
 };
 

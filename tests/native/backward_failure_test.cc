@@ -34,10 +34,10 @@ class BackwardFailure : public ::testing::TestWithParam<bool> {
   void start(NativeBackend& backend) {
     logits_ = input_ = {};
     NativeBackend::Training training;
-    training.recompute_halves = GetParam();
+    training.recompute_sublayers = GetParam();
     backend.start_training(kImages, std::move(training));
     input_ = backend.input(shape_, images_);
-    backend.watch(input_);
+    backend.retain_grad(input_);
     logits_ = model_.forward(backend, input_);
   }
 
@@ -46,8 +46,8 @@ class BackwardFailure : public ::testing::TestWithParam<bool> {
     ParameterVector sums(std::as_const(model_).parameters());
     backend.backward(logits_, slope_, sums);
     std::vector<float> result(sums.all().begin(), sums.all().end());
-    const std::span<const float> watched = backend.gradient_of(input_);
-    result.insert(result.end(), watched.begin(), watched.end());
+    const std::span<const float> retains_grad = backend.gradient_of(input_);
+    result.insert(result.end(), retains_grad.begin(), retains_grad.end());
     return result;
   }
 
@@ -128,11 +128,11 @@ TEST_P(BackwardFailure, ValuesOfAnEarlierRunAreNoneOfTheNext) {
   backend.start(1);
   EXPECT_EQ(error_of([&] { static_cast<void>(backend.gradient_of(kept)); }).find("[native] gradient_of:"), 0u);
   backend.start_training(1, {});
-  EXPECT_EQ(error_of([&] { backend.watch(kept); }).find("[native] watch:"), 0u);
+  EXPECT_EQ(error_of([&] { backend.retain_grad(kept); }).find("[native] watch:"), 0u);
   logits_ = input_ = {};
 }
 
-INSTANTIATE_TEST_SUITE_P(Halves, BackwardFailure, ::testing::Bool(),
+INSTANTIATE_TEST_SUITE_P(Sublayers, BackwardFailure, ::testing::Bool(),
                          [](const auto& info) { return info.param ? "ComputedAgain" : "Kept"; });
 
 }  // namespace

@@ -19,13 +19,13 @@ std::map<std::string, std::vector<float>> run(const model::GCViT& model, NativeB
                                               std::span<const float> images) {
   const Shape shape{model.config().image_height, model.config().image_width, 3};
   std::map<std::string, std::vector<float>> results;
-  backend.set_tap_listener([&](std::string_view name, const Value& value) {
+  backend.set_tap_hook([&](std::string_view name, const Value& value) {
     const auto values = backend.read(value);
     results[std::string(name)].assign(values.begin(), values.end());
   });
   backend.start(batch);
   const Value logits = model.forward(backend, backend.input(shape, images));
-  backend.set_tap_listener({});
+  backend.set_tap_hook({});
   return results;
 }
 

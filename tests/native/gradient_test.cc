@@ -72,7 +72,7 @@ class GradientTest : public ::testing::TestWithParam<std::string> {
   }
 
   /// The gradient, all zeros where the loss doesn't depend on a parameter.
-  ParameterVector gradients_on(NativeBackend& backend, bool recompute_halves, double loss_tolerance = 1e-5) const {
+  ParameterVector gradients_on(NativeBackend& backend, bool recompute_sublayers, double loss_tolerance = 1e-5) const {
     NativeBackend::Training training;
     if (!drops_.empty()) {
       training.keeps_branch = [this](std::int32_t image, std::int32_t branch, float drop_path) {
@@ -80,7 +80,7 @@ class GradientTest : public ::testing::TestWithParam<std::string> {
         return !drops_.contains({branch, image});
       };
     }
-    training.recompute_halves = recompute_halves;
+    training.recompute_sublayers = recompute_sublayers;
     const ops::Shape shape{model_->config().image_height, model_->config().image_width, 3};
     ParameterVector gradients(std::as_const(*model_).parameters());
     backend.start_training(images_, std::move(training));
@@ -120,12 +120,12 @@ TEST_P(GradientTest, SameBitsOnAnyThreadCountAndRecomputed) {
   for (const int threads : {1, 2, 7}) {
     ThreadPool pool(threads);
     NativeBackend backend(pool);
-    for (const bool recompute_halves : {false, true, false}) {
-      const ParameterVector found = gradients_on(backend, recompute_halves);
+    for (const bool recompute_sublayers : {false, true, false}) {
+      const ParameterVector found = gradients_on(backend, recompute_sublayers);
       for (const ops::Parameter* parameter : std::as_const(*model_).parameters()) {
         const std::span<const float> a = found.of(*parameter);
         ASSERT_EQ(std::memcmp(a.data(), expected.of(*parameter).data(), a.size_bytes()), 0)
-            << parameter->name << " on " << threads << " threads" << (recompute_halves ? ", recomputed" : "");
+            << parameter->name << " on " << threads << " threads" << (recompute_sublayers ? ", recomputed" : "");
       }
     }
   }

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include "tensor/error.h"
+#include "base/error.h"
 #include "tests/native/scalar_backend.h"
 #include "tests/native/test_model.h"
 
@@ -187,7 +187,7 @@ TEST(NativeBackend, WindowAttention) {
   }
 }
 
-TEST(NativeBackend, HalvesAreTheirCompositions) {
+TEST(NativeBackend, SublayersAreTheirCompositions) {
   std::vector<AttentionCase> cases = attention_cases();
   for (const AttentionCase& padded : padded_attention_cases()) cases.push_back(padded);
   for (const AttentionCase& c : cases) {
@@ -213,14 +213,14 @@ TEST(NativeBackend, HalvesAreTheirCompositions) {
             c.map,
             [&](auto& backend, const Value& x) {
               const Value q = backend.input(query, random_values(2 * query.size(), 27));
-              return backend.attention_half(x, {.norm = norm,
-                                                .qkv = qkv,
-                                                .bias_table = table,
-                                                .proj = proj,
-                                                .heads = c.heads,
-                                                .window = c.window,
-                                                .global_query = parts == 2 ? &q : nullptr,
-                                                .gamma = parts == 2 ? &gamma : nullptr});
+              return backend.attention_sublayer(x, {.norm = norm,
+                                                    .qkv = qkv,
+                                                    .bias_table = table,
+                                                    .proj = proj,
+                                                    .heads = c.heads,
+                                                    .window = c.window,
+                                                    .global_query = parts == 2 ? &q : nullptr,
+                                                    .gamma = parts == 2 ? &gamma : nullptr});
             },
             kTolerance, threads);
       }
@@ -228,7 +228,7 @@ TEST(NativeBackend, HalvesAreTheirCompositions) {
         expect_equal(
             c.map,
             [&](auto& backend, const Value& x) {
-              return backend.mlp_half(x, {.norm = norm, .fc1 = fc1, .fc2 = fc2, .gamma = factor});
+              return backend.mlp_sublayer(x, {.norm = norm, .fc1 = fc1, .fc2 = fc2, .gamma = factor});
             },
             kTolerance, threads);
       }

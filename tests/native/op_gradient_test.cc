@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "native/native_backend.h"
-#include "tensor/error.h"
+#include "base/error.h"
 #include "tests/native/scalar_backend.h"
 #include "tests/native/test_model.h"
 #include "tests/testing/error_of.h"
@@ -48,7 +48,7 @@ void expect_gradients(const Case& test, const Operation& operation) {
   std::vector<Value> inputs;
   for (std::size_t i = 0; i < test.inputs.size(); ++i) {
     inputs.push_back(native.input(test.inputs[i], values[i]));
-    native.watch(inputs.back());
+    native.retain_grad(inputs.back());
   }
   const Value y = operation(native, inputs);
   const std::vector<float> weights = random_values(kBatch * y.shape().size(), 99);
@@ -220,7 +220,7 @@ TEST(OpGradient, WindowAttention) {
 
 /// A block's halves on maps of whole windows, with many positions for their channels and with few, and on one that has to
 /// be padded; kept whole and computed again.
-TEST(OpGradient, HalvesOfABlock) {
+TEST(OpGradient, SublayersOfABlock) {
   constexpr std::int32_t kHeads = 2;
   constexpr int kChannels = 12;
   const ops::Window window{2, 3};
@@ -242,17 +242,17 @@ TEST(OpGradient, HalvesOfABlock) {
         Case test{.inputs = {shape, {2, 3, kChannels}},
                   .parameters = {&norm.weight, &norm.bias, &qkv.weight, &*qkv.bias, &table, &proj.weight, &*proj.bias,
                                  &gamma},
-                  .training = {.keeps_branch = {}, .trainable = {}, .recompute_halves = recompute}};
+                  .training = {.keeps_branch = {}, .trainable = {}, .recompute_sublayers = recompute}};
         if (!global) test.inputs.pop_back();
         expect_gradients(test, [&](auto& backend, const std::vector<Value>& x) {
-          return backend.attention_half(x[0], {.norm = norm,
-                                               .qkv = qkv,
-                                               .bias_table = table,
-                                               .proj = proj,
-                                               .heads = kHeads,
-                                               .window = window,
-                                               .global_query = global ? &x[1] : nullptr,
-                                               .gamma = &gamma});
+          return backend.attention_sublayer(x[0], {.norm = norm,
+                                                   .qkv = qkv,
+                                                   .bias_table = table,
+                                                   .proj = proj,
+                                                   .heads = kHeads,
+                                                   .window = window,
+                                                   .global_query = global ? &x[1] : nullptr,
+                                                   .gamma = &gamma});
         });
       }
     }
@@ -260,9 +260,9 @@ TEST(OpGradient, HalvesOfABlock) {
       expect_gradients(
           {.inputs = {shape},
            .parameters = {&norm.weight, &norm.bias, &fc1.weight, &*fc1.bias, &fc2.weight, &*fc2.bias, &gamma},
-           .training = {.keeps_branch = {}, .trainable = {}, .recompute_halves = recompute}},
+           .training = {.keeps_branch = {}, .trainable = {}, .recompute_sublayers = recompute}},
           [&](auto& backend, const std::vector<Value>& x) {
-            return backend.mlp_half(x[0], {.norm = norm, .fc1 = fc1, .fc2 = fc2, .gamma = &gamma});
+            return backend.mlp_sublayer(x[0], {.norm = norm, .fc1 = fc1, .fc2 = fc2, .gamma = &gamma});
           });
     }
   }
@@ -298,7 +298,7 @@ TEST(OpGradient, MisuseIsSaid) {
   const Value y = native.linear(x, linear, {});
   EXPECT_NE(testing::error_of([&] { native.backward(y, random_values(4, 1), gradients); }).find("training run"),
             std::string::npos);
-  EXPECT_NE(testing::error_of([&] { native.watch(x); }).find("training run"), std::string::npos);
+  EXPECT_NE(testing::error_of([&] { native.retain_grad(x); }).find("training run"), std::string::npos);
   native.start_training(1, {});
   const Value again = native.linear(native.input({1, 1, 3}, random_values(3, 1)), linear, {});
   EXPECT_NE(

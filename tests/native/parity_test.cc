@@ -14,7 +14,7 @@
 #include <string>
 
 #include "native/native_backend.h"
-#include "tensor/error.h"
+#include "base/error.h"
 #include "tests/native/test_model.h"
 #include "weights/load.h"
 
@@ -75,7 +75,7 @@ void expect_outputs(const model::GCViT& model, const std::map<std::string, Tenso
   ThreadPool pool(2);
   NativeBackend backend(pool);
   std::map<std::string, double> errors;
-  backend.set_tap_listener([&](std::string_view name, const ops::Value& value) {
+  backend.set_tap_hook([&](std::string_view name, const ops::Value& value) {
     const auto entry = reference.find(std::string(name));
     if (entry == reference.end()) return;
     const std::span<const float> values = backend.read(value);

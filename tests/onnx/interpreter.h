@@ -14,8 +14,8 @@
 
 #include <onnx/onnx_pb.h>
 
-#include "tensor/error.h"
-#include "tensor/tensor.h"
+#include "base/error.h"
+#include "base/tensor.h"
 
 namespace gcvit::testing {
 

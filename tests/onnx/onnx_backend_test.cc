@@ -394,8 +394,8 @@ TEST(OnnxBackend, MapsThatAreNotWholeWindowsArePaddedAndCropped) {
     for (const ops::Parameter* factor : {no_gamma, &gamma}) {
       const Outcome result = outcome({5, 9, kChannels}, [&](ops::Backend& backend, const ops::Value& x) {
         const ops::Value q = global ? backend.resize_bicubic(x, window.height, window.width) : ops::Value();
-        const ops::AttentionHalf half{norm, qkv, table, proj, kHeads, window, global ? &q : nullptr, factor};
-        return backend.attention_half(backend.attention_half(x, half), half);
+        const ops::AttentionSublayer sublayer{norm, qkv, table, proj, kHeads, window, global ? &q : nullptr, factor};
+        return backend.attention_sublayer(backend.attention_sublayer(x, sublayer), sublayer);
       });
       EXPECT_LT(result.error(), 1e-5) << global;
       EXPECT_EQ(result.count("Pad"), 2);

@@ -24,9 +24,9 @@ class Composition : public ::testing::Test {
   Value query_ = backend_.input({2, 2, 8});
 };
 
-TEST_F(Composition, LocalAttentionHalf) {
+TEST_F(Composition, LocalAttentionSublayer) {
   const Linear qkv = testing::linear("qkv", 8, 24);
-  const Value y = backend_.attention_half(
+  const Value y = backend_.attention_sublayer(
       x_, {.norm = norm_, .qkv = qkv, .bias_table = table_, .proj = proj_, .heads = 2, .window = {2, 2}});
   EXPECT_EQ(y.shape(), x_.shape());
   EXPECT_EQ(backend_.lines,
@@ -34,26 +34,26 @@ TEST_F(Composition, LocalAttentionHalf) {
                    "v4 = window_attention(v3, table, 2 heads, 2x2)", "v5 = linear(v4, proj, residual v0)"}));
 }
 
-TEST_F(Composition, GlobalAttentionHalfWithLayerScaleAndDropPath) {
+TEST_F(Composition, GlobalAttentionSublayerWithLayerScaleAndDropPath) {
   const Linear key_value = testing::linear("kv", 8, 16);
-  backend_.attention_half(x_, {.norm = norm_,
-                               .qkv = key_value,
-                               .bias_table = table_,
-                               .proj = proj_,
-                               .heads = 2,
-                               .window = {2, 2},
-                               .global_query = &query_,
-                               .gamma = &gamma_,
-                               .drop_path = 0.25f});
+  backend_.attention_sublayer(x_, {.norm = norm_,
+                                   .qkv = key_value,
+                                   .bias_table = table_,
+                                   .proj = proj_,
+                                   .heads = 2,
+                                   .window = {2, 2},
+                                   .global_query = &query_,
+                                   .gamma = &gamma_,
+                                   .drop_path = 0.25f});
   EXPECT_EQ(backend_.lines, (Lines{"v2 = layer_norm(v0, norm)", "v3 = linear(v2, kv)",
                                    "v4 = window_attention(v3, table, query v1, 2 heads, 2x2)",
                                    "v5 = linear(v4, proj, residual v0, gamma gamma, drop_path 0.25)"}));
 }
 
-TEST_F(Composition, AttentionHalfOfAMapThatIsPaddedToWholeWindows) {
+TEST_F(Composition, AttentionSublayerOfAMapThatIsPaddedToWholeWindows) {
   const Linear qkv = testing::linear("qkv", 8, 24);
   const Parameter table = testing::parameter("table", Role::kBiasTable, {35, 2});
-  const Value y = backend_.attention_half(
+  const Value y = backend_.attention_sublayer(
       x_, {.norm = norm_, .qkv = qkv, .bias_table = table, .proj = proj_, .heads = 2, .window = {3, 4}});
   EXPECT_EQ(y.shape(), x_.shape());
   EXPECT_EQ(backend_.lines, (Lines{"v2 = layer_norm(v0, norm)", "v3 = pad_bottom_right(v2, 6x8)",
@@ -61,10 +61,10 @@ TEST_F(Composition, AttentionHalfOfAMapThatIsPaddedToWholeWindows) {
                                    "v6 = crop(v5, 4x6)", "v7 = linear(v6, proj, residual v0)"}));
 }
 
-TEST_F(Composition, MlpHalf) {
+TEST_F(Composition, MlpSublayer) {
   const Linear fc1 = testing::linear("fc1", 8, 24);
   const Linear fc2 = testing::linear("fc2", 24, 8);
-  backend_.mlp_half(x_, {.norm = norm_, .fc1 = fc1, .fc2 = fc2, .gamma = &gamma_, .drop_path = 0.5f});
+  backend_.mlp_sublayer(x_, {.norm = norm_, .fc1 = fc1, .fc2 = fc2, .gamma = &gamma_, .drop_path = 0.5f});
   EXPECT_EQ(backend_.lines, (Lines{"v2 = layer_norm(v0, norm)", "v3 = linear(v2, fc1, gelu)",
                                    "v4 = linear(v3, fc2, residual v0, gamma gamma, drop_path 0.5)"}));
   EXPECT_EQ(backend_.handles, (std::vector<int>{1, 1, 0, 0, 0})) << "what nobody holds any more is free";

@@ -142,7 +142,7 @@ TEST(ShapeRule, WholeWindows) {
   EXPECT_EQ(whole_windows({4, 9, 5}, {0, 7}), (Shape{4, 9, 5})) << "no windows: nothing to round to";
 }
 
-TEST(ShapeRule, HalvesOfABlock) {
+TEST(ShapeRule, SublayersOfABlock) {
   RecordingBackend backend;
   const LayerNorm norm = layer_norm("norm", 8);
   const Linear qkv = linear("qkv", 8, 24);
@@ -151,31 +151,32 @@ TEST(ShapeRule, HalvesOfABlock) {
   const Linear proj = linear("proj", 8, 8);
   const Linear narrow = linear("narrow", 8, 4);
   const Value query = backend.input({2, 2, 8});
-  const AttentionHalf local{.norm = norm, .qkv = qkv, .bias_table = table, .proj = proj, .heads = 2, .window = {2, 2}};
-  EXPECT_EQ(attention_half_shape({4, 6, 8}, local), (Shape{4, 6, 8}));
-  const AttentionHalf global{.norm = norm,
-                             .qkv = key_value,
-                             .bias_table = table,
-                             .proj = proj,
-                             .heads = 2,
-                             .window = {2, 2},
-                             .global_query = &query};
-  EXPECT_EQ(attention_half_shape({4, 6, 8}, global), (Shape{4, 6, 8}));
-  EXPECT_EQ(attention_half_shape({3, 1, 8}, global), (Shape{3, 1, 8})) << "padded to 4x2 and cropped";
-  const AttentionHalf broken{
+  const AttentionSublayer local{
+      .norm = norm, .qkv = qkv, .bias_table = table, .proj = proj, .heads = 2, .window = {2, 2}};
+  EXPECT_EQ(attention_sublayer_shape({4, 6, 8}, local), (Shape{4, 6, 8}));
+  const AttentionSublayer global{.norm = norm,
+                                 .qkv = key_value,
+                                 .bias_table = table,
+                                 .proj = proj,
+                                 .heads = 2,
+                                 .window = {2, 2},
+                                 .global_query = &query};
+  EXPECT_EQ(attention_sublayer_shape({4, 6, 8}, global), (Shape{4, 6, 8}));
+  EXPECT_EQ(attention_sublayer_shape({3, 1, 8}, global), (Shape{3, 1, 8})) << "padded to 4x2 and cropped";
+  const AttentionSublayer broken{
       .norm = norm, .qkv = qkv, .bias_table = table, .proj = narrow, .heads = 2, .window = {2, 2}};
-  EXPECT_EQ(error_of([&] { attention_half_shape({4, 6, 8}, broken); }),
+  EXPECT_EQ(error_of([&] { attention_sublayer_shape({4, 6, 8}, broken); }),
             "[ops] attention_half \"narrow\": expected an output of 4x6x8");
-  EXPECT_EQ(error_of([&] { attention_half_shape({4, 6, 12}, local); }),
+  EXPECT_EQ(error_of([&] { attention_sublayer_shape({4, 6, 12}, local); }),
             "[ops] layer_norm \"norm\" [8]: expected 8 input channels, found 12");
 
   const Linear fc1 = linear("fc1", 8, 20);
   const Linear fc2 = linear("fc2", 20, 8);
   const Linear wide = linear("wide", 20, 16);
-  EXPECT_EQ(mlp_half_shape({4, 6, 8}, {.norm = norm, .fc1 = fc1, .fc2 = fc2}), (Shape{4, 6, 8}));
-  EXPECT_EQ(error_of([&] { mlp_half_shape({4, 6, 8}, {.norm = norm, .fc1 = fc1, .fc2 = wide}); }),
+  EXPECT_EQ(mlp_sublayer_shape({4, 6, 8}, {.norm = norm, .fc1 = fc1, .fc2 = fc2}), (Shape{4, 6, 8}));
+  EXPECT_EQ(error_of([&] { mlp_sublayer_shape({4, 6, 8}, {.norm = norm, .fc1 = fc1, .fc2 = wide}); }),
             "[ops] mlp_half \"wide\": expected an output of 4x6x8");
-  EXPECT_EQ(error_of([&] { mlp_half_shape({4, 6, 8}, {.norm = norm, .fc1 = fc1, .fc2 = narrow}); }),
+  EXPECT_EQ(error_of([&] { mlp_sublayer_shape({4, 6, 8}, {.norm = norm, .fc1 = fc1, .fc2 = narrow}); }),
             "[ops] linear \"narrow\" [4, 8]: expected 8 input channels, found 20");
 }
 

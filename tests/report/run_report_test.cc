@@ -21,29 +21,29 @@ image::Image plain(std::int32_t width, std::int32_t height, std::uint8_t grey) {
 }
 
 /// Photo i of ten: of class i % 3, taken for it but for 4 and 7, the second more surely.
-LabelledLogits ten_photos() {
-  LabelledLogits photos(3);
+LabelledLogits ten_images() {
+  LabelledLogits images(3);
   for (std::int32_t i = 0; i < 10; ++i) {
     std::vector<float> logits(3);
     logits[static_cast<std::size_t>(i == 4 || i == 7 ? 0 : i % 3)] = static_cast<float>(1 + i);
-    photos.add(i % 3, logits);
+    images.add(i % 3, logits);
   }
-  return photos;
+  return images;
 }
 
 RunReport report_of(const std::vector<std::string>& classes) {
-  const LabelledLogits photos = ten_photos();
+  const LabelledLogits images = ten_images();
   RunReport report;
   report.title = "xxtiny on <b>flowers</b>";
   report.facts = {{"data", "a & b"}, {"recipe", "--lr 1e-3"}};
   report.rows = {{1, 1.0, 0.5, 1.1, 0.6, 1e-3, 60, 9.5}, {2, 0.5, 0.75, 0.7, 0.8, 1e-3, 60, 9.5}};
   report.classes = classes;
   report.best_epoch = 2;
-  report.uncalibrated = photos.metrics();
-  report.metrics = photos.metrics(1.5);
+  report.uncalibrated = images.metrics();
+  report.metrics = images.metrics(1.5);
   report.temperature = 1.5;
-  report.mistakes = surest_mistakes(photos, 1.5, 5);
-  report.samples = samples_of(photos, 1.5, 4);
+  report.mistakes = surest_mistakes(images, 1.5, 5);
+  report.samples = samples_of(images, 1.5, 4);
   for (Example& example : report.mistakes) {
     example.name = "roses/<img src=x onerror=alert(1)>.jpg";
     example.picture = plain(32, 32, 90);
@@ -53,25 +53,25 @@ RunReport report_of(const std::vector<std::string>& classes) {
 }
 
 TEST(Examples, TheSurestMistakesComeFirst) {
-  const std::vector<Example> all = surest_mistakes(ten_photos(), 1.0, 5);
+  const std::vector<Example> all = surest_mistakes(ten_images(), 1.0, 5);
   ASSERT_EQ(all.size(), 2u);
-  EXPECT_EQ(all[0].photo, 7u);
+  EXPECT_EQ(all[0].image, 7u);
   EXPECT_EQ(all[0].label, 1);
   EXPECT_EQ(all[0].predicted, 0);
-  EXPECT_EQ(all[1].photo, 4u);
+  EXPECT_EQ(all[1].image, 4u);
   EXPECT_GT(all[0].probability, all[1].probability);
   EXPECT_FALSE(all[0].right());
-  EXPECT_EQ(surest_mistakes(ten_photos(), 1.0, 1).size(), 1u);
-  EXPECT_LT(surest_mistakes(ten_photos(), 3.0, 1)[0].probability, all[0].probability);
+  EXPECT_EQ(surest_mistakes(ten_images(), 1.0, 1).size(), 1u);
+  EXPECT_LT(surest_mistakes(ten_images(), 3.0, 1)[0].probability, all[0].probability);
 }
 
 TEST(Examples, SamplesComeFromAllOver) {
-  const std::vector<Example> all = samples_of(ten_photos(), 1.0, 3);
+  const std::vector<Example> all = samples_of(ten_images(), 1.0, 3);
   ASSERT_EQ(all.size(), 3u);
-  EXPECT_EQ(all[0].photo, 1u);
-  EXPECT_EQ(all[1].photo, 5u);
-  EXPECT_EQ(all[2].photo, 8u);
-  EXPECT_EQ(samples_of(ten_photos(), 1.0, 99).size(), 10u);
+  EXPECT_EQ(all[0].image, 1u);
+  EXPECT_EQ(all[1].image, 5u);
+  EXPECT_EQ(all[2].image, 8u);
+  EXPECT_EQ(samples_of(ten_images(), 1.0, 99).size(), 10u);
   EXPECT_TRUE(samples_of(LabelledLogits(3), 1.0, 9).empty());
 }
 
@@ -111,15 +111,15 @@ TEST(RunReport, IsAWholePageInWhichNamesAreText) {
 
 TEST(RunReport, OfManyClassesShowsAPictureAndTheCommonestConfusions) {
   std::vector<std::string> classes;
-  LabelledLogits photos(60);
+  LabelledLogits images(60);
   for (std::int32_t i = 0; i < 60; ++i) {
     classes.push_back("class " + std::to_string(i));
     std::vector<float> logits(60);
     logits[static_cast<std::size_t>(i / 2)] = 1;
-    photos.add(i, logits);
+    images.add(i, logits);
   }
   RunReport report = report_of(classes);
-  report.metrics = report.uncalibrated = photos.metrics();
+  report.metrics = report.uncalibrated = images.metrics();
   const std::string html = report_html(report);
   EXPECT_EQ(testing::complaint_about_markup(html), "");
   EXPECT_NE(html.find("alt=\"confusion matrix\" src=\"data:image/png;base64,"), std::string::npos);
@@ -148,16 +148,16 @@ TEST(RunReport, IsWrittenBesideItsCurves) {
 
 TEST(Pictures, ConfusionsHaveTheirShareOfColour) {
   const std::vector<std::string> classes = {"a", "b", "c"};
-  const image::Image picture = confusion_picture(ten_photos().metrics(), classes);
+  const image::Image picture = confusion_picture(ten_images().metrics(), classes);
   image::check(picture);
   EXPECT_GT(picture.width, 3 * 56);
   // Many classes: a pixel a cell and more.
-  LabelledLogits photos(100);
+  LabelledLogits images(100);
   std::vector<float> logits(100);
   logits[7] = 1;
-  photos.add(7, logits);
-  photos.add(9, logits);
-  const image::Image map = confusion_picture(photos.metrics(), std::vector<std::string>(100, "x"));
+  images.add(7, logits);
+  images.add(9, logits);
+  const image::Image map = confusion_picture(images.metrics(), std::vector<std::string>(100, "x"));
   ASSERT_EQ(map.width, 600);
   const auto at = [&](std::size_t row, std::size_t column) {
     const std::uint8_t* pixel = map.pixels.data() + ((row * 6 + 3) * 600 + column * 6 + 3) * 3;

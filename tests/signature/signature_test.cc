@@ -22,7 +22,7 @@
 #include "kernels/target.h"
 #include "model/image_size.h"
 #include "native/native_backend.h"
-#include "tensor/sha256.h"
+#include "base/sha256.h"
 #include "tests/native/test_model.h"
 #include "tests/testing/training_reference.h"
 #include "tests/train/reference_source.h"
@@ -101,13 +101,13 @@ Signatures infer(const model::GCViT& model, native::NativeBackend& backend, std:
                  std::span<const float> images) {
   const ops::Shape shape{model.config().image_height, model.config().image_width, 3};
   Signatures signatures;
-  backend.set_tap_listener([&](std::string_view name, const ops::Value& value) {
+  backend.set_tap_hook([&](std::string_view name, const ops::Value& value) {
     const std::span<const float> values = backend.read(value);
     signatures[std::string(name)] = hash_of(values.first(values.size() / static_cast<std::size_t>(batch)));
   });
   backend.start(batch);
   (void)model.forward(backend, backend.input(shape, images));
-  backend.set_tap_listener({});
+  backend.set_tap_hook({});
   return signatures;
 }
 

@@ -35,10 +35,10 @@ struct Formula {
 Formula formula_of(const model::GCViTConfig& config) {
   Formula f;
   const std::int64_t dim = config.dim;
-  const std::int64_t half = std::int64_t{config.image_height / 2} * (config.image_width / 2);
+  const std::int64_t sublayer = std::int64_t{config.image_height / 2} * (config.image_width / 2);
   f.parameters += 27 * dim + dim;
-  f.macs += half * 27 * dim;
-  f.reduce_size(half, dim, dim);
+  f.macs += sublayer * 27 * dim;
+  f.reduce_size(sublayer, dim, dim);
   for (std::size_t l = 0; l < 4; ++l) {
     const std::int64_t c = dim << l;
     const std::int64_t height = config.image_height >> (l + 2);

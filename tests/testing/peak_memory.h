@@ -9,7 +9,7 @@
 #include <fstream>
 #include <string>
 
-#include "tensor/error.h"
+#include "base/error.h"
 
 namespace gcvit::testing {
 

@@ -8,7 +8,7 @@
 
 #include "ops/backend.h"
 #include "ops/shape.h"
-#include "tensor/error.h"
+#include "base/error.h"
 
 namespace gcvit::testing {
 
@@ -113,14 +113,14 @@ class RecordingBackend : public ops::Backend {
 /// Also takes the halves of a block as one operation each.
 class FusedRecordingBackend final : public RecordingBackend {
  public:
-  Value attention_half(const Value& x, const ops::AttentionHalf& half) override {
-    return record(
-        ops::attention_half_shape(x.shape(), half), "attention_half", x,
-        name_of(half.qkv.weight) + text(half.global_query, half.heads, half.window) + text(half.gamma, half.drop_path));
+  Value attention_sublayer(const Value& x, const ops::AttentionSublayer& sublayer) override {
+    return record(ops::attention_sublayer_shape(x.shape(), sublayer), "attention_half", x,
+                  name_of(sublayer.qkv.weight) + text(sublayer.global_query, sublayer.heads, sublayer.window) +
+                      text(sublayer.gamma, sublayer.drop_path));
   }
-  Value mlp_half(const Value& x, const ops::MlpHalf& half) override {
-    return record(ops::mlp_half_shape(x.shape(), half), "mlp_half", x,
-                  name_of(half.fc1.weight) + text(half.gamma, half.drop_path));
+  Value mlp_sublayer(const Value& x, const ops::MlpSublayer& sublayer) override {
+    return record(ops::mlp_sublayer_shape(x.shape(), sublayer), "mlp_half", x,
+                  name_of(sublayer.fc1.weight) + text(sublayer.gamma, sublayer.drop_path));
   }
 };
 

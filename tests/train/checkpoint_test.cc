@@ -121,7 +121,7 @@ TEST_F(Checkpoints, AnOlderFormatIsRead) {
   EXPECT_EQ(checkpoint.state.weights, "--variant tiny.json");
   EXPECT_EQ(checkpoint.state.data, "photos");
   ASSERT_EQ(checkpoint.state.train.size(), 9u);
-  EXPECT_EQ(checkpoint.state.train[0], (SplitPhoto{0, "blue/0.png", 0, {}}));
+  EXPECT_EQ(checkpoint.state.train[0], (SplitImage{0, "blue/0.png", 0, {}}));
   EXPECT_EQ(checkpoint.state.validation.size(), 3u);
 }
 

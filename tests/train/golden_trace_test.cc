@@ -74,7 +74,7 @@ TEST_P(GoldenTrace, LossesArePyTorchs) {
   for (std::int64_t step = 0; step < schedule.steps(); ++step) {
     const auto result = trainer.step(source, step, recipe_.batch_size, schedule.lr(step));
     ASSERT_TRUE(result.has_value());
-    ASSERT_EQ(result->photos, recipe_.batch_size);
+    ASSERT_EQ(result->images, recipe_.batch_size);
     const double expected = losses[static_cast<std::size_t>(step)];
     EXPECT_NEAR(result->loss_sum / recipe_.batch_size, expected, kTolerance * expected) << "step " << step;
   }

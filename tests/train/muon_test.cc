@@ -24,7 +24,7 @@ Matrix product(const Matrix& a, const Matrix& b) {
   return c;
 }
 
-Matrix turned(const Matrix& a) {
+Matrix transposed(const Matrix& a) {
   Matrix t(a[0].size(), std::vector<double>(a.size()));
   for (std::size_t i = 0; i < a.size(); ++i) {
     for (std::size_t j = 0; j < a[0].size(); ++j) t[j][i] = a[i][j];
@@ -38,7 +38,7 @@ std::vector<float> twin(const std::vector<float>& values, std::size_t rows, std:
   for (const float value : values) squares += double{value} * value;
   for (std::size_t i = 0; i < values.size(); ++i) x[i / columns][i % columns] = values[i] / (std::sqrt(squares) + 1e-7);
   for (int step = 0; step < 5; ++step) {
-    const Matrix a = product(x, turned(x));
+    const Matrix a = product(x, transposed(x));
     const Matrix a2 = product(a, a);
     Matrix polynomial = a;
     for (std::size_t i = 0; i < rows; ++i) {

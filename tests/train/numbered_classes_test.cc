@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/classifier/test_photos.h"
+#include "tests/inference/test_images.h"
 #include "tests/weights/test_files.h"
 #include "train/prepare.h"
 
@@ -30,7 +30,7 @@ struct NumberedClasses : ::testing::Test {
     recipe.num_classes = outputs;
     Start start;
     start.weights = folder / file;
-    return prepare(data::open_photo_set(folder / "list.csv"), start, recipe,
+    return prepare(data::open_image_set(folder / "list.csv"), start, recipe,
                    [this](std::string_view sentence) { notices.emplace_back(sentence); });
   }
 
@@ -51,7 +51,7 @@ TEST_F(NumberedClasses, AreNamesOfANewHead) {
   EXPECT_EQ(labels(run), (Labels{1, 0}));
 }
 
-TEST_F(NumberedClasses, OfPhotosThatWouldValidateAreLeftOutAloud) {
+TEST_F(NumberedClasses, OfImagesThatWouldValidateAreLeftOutAloud) {
   testing::write_tiny_model(folder / "m.safetensors");
   weights::write_text(folder / "sides.csv", "a.jpg,1,train\nb.jpg,2,train\nc.jpg,1,val\nd.jpg,2,val\n");
   Recipe recipe = preset("finetune");
@@ -59,7 +59,7 @@ TEST_F(NumberedClasses, OfPhotosThatWouldValidateAreLeftOutAloud) {
   Start start;
   start.weights = folder / "m.safetensors";
   const Prepared run =
-      prepare(data::open_photo_set(folder / "sides.csv"), start, recipe, [](std::string_view /*sentence*/) {});
+      prepare(data::open_image_set(folder / "sides.csv"), start, recipe, [](std::string_view /*sentence*/) {});
   EXPECT_EQ(run.split.train.size(), 2u);
   EXPECT_TRUE(run.split.validation.empty());
   ASSERT_EQ(run.found.left_out.size(), 1u);

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/tensor/captured_stream.h"
+#include "tests/base/captured_stream.h"
 
 namespace gcvit::train {
 namespace {

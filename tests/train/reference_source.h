@@ -14,8 +14,8 @@ class ReferenceSource final : public BatchSource {
   ReferenceSource(std::int64_t batch, std::int64_t image_size, std::int32_t classes)
       : batch_(batch), image_size_(image_size), classes_(classes) {}
 
-  std::size_t training_photos() const override { return 0; }
-  std::size_t validation_photos() const override { return 0; }
+  std::size_t training_images() const override { return 0; }
+  std::size_t validation_images() const override { return 0; }
   void start_training(std::uint64_t, std::size_t) override {}
   void start_validation() override {}
   bool next(data::Batch& batch) override {

@@ -42,11 +42,11 @@ TEST_F(Runs, StoppedBeforeItBeginsItLeavesNothing) {
   EXPECT_FALSE(std::filesystem::exists(path));
 }
 
-TEST_F(Runs, AnOlderVersionsTestPhotosStillValidate) {
+TEST_F(Runs, AnOlderVersionsTestImagesStillValidate) {
   const std::string sides = folder / "sides";
   for (const char* side : {"/train", "/eval"}) {
     std::filesystem::create_directories(sides);
-    std::filesystem::copy(photos, sides + side, std::filesystem::copy_options::recursive);
+    std::filesystem::copy(images, sides + side, std::filesystem::copy_options::recursive);
   }
   RunOptions first = options(busy());
   first.data = sides;
@@ -56,7 +56,7 @@ TEST_F(Runs, AnOlderVersionsTestPhotosStillValidate) {
   RunFolder again(path);
   again.open();
   Checkpoint checkpoint = read_checkpoint(again.checkpoint());
-  for (SplitPhoto& photo : checkpoint.state.validation) photo.name.replace(0, 4, "test");
+  for (SplitImage& image : checkpoint.state.validation) image.name.replace(0, 4, "test");
   RunOptions rest = options(Recipe{});
   rest.data = sides;
   EXPECT_EQ(resume_run(again, rest, checkpoint), Outcome::kFinished);
@@ -85,26 +85,26 @@ TEST_F(Runs, AnEarlierCheckpointGivesTheSameFiles) {
   }
 }
 
-TEST_F(Runs, AResumedRunNeedsItsPhotos) {
+TEST_F(Runs, AResumedRunNeedsItsImages) {
   const std::string path = new_folder();
   RunOptions first = options(busy());
   first.stop = [&] { return holds_run(path); };
   EXPECT_EQ(start_run(path, first), Outcome::kStopped);
-  write_text(photos + "/red/new.png", testing::blob_png(77));
+  write_text(images + "/red/new.png", testing::blob_png(77));
   RunFolder again(path);
   again.open();
   const Checkpoint checkpoint = read_checkpoint(again.checkpoint());
   EXPECT_EQ(resume_run(again, options(Recipe{}), checkpoint), Outcome::kFinished);
   EXPECT_TRUE(std::ranges::any_of(
       notices, [](const std::string& sentence) { return sentence.find("1 photos in") != std::string::npos; }));
-  std::filesystem::remove(photos + "/red/0.png");
+  std::filesystem::remove(images + "/red/0.png");
   EXPECT_NE(weights::error_of([&] {
               (void)resume_run(again, options(Recipe{}), checkpoint);
             }).find("red/0.png: the run that is to go on had this photo, and it is gone"),
             std::string::npos);
 }
 
-TEST_F(Runs, AnOlderVersionsRepeatedPhotoIsReadTwice) {
+TEST_F(Runs, AnOlderVersionsRepeatedImageIsReadTwice) {
   Recipe recipe = busy();
   recipe.sched = "constant";
   recipe.warmup_epochs = 0.0;
@@ -115,7 +115,7 @@ TEST_F(Runs, AnOlderVersionsRepeatedPhotoIsReadTwice) {
   again.open();
   Checkpoint checkpoint = read_checkpoint(again.checkpoint());
   // Its place is behind all others', as where the list's last line came twice.
-  SplitPhoto last = checkpoint.state.validation.back();
+  SplitImage last = checkpoint.state.validation.back();
   last.sample = 24;
   checkpoint.state.validation.push_back(last);
   RunOptions longer = options(Recipe{});
@@ -177,12 +177,12 @@ struct ResumedRuns : Runs {
   }
 };
 
-TEST_F(ResumedRuns, AnotherPhotoOfThatNameIsNamed) {
+TEST_F(ResumedRuns, AnotherImageOfThatNameIsNamed) {
   begin(busy());
-  const std::string file = photos + "/green/5.png";
+  const std::string file = images + "/green/5.png";
   const std::string before = read_text(file);
   write_text(file, before + "x");
-  EXPECT_EQ(resume_failure(), "[train] " + photos +
+  EXPECT_EQ(resume_failure(), "[train] " + images +
                                   ": green/5.png: expected the photo that the run began with, found another (its file "
                                   "has " +
                                   std::to_string(before.size() + 1) + " bytes instead of " +
@@ -192,7 +192,7 @@ TEST_F(ResumedRuns, AnotherPhotoOfThatNameIsNamed) {
   other.back() = static_cast<char>(other.back() ^ 1);
   write_text(file, other);
   write_anew(file);
-  EXPECT_EQ(resume_failure(), "[train] " + photos +
+  EXPECT_EQ(resume_failure(), "[train] " + images +
                                   ": green/5.png: expected the photo that the run began with, found another (its "
                                   "SHA-256 differs)");
   write_text(file, before);
@@ -206,36 +206,36 @@ TEST_F(ResumedRuns, WithoutHashesANewTimeIsSaid) {
   Recipe recipe = busy();
   recipe.val_split = 0.0;
   begin(recipe);
-  write_anew(photos + "/green/5.png");
-  write_anew(photos + "/red/1.png");
+  write_anew(images + "/green/5.png");
+  write_anew(images + "/red/1.png");
   EXPECT_EQ(resume(), Outcome::kFinished);
   EXPECT_EQ(left_in(path), whole);
   EXPECT_TRUE(noticed("green/5.png and 1 other photos: written anew since the run began, with the same size"));
-  write_text(photos + "/red/1.png", "short");
+  write_text(images + "/red/1.png", "short");
   EXPECT_NE(resume_failure().find("red/1.png: expected the photo that the run began with"), std::string::npos);
 }
 
-TEST_F(ResumedRuns, NewPhotosDoNotMoveTheOthers) {
+TEST_F(ResumedRuns, NewImagesDoNotMoveTheOthers) {
   begin(busy());
-  write_text(photos + "/blue/.hidden.png", testing::blob_png(77));
-  write_text(photos + "/blue/0 first.png", testing::blob_png(78));
-  write_text(photos + "/green/55.png", testing::blob_png(79));
+  write_text(images + "/blue/.hidden.png", testing::blob_png(77));
+  write_text(images + "/blue/0 first.png", testing::blob_png(78));
+  write_text(images + "/green/55.png", testing::blob_png(79));
   EXPECT_EQ(resume(), Outcome::kFinished);
   EXPECT_EQ(left_in(path), whole);
   EXPECT_TRUE(noticed("2 photos in"));
 }
 
-TEST_F(ResumedRuns, AnotherClassOfAPhotoIsNamed) {
+TEST_F(ResumedRuns, AnotherClassOfAImageIsNamed) {
   std::string list;
   for (const char* name : {"blue", "green", "red"}) {
     for (int i = 0; i < 8; ++i) list += fmt::format("{}/{}.png,{}\n", name, i, name);
   }
-  photos += "/list.csv";
-  write_text(photos, list);
+  images += "/list.csv";
+  write_text(images, list);
   begin(busy());
   const std::string line = "green/3.png,";
-  write_text(photos, list.replace(list.find(line + "green"), line.size() + 5, line + "red"));
-  EXPECT_EQ(resume_failure(), "[train] " + photos +
+  write_text(images, list.replace(list.find(line + "green"), line.size() + 5, line + "red"));
+  EXPECT_EQ(resume_failure(), "[train] " + images +
                                   ": green/3.png: expected its class to be output 1 of the head, as when the run "
                                   "began, found output 2");
 }
@@ -247,7 +247,7 @@ TEST_F(ResumedRuns, AnOlderCheckpointGoesOnAndSaysSo) {
   Checkpoint checkpoint = read_checkpoint(again.checkpoint());
   checkpoint.state.stamped = false;
   for (auto* side : {&checkpoint.state.train, &checkpoint.state.validation}) {
-    for (SplitPhoto& photo : *side) photo = {photo.sample, photo.name, 0, {}};
+    for (SplitImage& image : *side) image = {image.sample, image.name, 0, {}};
   }
   EXPECT_EQ(resume_run(again, options(Recipe{}), checkpoint), Outcome::kFinished);
   EXPECT_EQ(left_in(path), whole);

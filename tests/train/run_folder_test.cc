@@ -134,8 +134,8 @@ TEST_F(RunFolders, WhatIsNoFolderIsRefused) {
   EXPECT_EQ(folder.files(), 2u);
 }
 
-TEST_F(RunFolders, InsideThePhotosIsRefused) {
-  data::PhotoSet set;
+TEST_F(RunFolders, InsideTheImagesIsRefused) {
+  data::ImageSet set;
   set.root = folder / "photos/";
   fs::create_directories(folder / "photos/blue/deep");
   fs::create_directories(folder / "elsewhere/red");
@@ -159,7 +159,7 @@ TEST_F(RunFolders, InsideThePhotosIsRefused) {
 }
 
 TEST_F(RunFolders, InsideAFolderOfShardsIsRefused) {
-  data::PhotoSet set;
+  data::ImageSet set;
   set.root = folder / "flowers";
   fs::create_directories(folder / "flowers/3.0.1");
   set.samples.push_back({"x-1", 0, folder / "flowers/3.0.1/x.tfrecord", 10, 20});

@@ -82,8 +82,8 @@ TEST_F(Runs, TheFilesSayWhatTheyAre) {
   EXPECT_EQ(config["steps"], 6);
   EXPECT_EQ(config["weights"], "-m m.safetensors");
   EXPECT_EQ(notices[0],
-            fmt::format("[data] {}: class folders: 24 photos of 3 classes: blue 8, green 8, red 8", photos));
-  EXPECT_EQ(notices[1], fmt::format("[data] {}: of these 18 train, 6 validate", photos));
+            fmt::format("[data] {}: class folders: 24 photos of 3 classes: blue 8, green 8, red 8", images));
+  EXPECT_EQ(notices[1], fmt::format("[data] {}: of these 18 train, 6 validate", images));
   EXPECT_EQ(notices[2], "[train] the head is new: 3 classes with random values");
   const nlohmann::json& found = config["found"];
   EXPECT_EQ(found["kind"], "class folders");
@@ -217,13 +217,13 @@ TEST_F(Runs, TheWarmUpOfAShortRunIsAFifthOfIt) {
   EXPECT_NEAR(rates(1.0, 5, false)[0], lr / 3.0, 1e-12);  // of 15 the 3 that were wanted
 }
 
-TEST_F(Runs, ValTxtNamesThePhotosThatValidate) {
+TEST_F(Runs, ValTxtNamesTheImagesThatValidate) {
   const std::string path = new_folder();
   EXPECT_EQ(start_run(path, options(busy())), Outcome::kFinished);
   const std::string list = path + "/val.txt";
   std::string expected;
-  for (const SplitPhoto& photo : read_checkpoint(path + "/checkpoint/state.safetensors").state.validation) {
-    expected += photo.name + "\n";
+  for (const SplitImage& image : read_checkpoint(path + "/checkpoint/state.safetensors").state.validation) {
+    expected += image.name + "\n";
   }
   EXPECT_EQ(std::ranges::count(expected, '\n'), 6);
   EXPECT_EQ(read_text(list), expected);
@@ -236,15 +236,15 @@ TEST_F(Runs, ValTxtNamesThePhotosThatValidate) {
   EXPECT_EQ(read_text(other + "/last.safetensors"), read_text(path + "/last.safetensors"));
 }
 
-TEST_F(Runs, ValTxtNamesNoPhotoThatTrains) {
+TEST_F(Runs, ValTxtNamesNoImageThatTrains) {
   // Shards of one name whose photos have the same names.
   for (int shard = 0; shard < 2; ++shard) {
     std::string bytes;
     for (const std::string name : {"blue", "green", "red"}) {
       for (int i = 0; i < 4; ++i) {
         const std::string key = name + std::to_string(i);
-        const std::string photo = read_text(fmt::format("{}/{}/{}.png", photos, name, i + 4 * shard));
-        bytes += data::member_of(key + ".png", photo) + data::member_of(key + ".cls", name);
+        const std::string image = read_text(fmt::format("{}/{}/{}.png", images, name, i + 4 * shard));
+        bytes += data::member_of(key + ".png", image) + data::member_of(key + ".cls", name);
       }
     }
     const std::string place = folder / std::to_string(shard);
@@ -257,9 +257,9 @@ TEST_F(Runs, ValTxtNamesNoPhotoThatTrains) {
   ASSERT_EQ(start_run(path, first), Outcome::kFinished);
   const RunState state = read_checkpoint(path + "/checkpoint/state.safetensors").state;
   std::string expected;
-  for (const SplitPhoto& photo : state.validation) {
-    const bool trains = std::ranges::any_of(state.train, [&](const auto& one) { return one.name == photo.name; });
-    if (!trains) expected += photo.name + "\n";
+  for (const SplitImage& image : state.validation) {
+    const bool trains = std::ranges::any_of(state.train, [&](const auto& one) { return one.name == image.name; });
+    if (!trains) expected += image.name + "\n";
   }
   EXPECT_LT(std::ranges::count(expected, '\n'), 6);
   EXPECT_EQ(read_text(path + "/val.txt"), expected);
@@ -278,8 +278,8 @@ TEST_F(Runs, MaxStepsAndEarlyStop) {
   EXPECT_EQ(left.rows.size(), 3u);
 }
 
-TEST_F(Runs, ABrokenPhotoIsSaidAndSkipped) {
-  write_text(photos + "/red/3.png", "no picture");
+TEST_F(Runs, ABrokenImageIsSaidAndSkipped) {
+  write_text(images + "/red/3.png", "no picture");
   Recipe recipe = busy();
   recipe.val_split = 0.0;
   const std::string path = new_folder();
@@ -322,13 +322,13 @@ TEST_F(Runs, ATeacherIsFollowed) {
   EXPECT_NE(failure(recipe).find("line 2: expected a line as"), std::string::npos);
 }
 
-TEST_F(Runs, AListMayNameAPhotoTwice) {
+TEST_F(Runs, AListMayNameAImageTwice) {
   std::string list;
   for (const char* name : {"blue", "green", "red"}) {
     for (const int i : {0, 1, 2, 3, 3, 3}) list += fmt::format("{}/{}.png,{}\n", name, i, name);
   }
-  photos += "/list.csv";
-  write_text(photos, list);
+  images += "/list.csv";
+  write_text(images, list);
   const Left whole = run(busy());
   const std::string path = new_folder();
   RunOptions first = options(busy());
@@ -341,7 +341,7 @@ TEST_F(Runs, AListMayNameAPhotoTwice) {
 }
 
 TEST_F(Runs, AClassThatIsNotUtf8IsNamedBeforeAnythingIsWritten) {
-  std::filesystem::rename(photos + "/green", photos + "/gr\xfcn");
+  std::filesystem::rename(images + "/green", images + "/gr\xfcn");
   const std::string path = new_folder();
   EXPECT_NE(weights::error_of([&] {
               (void)start_run(path, options(busy()));

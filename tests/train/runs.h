@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tests/classifier/test_photos.h"
+#include "tests/inference/test_images.h"
 #include "tests/weights/test_files.h"
 #include "train/run.h"
 #include "train/run_log.h"
@@ -34,7 +34,7 @@ struct Left {
 
 struct Runs : ::testing::Test {
   weights::TemporaryFolder folder;
-  std::string photos = folder / "photos";
+  std::string images = folder / "photos";
   std::vector<std::string> notices;
   int runs = 0;
 
@@ -43,13 +43,13 @@ struct Runs : ::testing::Test {
     unsigned seed = 0;
     std::size_t channel = 3;
     for (const char* name : {"blue", "green", "red"}) {
-      std::filesystem::create_directories(photos + "/" + name);
+      std::filesystem::create_directories(images + "/" + name);
       --channel;
       for (int i = 0; i < 8; ++i) {
         // Blobs of any colour on a ground of the class's own.
         std::vector<std::uint8_t> pixels = testing::blob_pixels(40, 56, seed++);
         for (std::size_t p = channel; p < pixels.size(); p += 3) pixels[p] = std::max<std::uint8_t>(pixels[p], 220);
-        write_text(fmt::format("{}/{}/{}.png", photos, name, i), testing::png_of(pixels, 40, 56));
+        write_text(fmt::format("{}/{}/{}.png", images, name, i), testing::png_of(pixels, 40, 56));
       }
     }
   }
@@ -71,7 +71,7 @@ struct Runs : ::testing::Test {
 
   RunOptions options(const Recipe& recipe, int threads = 2) {
     RunOptions result;
-    result.data = photos;
+    result.data = images;
     result.start.weights = folder / "m.safetensors";
     result.weights = "-m m.safetensors";
     result.recipe = recipe;

@@ -14,8 +14,8 @@ namespace {
 using weights::error_of;
 
 /// Five photos of three classes.
-data::PhotoSet photos() {
-  data::PhotoSet set;
+data::ImageSet images() {
+  data::ImageSet set;
   set.root = "photos";
   set.classes = {"a", "b", "c"};
   const std::vector<std::string> names = {"a/1.jpg", "a/2.jpg", "b/1.jpg", "b/2.jpg", "c/1.jpg"};
@@ -30,7 +30,7 @@ data::PhotoSet photos() {
 struct SoftLabelsTest : ::testing::Test {
   weights::TemporaryFolder folder;
   std::string file = folder / "teacher.jsonl";
-  data::PhotoSet set = photos();
+  data::ImageSet set = images();
   std::vector<std::size_t> needed = {0, 2, 4};
 
   SoftLabels read(const std::string& text, double temperature = 1.0) {
@@ -80,7 +80,7 @@ TEST_F(SoftLabelsTest, ErrorsNameTheLine) {
                 "another: line: logits[0]: expected a number that a float holds, found 1e+60");
 }
 
-TEST_F(SoftLabelsTest, SomeMustBeOfThePhotos) {
+TEST_F(SoftLabelsTest, SomeMustBeOfTheImages) {
   const std::string expected = "[train] " + file + ": expected lines for photos of photos, found none";
   EXPECT_EQ(refusal("{\"image\": \"roses/1.jpg\", \"logits\": [0, 1, 2]}\n"), expected);
   EXPECT_EQ(refusal(""), expected);

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <map>
 
-#include "tensor/random.h"
+#include "base/random.h"
 #include "tests/weights/test_files.h"
 
 namespace gcvit::weights {

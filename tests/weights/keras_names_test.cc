@@ -141,7 +141,7 @@ TEST(KerasNames, DepthIsBounded) {
   EXPECT_EQ(keras_to_canonical({{deep + "vars/0", Tensor(DType::kF32, {1})}}).unexpected.size(), 1u);
 }
 
-TEST(KerasNames, KernelsAreTurned) {
+TEST(KerasNames, KernelsAreFlipped) {
   const Tensor matrix = Tensor::from_values({2, 3}, std::vector<float>{0, 1, 2, 3, 4, 5});
   const NamedTensor dense = to_keras({"head.weight", matrix});
   EXPECT_EQ(dense.tensor.dims(), (Dims{3, 2}));

@@ -9,7 +9,7 @@
 #include <tuple>
 
 #include "model/initialise.h"
-#include "tensor/random.h"
+#include "base/random.h"
 #include "tests/weights/test_files.h"
 #include "weights/names.h"
 #include "weights/safetensors.h"

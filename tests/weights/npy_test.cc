@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <optional>
 
-#include "tensor/random.h"
+#include "base/random.h"
 #include "tests/testing/faults.h"
 #include "tests/weights/test_files.h"
 

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "tensor/random.h"
+#include "base/random.h"
 #include "tests/testing/faults.h"
 #include "tests/weights/test_files.h"
 

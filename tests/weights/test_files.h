@@ -17,7 +17,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tensor/error.h"
+#include "base/error.h"
 
 namespace gcvit::weights {
 

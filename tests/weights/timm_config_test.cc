@@ -20,7 +20,7 @@ std::string refusal(std::string_view text) {
   return error_of([&] { parse_timm_config(text, "c.json"); });
 }
 
-TEST(TimmConfig, SaysHowPhotosArePreparedAndClassesCalled) {
+TEST(TimmConfig, SaysHowImagesArePreparedAndClassesCalled) {
   const TimmConfig config = parse(R"({
     "architecture": "gcvit_xxtiny", "num_classes": 2, "num_features": 512, "global_pool": "avg",
     "label_names": ["cat", "dog"], "label_descriptions": {"cat": "a cat"},

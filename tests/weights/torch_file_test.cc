@@ -10,7 +10,7 @@
 #include <functional>
 #include <numeric>
 
-#include "tensor/random.h"
+#include "base/random.h"
 #include "tests/weights/test_files.h"
 #include "weights/load.h"
 

@@ -6,7 +6,7 @@
 
 #include <utility>
 
-#include "tensor/random.h"
+#include "base/random.h"
 #include "tests/weights/test_files.h"
 #include "weights/crc32.h"
 

@@ -1,0 +1,49 @@
+# One CMake target a component: gcvit_component(ops USES tensor) makes the static library gcvit_ops from
+# src/ops/*.cc. The USES list is the row of the components' table in docs/architecture.md;
+# scripts/check_includes holds every #include against it.
+# gcvit_library_of_components(gcvit_library) then makes one shared library of all components that exist.
+
+add_library(gcvit_compile_options INTERFACE)
+target_compile_features(gcvit_compile_options INTERFACE cxx_std_20)
+target_compile_options(gcvit_compile_options INTERFACE -Wall -Wextra -Wpedantic -Wconversion -ffp-contract=off)
+target_include_directories(gcvit_compile_options INTERFACE
+  ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include ${CMAKE_BINARY_DIR}/generated)
+if(GCVIT_SANITIZE)
+  target_compile_options(gcvit_compile_options INTERFACE
+    -fsanitize=${GCVIT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1)
+  # UBSan looks at an object's type through a pipe that it opens: where descriptors have run out, as a test wants it, every
+  # virtual call would be a finding.
+  target_compile_options(gcvit_compile_options INTERFACE -fno-sanitize=vptr)
+  target_link_options(gcvit_compile_options INTERFACE -fsanitize=${GCVIT_SANITIZE})
+endif()
+
+function(gcvit_component name)
+  cmake_parse_arguments(COMPONENT "" "" "USES;LIBRARIES" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cc)
+  if(NOT sources)
+    message(WARNING "component ${name} is empty")
+    add_library(gcvit_${name} INTERFACE)
+    return()
+  endif()
+  add_library(gcvit_${name} STATIC ${sources})
+  target_link_libraries(gcvit_${name} PUBLIC gcvit_compile_options ${COMPONENT_LIBRARIES})
+  foreach(used IN LISTS COMPONENT_USES)
+    target_link_libraries(gcvit_${name} PUBLIC gcvit_${used})
+  endforeach()
+  set_target_properties(gcvit_${name} PROPERTIES
+    POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+  set_property(GLOBAL APPEND PROPERTY GCVIT_COMPONENT_OBJECTS $<TARGET_OBJECTS:gcvit_${name}>)
+  set_property(GLOBAL APPEND PROPERTY GCVIT_COMPONENT_LIBRARIES ${COMPONENT_LIBRARIES})
+endfunction()
+
+function(gcvit_library_of_components target)
+  get_property(objects GLOBAL PROPERTY GCVIT_COMPONENT_OBJECTS)
+  get_property(libraries GLOBAL PROPERTY GCVIT_COMPONENT_LIBRARIES)
+  add_library(${target} SHARED ${objects})
+  target_link_libraries(${target} PRIVATE gcvit_compile_options ${libraries})
+  target_include_directories(${target} INTERFACE $<INSTALL_INTERFACE:include>)
+  target_compile_features(${target} INTERFACE cxx_std_20)
+  set_target_properties(${target} PROPERTIES
+    OUTPUT_NAME gcvit EXPORT_NAME gcvit LINKER_LANGUAGE CXX
+    VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+endfunction()

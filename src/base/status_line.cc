@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/status_line.h"
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdint>
+
+#include "base/printable.h"
+#include "base/tell.h"
+
+namespace gcvit {
+namespace {
+
+constexpr auto kRedraw = std::chrono::milliseconds(100);
+constexpr const char* kClear = "\r\033[K";
+
+}  // namespace
+
+StatusLine::StatusLine(std::FILE* stream) : StatusLine(stream, isatty(fileno(stream)) == 1) {}
+
+std::size_t StatusLine::columns() const {
+  winsize size{};
+  return ioctl(fileno(stream_), TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+void StatusLine::draw(std::string_view text) {
+  if (!terminal_) return;
+  // A full line would take the cursor to the next one, where a carriage return no longer leads back.
+  tell(stream_, kClear + printable(text).substr(0, columns() - 1));
+  drawn_ = true;
+  next_ = Clock::now() + kRedraw;
+}
+
+void StatusLine::clear() {
+  if (!drawn_) return;
+  tell(stream_, kClear);
+  drawn_ = false;
+  next_ = {};
+}
+
+std::string duration_text(double seconds) {
+  const std::int64_t whole = std::llround(seconds);
+  if (whole >= 3600) return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
+  return fmt::format("{}:{:02}", whole / 60, whole % 60);
+}
+
+}  // namespace gcvit

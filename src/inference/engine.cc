@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "inference/engine.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "base/error.h"
+#include "base/memory.h"
+
+namespace gcvit::inference {
+
+Engine::Engine(std::shared_ptr<const model::GCViT> model, int threads, std::uint64_t max_memory)
+    : model_(std::move(model)), pool_(threads), max_memory_(max_memory), backend_(pool_) {}
+
+namespace {
+
+void check(const MemoryNeed& need, const model::GCViTConfig& config, std::size_t images, int threads, double beside,
+           std::uint64_t max_memory) {
+  const double needed = need.of_run(static_cast<double>(images), threads) + sizeof(float) * beside;
+  gcvit::check_memory(needed, max_memory,
+                      fmt::format("{} image{} of {}x{} at a time", images, images == 1 ? "" : "s", config.image_height,
+                                  config.image_width));
+}
+
+}  // namespace
+
+void Engine::check_memory(const model::GCViT& model, std::size_t images, int threads, std::uint64_t max_memory) {
+  check(MemoryNeed(model), model.config(), images, threads == 0 ? available_processors() : threads, 0.0, max_memory);
+}
+
+void Engine::check_memory(std::size_t images, double beside) {
+  if (!need_) need_.emplace(*model_);
+  check(*need_, config(), images, pool_.size(), beside, max_memory_);
+  checked_ = std::max(checked_, images);
+}
+
+std::span<const float> Engine::run(std::span<const float> inputs) {
+  const auto size = static_cast<std::size_t>(input_size());
+  if (inputs.empty() || inputs.size() % size != 0) {
+    fail("[classifier] input: expected images of {}x{}x3 = {} floats, found {} floats", config().image_height,
+         config().image_width, size, inputs.size());
+  }
+  if (inputs.size() / size > checked_) check_memory(inputs.size() / size);
+  logits_ = {};  // its buffer is free again before the run
+  backend_.start(static_cast<std::int32_t>(inputs.size() / size));
+  const ops::Value image = backend_.input({config().image_height, config().image_width, 3}, inputs);
+  logits_ = model_->forward(backend_, image);
+  return backend_.read(logits_);
+}
+
+std::string not_finite(std::span<const float> logits) {
+  const auto found = std::ranges::find_if_not(logits, [](float logit) { return std::isfinite(logit); });
+  if (found == logits.end()) return "";
+  const float shown = std::isnan(*found) ? std::abs(*found) : *found;  // a NaN's sign means nothing
+  return fmt::format("logit {} is {}: the input is not finite or the weights overflow float32", found - logits.begin(),
+                     shown);
+}
+
+void Engine::set_hook(Hook hook) {
+  if (!hook) return backend_.set_tap_hook({});
+  backend_.set_tap_hook([this, hook = std::move(hook)](std::string_view name, const ops::Value& value) {
+    hook(name, value.shape(), backend_.read(value));
+  });
+}
+
+}  // namespace gcvit::inference

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "inference/memory_need.h"
+#include "model/gcvit.h"
+#include "native/native_backend.h"
+#include "base/thread_pool.h"
+
+namespace gcvit::inference {
+
+/// What is wrong with an image's logits when one is not finite, for a sentence; empty when all are.
+std::string not_finite(std::span<const float> logits);
+
+/// A model with values, on this CPU: tensors in, logits out. One run at a time.
+class Engine {
+ public:
+  /// `threads` 0 means every processor this process may use; `max_memory` in bytes, 0 for the share of this machine's
+  /// memory that `default_memory_limit` says.
+  Engine(std::shared_ptr<const model::GCViT> model, int threads, std::uint64_t max_memory = 0);
+
+  const model::GCViT& model() const { return *model_; }
+  const model::GCViTConfig& config() const { return model_->config(); }
+  ThreadPool& pool() { return pool_; }
+  /// Floats of one input image: height x width x 3.
+  std::int64_t input_size() const { return std::int64_t{config().image_height} * config().image_width * 3; }
+
+  /// Throws `Error` when runs of a model over `images` images on `threads` threads would take more than `max_memory`
+  /// bytes. The model needs no values.
+  static void check_memory(const model::GCViT& model, std::size_t images, int threads, std::uint64_t max_memory);
+  /// Throws `Error` when a run over `images` images, with `beside` floats of its caller's, would take more than the
+  /// engine may. Allocates nothing of that size.
+  void check_memory(std::size_t images, double beside = 0.0);
+
+  /// Runs whole images (NHWC, normalised), at least one; returns their logits, [images, classes], which stay until the
+  /// next run. Throws `Error` when `inputs` isn't whole images, or as `check_memory` does. An image's logits may not be
+  /// finite (`not_finite`), which is no matter of the others.
+  std::span<const float> run(std::span<const float> inputs);
+
+  /// Called during a run for each value that the model names, with all images' floats (NHWC).
+  using Hook = std::function<void(std::string_view name, const ops::Shape& shape, std::span<const float> values)>;
+  void set_hook(Hook hook);
+
+ private:
+  std::shared_ptr<const model::GCViT> model_;
+  ThreadPool pool_;
+  std::uint64_t max_memory_;
+  std::optional<MemoryNeed> need_;
+  std::size_t checked_ = 0;  ///< images that a run may have
+  native::NativeBackend backend_;
+  ops::Value logits_;
+};
+
+}  // namespace gcvit::inference
