@@ -42,7 +42,7 @@ std::string behind_links(const std::string& path) {
     if (::lstat(target.c_str(), &status) != 0 || !S_ISLNK(status.st_mode)) return target;
     std::error_code error;
     const fs::path link = fs::read_symlink(target, error);
-    if (error) fail("[file] {}: can't be written: {}", path, error.message());
+    if (error) fail(ErrorCode::kIo, "[file] {}: can't be written: {}", path, error.message());
     target = (fs::path(target).parent_path() / link).string();
   }
   errno = ELOOP;

@@ -15,4 +15,10 @@ template <typename... Args>
   throw Error(fmt::format(sentence, std::forward<Args>(args)...));
 }
 
+/// The same with a code that isn't its area's.
+template <typename... Args>
+[[noreturn]] void fail(ErrorCode code, fmt::format_string<Args...> sentence, Args&&... args) {
+  throw Error(code, fmt::format(sentence, std::forward<Args>(args)...));
+}
+
 }  // namespace gcvit

@@ -62,7 +62,7 @@ void check_memory(double needed, std::uint64_t allowed, std::string_view what) {
   const std::uint64_t limit = allowed == 0 ? default_memory_limit() : allowed;
   if (needed <= static_cast<double>(limit)) return;
   constexpr double kLargest = 1e18;
-  fail("[memory] {}: about {} are needed, {} allowed; a larger --max-memory allows more", what,
+  fail(ErrorCode::kOutOfBudget, "[memory] {}: about {} are needed, {} allowed; a larger --max-memory allows more", what,
        memory_text(static_cast<std::uint64_t>(std::min(needed, kLargest))), memory_text(limit));
 }
 

@@ -90,11 +90,11 @@ Descriptor::~Descriptor() {
 }
 
 void fail_to_read(std::string_view area, std::string_view name, int error) {
-  if (error == ENOENT || error == ENOTDIR) fail("[{}] {}: no such file", area, name);
+  if (error == ENOENT || error == ENOTDIR) fail(ErrorCode::kNotFound, "[{}] {}: no such file", area, name);
   const std::string sentence =
       fmt::format("[{}] {}: can't be read: {}", area, name, std::generic_category().message(error));
   if (error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS) throw ResourceError(sentence);
-  throw Error(sentence);
+  throw Error(ErrorCode::kIo, sentence);
 }
 
 RegularFile open_regular_file(const std::string& path, std::string_view area, std::string_view name) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <string>
+
 #include "gcvit/error.h"
 
 namespace gcvit {
@@ -9,7 +11,7 @@ namespace gcvit {
 /// photo is passed over, this still ends the work.
 class ResourceError : public Error {
  public:
-  using Error::Error;
+  explicit ResourceError(const std::string& sentence) : Error(ErrorCode::kIo, sentence) {}
 };
 
 }  // namespace gcvit

@@ -27,7 +27,7 @@ void write_pieces(std::span<const std::byte> bytes, const std::string& path, Wri
 }  // namespace
 
 void fail_to_write(const std::string& path) {
-  fail("[file] {}: can't be written: {}", path, std::generic_category().message(errno));
+  fail(ErrorCode::kIo, "[file] {}: can't be written: {}", path, std::generic_category().message(errno));
 }
 
 void write_all(int descriptor, std::span<const std::byte> bytes, const std::string& path) {

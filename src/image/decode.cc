@@ -37,10 +37,12 @@ std::string other_format(std::span<const std::byte> bytes) {
 
 void check(const Image& image) {
   if (image.width < 1 || image.height < 1 || image.width > kMaxSide || image.height > kMaxSide) {
-    fail("[image] size: expected sides of 1 to {} pixels, found {} x {}", kMaxSide, image.width, image.height);
+    fail(ErrorCode::kInvalidArgument, "[image] size: expected sides of 1 to {} pixels, found {} x {}", kMaxSide,
+         image.width, image.height);
   }
   const std::size_t bytes = static_cast<std::size_t>(image.width) * static_cast<std::size_t>(image.height) * 3;
-  if (image.pixels.size() != bytes) fail("[image] pixels: expected {} bytes, found {}", bytes, image.pixels.size());
+  if (image.pixels.size() != bytes)
+    fail(ErrorCode::kInvalidArgument, "[image] pixels: expected {} bytes, found {}", bytes, image.pixels.size());
 }
 
 void check_size(const Header& header, const Source& source) {
@@ -50,8 +52,8 @@ void check_size(const Header& header, const Source& source) {
          height);
   }
   if (width * height > source.options.max_pixels) {
-    fail("[{}] {}: size: expected at most {} pixels (--max-pixels), found {} x {}", format, source.name,
-         source.options.max_pixels, width, height);
+    fail(ErrorCode::kOutOfBudget, "[{}] {}: size: expected at most {} pixels (--max-pixels), found {} x {}", format,
+         source.name, source.options.max_pixels, width, height);
   }
 }
 
@@ -59,11 +61,11 @@ std::shared_ptr<DecodeMemory::Share> take_memory(std::uint64_t bytes, const Head
   const std::uint64_t limit = DecodeMemory::share_of(source.options.max_memory);
   const std::uint64_t needed = bytes + source.bytes.size();
   if (needed > limit) {
-    fail(
-        "[{}] {}: memory: expected a picture that needs at most {} bytes (a third of --max-memory), found {} x {} "
-        "pixels that need "
-        "{}",
-        header.format, source.name, limit, header.width, header.height, needed);
+    fail(ErrorCode::kOutOfBudget,
+         "[{}] {}: memory: expected a picture that needs at most {} bytes (a third of --max-memory), found {} x {} "
+         "pixels that need "
+         "{}",
+         header.format, source.name, limit, header.width, header.height, needed);
   }
   return DecodeMemory::of_process().take(needed, limit);
 }
@@ -96,7 +98,7 @@ Image decode_reduced(std::span<const std::byte> bytes, std::string_view name, co
     }
     if (options.apply_exif) decoded.image = turn_upright(std::move(decoded.image), decoded.orientation);
   } catch (const std::bad_alloc&) {
-    fail("[image] {}: expected memory to decode it, found none", name);
+    fail(ErrorCode::kOutOfBudget, "[image] {}: expected memory to decode it, found none", name);
   }
   Image image = std::move(decoded.image);
   decoded.share->shrink(image.pixels.size());

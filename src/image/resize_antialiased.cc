@@ -127,18 +127,21 @@ void resize_antialiased(const Image& image, std::int32_t height, std::int32_t wi
                         const Window& window, std::span<std::uint8_t> out, ResizeScratch& scratch) {
   check(image);
   if (height < 1 || width < 1 || height > kMaxResizedSide || width > kMaxResizedSide) {
-    fail("[image] resize: expected target sides of 1 to {} pixels, found {} x {} (width x height)", kMaxResizedSide,
+    fail(ErrorCode::kInvalidArgument,
+         "[image] resize: expected target sides of 1 to {} pixels, found {} x {} (width x height)", kMaxResizedSide,
          width, height);
   }
   if (window.top < 0 || window.left < 0 || window.height < 1 || window.width < 1 ||
       window.height > height - window.top || window.width > width - window.left) {
-    fail("[image] resize: expected a window inside {} x {}, found {} x {} at {}, {} (width x height)", width, height,
+    fail(ErrorCode::kInvalidArgument,
+         "[image] resize: expected a window inside {} x {}, found {} x {} at {}, {} (width x height)", width, height,
          window.width, window.height, window.left, window.top);
   }
   const std::size_t out_row_bytes = static_cast<std::size_t>(window.width) * 3;
   const auto out_rows = static_cast<std::size_t>(window.height);
   if (out.size() != out_rows * out_row_bytes) {
-    fail("[image] resize: expected room for {} bytes, found {}", out_rows * out_row_bytes, out.size());
+    fail(ErrorCode::kInvalidArgument, "[image] resize: expected room for {} bytes, found {}", out_rows * out_row_bytes,
+         out.size());
   }
 
   // Only the part of the picture that the window's outputs reach is looked at.
@@ -174,7 +177,8 @@ void resize_antialiased(const Image& image, std::int32_t height, std::int32_t wi
 
 Image resize_antialiased(const Image& image, std::int32_t height, std::int32_t width, Filter filter) {
   if (height < 1 || width < 1 || height > kMaxSide || width > kMaxSide) {
-    fail("[image] resize: expected target sides of 1 to {} pixels, found {} x {} (width x height)", kMaxSide, width,
+    fail(ErrorCode::kInvalidArgument,
+         "[image] resize: expected target sides of 1 to {} pixels, found {} x {} (width x height)", kMaxSide, width,
          height);
   }
   Image resized{width, height,

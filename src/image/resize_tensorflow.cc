@@ -90,11 +90,13 @@ void resize_tensorflow(const Image& image, const ByteValues& byte_values, std::i
                        Filter filter, std::span<float> out, ResizeScratch& scratch) {
   check(image);
   if (height < 1 || width < 1 || height > kMaxSide || width > kMaxSide) {
-    fail("[image] resize: expected target sides of 1 to {} pixels, found {} x {} (width x height)", kMaxSide, width,
+    fail(ErrorCode::kInvalidArgument,
+         "[image] resize: expected target sides of 1 to {} pixels, found {} x {} (width x height)", kMaxSide, width,
          height);
   }
   const std::size_t floats = static_cast<std::size_t>(height) * static_cast<std::size_t>(width) * 3;
-  if (out.size() != floats) fail("[image] resize: expected room for {} floats, found {}", floats, out.size());
+  if (out.size() != floats)
+    fail(ErrorCode::kInvalidArgument, "[image] resize: expected room for {} floats, found {}", floats, out.size());
   const auto chosen = filter == Filter::kBilinear ? resize<2> : resize<4>;
   chosen(image, byte_values, height, width, out.data(), scratch.taps);
 }
