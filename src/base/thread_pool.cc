@@ -77,6 +77,7 @@ struct ThreadPool::State {
   std::int64_t first_index = 0;  ///< what index 0 of the shares stands for
   void* context = nullptr;
   Task task = nullptr;
+  std::mutex turn;  ///< of the callers
   std::mutex exception_mutex;
   std::exception_ptr exception;
   std::vector<std::thread> threads;
@@ -163,6 +164,7 @@ void ThreadPool::run(std::int64_t count, void* context, Task task) {
     return;
   }
   State& state = *state_;
+  const std::scoped_lock lock(state.turn);
   state.context = context;
   state.task = task;
   const auto workers = static_cast<std::int64_t>(state.shares.size());

@@ -11,7 +11,7 @@ namespace gcvit {
 /// rounded up); at least 1.
 int available_processors();
 
-/// The one set of threads that computes. The caller works too, so a pool of n runs n - 1 threads of its own.
+/// Threads that compute. The caller works too, so a pool of n runs n - 1 threads of its own.
 class ThreadPool {
  public:
   /// `threads` 0 means `available_processors()`. Throws `Error` outside 0..1024.
@@ -25,8 +25,8 @@ class ThreadPool {
   /// Calls `body(index, worker)` once for every index in [0, count), worker in [0, size()); returns when all are done.
   /// Each worker begins with a part of its own, the same for the same count, so that what it wrote in one call is
   /// still in its cache in the next; who is done helps the others, so results must not depend on it. Allocates
-  /// nothing. The first exception of a body is thrown again here after the others have ended. One caller at a time; no
-  /// nesting.
+  /// nothing. The first exception of a body is thrown again here after the others have ended. Any thread may call it:
+  /// callers take turns, call by call. No nesting.
   template <typename Body>
   void parallel_for(std::int64_t count, Body&& body) {
     using Plain = std::remove_reference_t<Body>;

@@ -152,6 +152,24 @@ TEST(AvailableProcessors, FollowsTheAffinityMask) {
 }
 #endif
 
+TEST(ThreadPool, CallersTakeTurns) {
+  ThreadPool pool(2);
+  constexpr std::int64_t kCount = 50;
+  std::vector<std::thread> callers;
+  std::vector<std::int64_t> sums(4, 0);
+  for (std::size_t c = 0; c < sums.size(); ++c) {
+    callers.emplace_back([&, c] {
+      for (int call = 0; call < 200; ++call) {
+        std::vector<std::int64_t> written(kCount, 0);
+        pool.parallel_for(kCount, [&](std::int64_t index, int) { written[static_cast<std::size_t>(index)] += index; });
+        for (const std::int64_t value : written) sums[c] += value;
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  for (const std::int64_t sum : sums) EXPECT_EQ(sum, 200 * kCount * (kCount - 1) / 2);
+}
+
 TEST(ThreadPool, ThreadsThatCantBeStartedAreAnErrorThatLeavesNone) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   const auto start_too_many = [] {
