@@ -405,5 +405,16 @@ PackedBias pack_bias(const float* table, std::int32_t window_height, std::int32_
   return packed;
 }
 
+void unpack_bias(const PackedBias& packed, std::int32_t heads, float* table) {
+  const std::int64_t rows = 2 * packed.window_height - 1;
+  const std::int64_t columns = 2 * packed.window_width - 1;
+  for (std::int64_t i = 0; i < rows * columns * heads; ++i) {
+    const std::int64_t place = i / heads;
+    const std::int64_t head = i % heads;
+    const std::int64_t mirrored = place / columns * columns + (columns - 1 - place % columns);
+    table[i] = packed.tables.data()[head * packed.head_stride + mirrored];
+  }
+}
+
 }  // namespace gcvit::kernels
 #endif  // HWY_ONCE

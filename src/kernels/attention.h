@@ -19,6 +19,8 @@ struct PackedBias {
 
 /// Packs `table` [(2h-1)(2w-1)][heads].
 PackedBias pack_bias(const float* table, std::int32_t window_height, std::int32_t window_width, std::int32_t heads);
+/// The `table` that was packed.
+void unpack_bias(const PackedBias& packed, std::int32_t heads, float* table);
 
 struct AttentionHead {
   const float* const* q;  ///< [tokens] rows of head_dim floats

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/error.h"
 #include "base/half.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -271,6 +272,16 @@ void pack_panels(const float* weights, PackedWeights& packed, std::int32_t first
       }
       to += depth * width;
     }
+  }
+}
+
+void unpack_weights(const PackedWeights& packed, float* weights) {
+  if (packed.form != OperandForm::kF32) fail("[native] weights were rounded to bf16: their values are gone");
+  const std::int64_t width = panel_width();
+  const std::int64_t row = packed.depth() * std::int64_t{packed.taps};
+  for (std::int64_t column = 0; column < packed.columns; ++column) {
+    const float* from = packed.panels.data() + column / width * packed.panel_stride() + column % width;
+    for (std::int64_t i = 0; i < row; ++i) weights[column * row + i] = from[i * width];
   }
 }
 

@@ -48,8 +48,11 @@ struct PackedWeights {
 PackedWeights pack_weights(const float* weights, const float* bias, std::int32_t columns, std::int32_t taps,
                            std::int32_t k, Precision precision = Precision::kF32);
 
-/// The same in two steps, for who shares the second one out: the bias and room, that of `packed` again where it has the
-/// size, and panels [first_panel, last_panel) of it.
+/// The weights [columns][taps * k] that were packed; throws `Error` when they were rounded for it.
+void unpack_weights(const PackedWeights& packed, float* weights);
+
+/// `pack_weights` in two steps, of which threads can share the second: memory (that of `packed` is used again where it has
+/// the size) and the bias, then panels [first_panel, last_panel) of it.
 void allocate(const float* bias, std::int32_t columns, std::int32_t taps, std::int32_t k, PackedWeights& packed,
               Precision precision = Precision::kF32);
 void pack_panels(const float* weights, PackedWeights& packed, std::int32_t first_panel, std::int32_t last_panel);

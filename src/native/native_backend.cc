@@ -16,7 +16,10 @@ namespace gcvit::native {
 using ops::Shape;
 using ops::Value;
 
-NativeBackend::NativeBackend(ThreadPool& pool) : state_(std::make_unique<State>(pool)) {
+NativeBackend::NativeBackend(ThreadPool& pool) : NativeBackend(pool, std::make_shared<PackedParameters>(pool)) {}
+
+NativeBackend::NativeBackend(ThreadPool& pool, std::shared_ptr<PackedParameters> packed)
+    : state_(std::make_unique<State>(pool, std::move(packed))) {
   static_cast<void>(kernels::target());  // GCVIT_TARGET takes effect, or is refused, before any kernel runs
 }
 

@@ -14,13 +14,17 @@
 
 namespace gcvit::native {
 
+class PackedParameters;
+
 /// Computes on this CPU in f32. An image's numbers depend on nothing but the image, the parameters and the SIMD target:
 /// not on the batch around it nor on the number of threads. After the first run at a batch size a run allocates
 /// nothing. One run at a time, and one model: parameters are told apart by their ids.
 class NativeBackend final : public ops::Backend {
  public:
-  /// `pool` must outlive the backend.
+  /// `pool` must outlive the backend. Parameters are packed as they are used, and again when their version changes.
   explicit NativeBackend(ThreadPool& pool);
+  /// On the parameters of a model that `pack_model` packed, which any number of backends share (native/pack_model.h).
+  NativeBackend(ThreadPool& pool, std::shared_ptr<PackedParameters> packed);
   ~NativeBackend() override;
 
   /// Begins a run: values made from here on hold `batch` images. Throws `Error` unless batch is positive.

@@ -15,6 +15,7 @@
 #include "kernels/attention.h"
 #include "kernels/gemm.h"
 #include "native/native_backend.h"
+#include "native/packed_parameters.h"
 #include "native/tape.h"
 #include "ops/backend.h"
 #include "base/thread_pool.h"
@@ -82,64 +83,17 @@ class Scratch {
   std::int64_t used_pointers_ = 0;
 };
 
-/// Parameters in the form the kernels want, packed on first use and again when a parameter's version changes.
-class PackedParameters {
- public:
-  explicit PackedParameters(ThreadPool& pool) : pool_(pool) {}
-
-  /// Of linear layers and strided convolutions; all are packed anew when it changes.
-  void set_precision(kernels::Precision precision);
-  kernels::Precision precision() const { return precision_; }
-
-  const kernels::PackedWeights& linear(const ops::Linear& linear);
-  /// A 3x3 convolution as three taps (rows of the kernel) of three pixels each.
-  const kernels::PackedWeights& convolution(const ops::Conv3x3& convolution);
-  /// [9][channels].
-  const float* depthwise(const ops::Parameter& weight);
-  const kernels::PackedBias& bias_table(const ops::Parameter& table, ops::Window window);
-
-  // What only training asks for: from gradients of outputs to gradients of inputs.
-  const kernels::PackedWeights& linear_transposed(const ops::Linear& linear);
-  /// For input positions whose row and column are odd or not (see convolution.cc): one tap an output they take part in.
-  const kernels::PackedWeights& convolution_transposed(const ops::Conv3x3& convolution, bool odd_row, bool odd_column);
-  /// [9][channels], the kernel turned by half a turn.
-  const float* depthwise_flipped(const ops::Parameter& weight);
-
- private:
-  struct Entry {
-    std::optional<std::uint64_t> version;
-    kernels::PackedWeights weights;
-    kernels::PackedBias bias;
-    kernels::AlignedBuffer unpacked;  ///< another order of the weights, without panels
-  };
-  /// The entry of a parameter, and whether it must be packed (anew): then whoever packs it sets its version behind that.
-  Entry& entry(const ops::Parameter& parameter, bool& stale) { return entry(entries_, parameter, stale); }
-  static Entry& entry(std::deque<Entry>& entries, const ops::Parameter& parameter, bool& stale);
-  void pack(const float* weights, const std::optional<ops::Parameter>& bias, std::int64_t columns, std::int32_t taps,
-            std::int64_t k, kernels::PackedWeights& packed);
-
-  /// [9][out][in].
-  const float* convolution_pixels(const ops::Conv3x3& convolution);
-  void pack_transposed(std::span<const float* const> taps, kernels::PackedWeights& packed);
-
-  ThreadPool& pool_;
-  kernels::Precision precision_ = kernels::Precision::kF32;
-  std::vector<float> unpacked_;
-  std::deque<Entry> entries_;  ///< by parameter id; references stay valid as it grows
-  std::deque<Entry> transposed_;
-  std::array<std::deque<Entry>, 4> convolutions_transposed_;  ///< [2 * odd row + odd column]
-};
-
-/// The f32 elements of a parameter that must have been loaded.
-const float* values_of(const ops::Parameter& parameter);
-
 struct NativeBackend::State {
-  explicit State(ThreadPool& thread_pool)
-      : pool(thread_pool), parameters(thread_pool), scratches(static_cast<std::size_t>(thread_pool.size())) {}
+  State(ThreadPool& thread_pool, std::shared_ptr<PackedParameters> packed)
+      : pool(thread_pool),
+        packed_parameters(std::move(packed)),
+        parameters(*packed_parameters),
+        scratches(static_cast<std::size_t>(thread_pool.size())) {}
 
   ThreadPool& pool;
   ValueStore values;
-  PackedParameters parameters;
+  std::shared_ptr<PackedParameters> packed_parameters;  ///< other backends' too where they are a whole model's
+  PackedParameters& parameters;
   std::vector<Scratch> scratches;
   std::int32_t batch = 0;
   std::int32_t largest_batch = 0;

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/tensor.h"
+#include "base/thread_pool.h"
+#include "kernels/aligned_buffer.h"
+#include "kernels/attention.h"
+#include "kernels/gemm.h"
+#include "ops/backend.h"
+
+namespace gcvit::native {
+
+/// Parameters as the kernels read them, each packed on first use and again when its version changes. Of one thread;
+/// after `share` of any number of threads.
+class PackedParameters {
+ public:
+  /// `pool` packs, and must outlive this.
+  explicit PackedParameters(ThreadPool& pool) : pool_(pool) {}
+
+  /// Of linear layers and strided convolutions; all are packed anew when it changes. Throws `Error` for another one than
+  /// before once shared.
+  void set_precision(kernels::Precision precision);
+  kernels::Precision precision() const { return precision_; }
+
+  /// From here on every form that a forward reads stays as it is, and any thread may read it: one that hasn't been packed is an
+  /// `Error`. What only gradients need is still packed on first use, once, from the forms that are there.
+  void share();
+
+  const kernels::PackedWeights& linear(const ops::Linear& linear);
+  /// A 3x3 convolution as three taps (rows of the kernel) of three pixels each.
+  const kernels::PackedWeights& convolution(const ops::Conv3x3& convolution);
+  /// [9][channels].
+  const float* depthwise(const ops::Parameter& weight);
+  const kernels::PackedBias& bias_table(const ops::Parameter& table, ops::Window window);
+
+  // What only gradients need: from gradients of outputs to gradients of inputs.
+  const kernels::PackedWeights& linear_transposed(const ops::Linear& linear);
+  /// For input positions whose row and column are odd or not (see convolution.cc): one tap an output they take part in.
+  const kernels::PackedWeights& convolution_transposed(const ops::Conv3x3& convolution, bool odd_row, bool odd_column);
+  /// [9][channels], the kernel flipped in both directions.
+  const float* depthwise_flipped(const ops::Parameter& weight);
+
+  /// The values of a parameter, f32 in its own layout, out of its packed form. Throws `Error` when there is no packed form of it, or
+  /// one that is rounded.
+  Tensor unpack(const ops::Parameter& parameter) const;
+  /// Bytes of all packed forms.
+  std::int64_t bytes() const;
+
+ private:
+  struct Entry {
+    std::optional<std::uint64_t> version;
+    kernels::PackedWeights weights;
+    kernels::PackedBias bias;
+    kernels::AlignedBuffer unpacked;  ///< another order of the weights, without panels
+  };
+  /// The entry of a parameter, and whether it must be packed (anew): then whoever packs it sets its version behind that.
+  Entry& entry(const ops::Parameter& parameter, bool& stale);
+  static Entry& entry(std::deque<Entry>& entries, const ops::Parameter& parameter, bool& stale);
+  void pack(const float* weights, const std::optional<ops::Parameter>& bias, std::int64_t columns, std::int32_t taps,
+            std::int64_t k, kernels::PackedWeights& packed);
+
+  /// The parameter's own tensor, or what `unpack` makes where it has none any more.
+  Tensor source_of(const ops::Parameter& parameter) const;
+  /// [9][out][in].
+  const float* convolution_pixels(const ops::Conv3x3& convolution);
+  void pack_transposed(std::span<const float* const> taps, kernels::PackedWeights& packed);
+
+  ThreadPool& pool_;
+  kernels::Precision precision_ = kernels::Precision::kF32;
+  bool shared_ = false;
+  std::vector<float> unpacked_;
+  std::deque<Entry> entries_;  ///< by parameter id; references stay valid as it grows
+  std::mutex gradients_mutex_;  ///< of the rest
+  std::deque<Entry> transposed_;
+  std::array<std::deque<Entry>, 4> convolutions_transposed_;  ///< [2 * odd row + odd column]
+};
+
+/// The f32 elements of a parameter that must have been loaded.
+const float* values_of(const ops::Parameter& parameter);
+
+}  // namespace gcvit::native
