@@ -64,14 +64,10 @@ Dims dims_in_file(const ops::Parameter& parameter, const model::GCViTConfig& con
   return {std::int64_t{table_side(window.height)} * table_side(window.width), parameter.dims[1]};
 }
 
-void resize_bias_tables(model::GCViT& model, const model::GCViTConfig& stored) {
-  if (model.config().windows == stored.windows) return;
-  for (ops::Parameter* parameter : model.parameters()) {
-    if (parameter->role != ops::Role::kBiasTable) continue;
-    parameter->tensor = resize_bias_table(parameter->tensor, window_of(stored, parameter->name),
-                                          window_of(model.config(), parameter->name));
-    ++parameter->version;
-  }
+Tensor resize_bias_table(const ops::Parameter& parameter, Tensor values, const model::GCViTConfig& stored,
+                         const model::GCViTConfig& wanted) {
+  if (wanted.windows == stored.windows) return values;
+  return resize_bias_table(values, window_of(stored, parameter.name), window_of(wanted, parameter.name));
 }
 
 Tensor resize_bias_table(const Tensor& table, ops::Window from, ops::Window to) {

@@ -19,8 +19,9 @@ void change_image_size(ModelInfo& info, model::ImageSize size, model::WindowMode
 /// The dims of a parameter where windows are those of `config`.
 Dims dims_in_file(const ops::Parameter& parameter, const model::GCViTConfig& config);
 
-/// Resizes the model's relative position bias tables from the windows of `stored`, its file's config, to its own.
-void resize_bias_tables(model::GCViT& model, const model::GCViTConfig& stored);
+/// The f32 values of a parameter with the role kBiasTable, from the windows of `stored`, its file's config, to those of `wanted`.
+Tensor resize_bias_table(const ops::Parameter& parameter, Tensor values, const model::GCViTConfig& stored,
+                         const model::GCViTConfig& wanted);
 
 /// A relative position bias table, f32 [(2h-1)(2w-1), heads], of `from` windows as one of `to` windows.
 Tensor resize_bias_table(const Tensor& table, ops::Window from, ops::Window to);

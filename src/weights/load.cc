@@ -19,6 +19,7 @@
 #include "weights/names.h"
 #include "weights/safetensors.h"
 #include "weights/sharded_safetensors.h"
+#include "weights/parameter_values.h"
 #include "weights/timm_config.h"
 #include "weights/wrapped_models.h"
 
@@ -55,43 +56,6 @@ void describe(std::string& sentence, const std::vector<Entry>& entries, std::str
   fail("[weights] {}: {}", file, sentence);
 }
 
-/// Index of the first element that is infinite or NaN; the size when all are finite.
-std::size_t first_not_finite(std::span<const float> values) {
-  constexpr std::uint32_t kExponent = 0x7f800000u;
-  constexpr std::size_t kBlock = 1024;  // without a way out, so that the compiler makes vectors of it
-  const auto is_finite = [](float value) { return (std::bit_cast<std::uint32_t>(value) & kExponent) != kExponent; };
-  for (std::size_t begin = 0; begin < values.size(); begin += kBlock) {
-    const std::span<const float> block = values.subspan(begin, std::min(kBlock, values.size() - begin));
-    std::uint32_t broken = 0;
-    for (const float value : block) broken |= is_finite(value) ? 0u : 1u;
-    if (broken != 0)
-      return begin + static_cast<std::size_t>(std::ranges::find_if_not(block, is_finite) - block.begin());
-  }
-  return values.size();
-}
-
-void fill(model::Parameter& parameter, const Tensor& tensor, const std::string& file) {
-  switch (tensor.dtype()) {
-    case DType::kF32:
-    case DType::kF16:
-    case DType::kBF16:
-    case DType::kF64: break;
-    default:
-      fail("[weights] {}: tensor {}: expected f32, f16, bf16 or f64, found {}", file, in_quotes(parameter.name),
-           name_of(tensor.dtype()));
-  }
-  Tensor converted = tensor.to_f32();
-  const std::span<const float> values = converted.values();
-  const std::size_t broken = first_not_finite(values);
-  if (broken < values.size()) {
-    // A NaN's sign says nothing.
-    fail("[weights] {}: tensor {}: element {} is {}", file, in_quotes(parameter.name), broken,
-         std::isnan(values[broken]) ? std::string("nan") : fmt::format("{}", values[broken]));
-  }
-  parameter.tensor = std::move(converted);
-  ++parameter.version;
-}
-
 /// kF16 or kBF16 when all tensors are that, else kF32.
 DType narrow_dtype_of(const std::vector<std::pair<model::Parameter*, const Tensor*>>& found) {
   const DType first = found.empty() ? DType::kF32 : found.front().second->dtype();
@@ -99,19 +63,14 @@ DType narrow_dtype_of(const std::vector<std::pair<model::Parameter*, const Tenso
   return all && (first == DType::kF16 || first == DType::kBF16) ? first : DType::kF32;
 }
 
-void rewrite_bias_tables(LoadedModel& loaded, const std::string& file) {
-  ModelInfo& info = loaded.info;
+/// Says in `info` that the bias tables are rewritten as the Keras example reads them.
+void note_keras_example_bias(ModelInfo& info, const std::string& file) {
   if (!info.origin) info.origin = ModelOrigin{.format = info.source.format, .layout = info.source.layout, .sha256 = ""};
   if (info.origin->keras_example_bias) {
     fail("[weights] {}: the bias tables were rewritten as the Keras example reads them when the file was made", file);
   }
   info.origin->keras_example_bias = true;
   info.source.inferred.push_back("bias tables rewritten as the Keras example reads them, as asked");
-  for (model::Parameter* parameter : loaded.model->parameters()) {
-    if (parameter->role != ops::Role::kBiasTable) continue;
-    parameter->tensor = keras_example_bias_table(parameter->tensor);
-    ++parameter->version;
-  }
 }
 
 /// Whether a Keras file's class names are the example's; others call the stem, for one, otherwise.
@@ -385,17 +344,24 @@ LoadedModel load_model(RawFile raw, const std::string& file, const LoadOptions& 
                  fmt::format("{}: the model's parameters", file));
   }
   if (options.before_values) options.before_values(*loaded.model);
-  for (const auto& [parameter, tensor] : found) fill(*parameter, *tensor, file);
   report.dtype = narrow_dtype_of(found);
-  // As the weights were tuned, and then to the windows they get.
-  if (options.keras_example_bias) rewrite_bias_tables(loaded, file);
-  if (options.shapes_only) return loaded;
-  resize_bias_tables(*loaded.model, stored);
-  if (report.new_head) {
+  if (options.keras_example_bias) note_keras_example_bias(loaded.info, file);
+  loaded.values = std::make_unique<ParameterValues>(
+      file,
+      ParameterValues::Options{
+          .stored = stored, .wanted = config, .keras_example_bias = options.keras_example_bias, .seed = options.seed},
+      std::move(raw.mappings));
+  for (const auto& [parameter, tensor] : found) loaded.values->add(*parameter, *tensor);
+  if (options.values_later) return loaded;
+  if (options.shapes_only) {
+    for (const auto& [parameter, tensor] : found) loaded.values->check(*parameter);
+  } else {
     for (model::Parameter* parameter : loaded.model->parameters()) {
-      if (is_head(parameter->name)) model::initialise(*parameter, options.seed);
+      parameter->tensor = loaded.values->of(*parameter);
+      ++parameter->version;
     }
   }
+  loaded.values.reset();
   return loaded;
 }
 

@@ -13,6 +13,7 @@
 #include "model/image_size.h"
 #include "weights/infer_config.h"
 #include "weights/model_file.h"
+#include "weights/parameter_values.h"
 #include "weights/raw_file.h"
 
 namespace gcvit::weights {
@@ -42,6 +43,8 @@ struct LoadOptions {
   std::function<void(const model::GCViT&)> before_values = {};
   /// For who asks for shapes alone: a new head and tables at another size of images get no values.
   bool shapes_only = false;
+  /// No parameter gets values: `LoadedModel::values` gives them, one at a time.
+  bool values_later = false;
 };
 
 struct Mismatch {
@@ -63,6 +66,7 @@ struct LoadedModel {
   ModelInfo info;
   std::unique_ptr<model::GCViT> model;
   LoadReport report;
+  std::unique_ptr<ParameterValues> values;  ///< with `values_later`; else null
 };
 
 /// Loads a model with all parameters as f32; f32 ones view the mapped file. Throws `Error` when the file can't be

@@ -22,6 +22,9 @@ class MappedFile {
   MappedFile& operator=(const MappedFile&) = delete;
 
   std::span<const std::byte> bytes() const { return bytes_; }
+  /// Gives the memory of the pages that lie wholly in `part` back to the system; does nothing where `part` is no piece of this
+  /// mapping. Its bytes can still be read: they come from the file again.
+  void drop_pages(std::span<const std::byte> part) const;
 
  private:
   explicit MappedFile(std::span<const std::byte> bytes) : bytes_(bytes) {}

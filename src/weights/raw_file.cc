@@ -72,11 +72,8 @@ RawFile parse_archive(std::span<const std::byte> bytes, const std::shared_ptr<co
        archive.entries().empty() ? "" : ", as " + in_quotes(archive.entries().front().name));
 }
 
-RawFile read_file(const std::string& path, const ReadOptions& options) {
-  if (path.ends_with(kKerasShardIndex)) return read_sharded_keras(path);
-  if (path.ends_with(".json")) return read_sharded_safetensors(path);
-  const std::shared_ptr<const MappedFile> file = MappedFile::open(path, "weights");
-  const std::span<const std::byte> bytes = file->bytes();
+RawFile parse_file(std::span<const std::byte> bytes, const std::shared_ptr<const void>& file, const std::string& path,
+                   const ReadOptions& options) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (is_hdf5(text)) return parse_hdf5(bytes, file, path);
   if (is_zip(text)) return parse_archive(bytes, file, path, options);
@@ -86,6 +83,15 @@ RawFile read_file(const std::string& path, const ReadOptions& options) {
       (text.size() > 8 && text[8] == '{') || (path.ends_with(".safetensors") && file_kind(text).empty());
   if (!safetensors) fail("[weights] {}: expected a weight file, found {}", path, describe(text));
   return parse_safetensors(bytes, file, path);
+}
+
+RawFile read_file(const std::string& path, const ReadOptions& options) {
+  if (path.ends_with(kKerasShardIndex)) return read_sharded_keras(path);
+  if (path.ends_with(".json")) return read_sharded_safetensors(path);
+  const std::shared_ptr<const MappedFile> file = MappedFile::open(path, "weights");
+  RawFile raw = parse_file(file->bytes(), file, path, options);
+  raw.mappings.push_back(file);
+  return raw;
 }
 
 }  // namespace
@@ -101,6 +107,13 @@ RawFile read_raw_file(const std::string& path, const ReadOptions& options) {
   raw.config = std::move(place.config);
   raw.folder = place.folder;
   raw.notices.insert(raw.notices.begin(), place.notices.begin(), place.notices.end());
+  return raw;
+}
+
+RawFile read_raw_file(std::span<const std::byte> bytes, const std::string& name, const ReadOptions& options) {
+  if (bytes.empty()) fail("[weights] {}: expected a weight file, found no bytes", name);
+  RawFile raw = parse_file(bytes, nullptr, name, options);
+  raw.file = name;
   return raw;
 }
 

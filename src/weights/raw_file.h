@@ -5,11 +5,14 @@
 
 #include <cstddef>
 #include <map>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/tensor.h"
+#include "weights/mapped_file.h"
 
 namespace gcvit::weights {
 
@@ -41,6 +44,7 @@ struct RawFile {
   std::string file = {};  ///< the file that was read, which a folder's name stands for
   std::string config = {};  ///< a config.json beside it; empty when there is none
   bool folder = false;  ///< both were found by their folder's name
+  std::vector<std::shared_ptr<const MappedFile>> mappings = {};  ///< files that tensors view
 };
 
 inline constexpr std::size_t kMaximalKerasConfig = std::size_t{1} << 20;
@@ -61,5 +65,8 @@ void check_tensor_count(std::size_t count, const std::string& file);
 /// sharded .safetensors or Keras files; a folder stands for the model in it (model_folder.h). Tensors view the mapped file
 /// where the format allows it. Throws `Error` when the file is missing, empty, of no known format or broken.
 RawFile read_raw_file(const std::string& path, const ReadOptions& options = {});
+
+/// The same of a file's bytes, which must live as long as the tensors; `name` stands for the file in errors.
+RawFile read_raw_file(std::span<const std::byte> bytes, const std::string& name, const ReadOptions& options = {});
 
 }  // namespace gcvit::weights

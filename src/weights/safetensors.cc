@@ -241,7 +241,9 @@ void check_layout(const std::vector<Entry>& entries, std::int64_t header_end, st
 
 RawFile read_safetensors(const std::string& path) {
   const std::shared_ptr<const MappedFile> file = MappedFile::open(path, "safetensors");
-  return parse_safetensors(file->bytes(), file, path);
+  RawFile raw = parse_safetensors(file->bytes(), file, path);
+  raw.mappings.push_back(file);
+  return raw;
 }
 
 RawFile parse_safetensors(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,

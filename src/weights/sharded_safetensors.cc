@@ -204,9 +204,11 @@ RawFile read_shards(const std::string& index_path, ShardKind kind) {
       const std::string_view text(reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size());
       if (!is_hdf5(text)) fail("[keras] {}: expected an HDF5 file, found {}", path, found_kind(text));
       append_keras(raw, parse_hdf5(file->bytes(), file, path), expected, path);
+      raw.mappings.push_back(file);
     } else {
       RawFile piece = read_safetensors(path);
       if (begin == 0) raw.metadata = std::move(piece.metadata);
+      raw.mappings.insert(raw.mappings.end(), piece.mappings.begin(), piece.mappings.end());
       append_safetensors(raw, std::move(piece), expected, path);
     }
     begin = end;

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "weights/parameter_values.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <utility>
+
+#include "base/error.h"
+#include "model/initialise.h"
+#include "weights/change_image_size.h"
+#include "weights/in_quotes.h"
+#include "weights/keras_example_bias.h"
+
+namespace gcvit::weights {
+
+std::size_t first_not_finite(std::span<const float> values) {
+  constexpr std::uint32_t kExponent = 0x7f800000u;
+  constexpr std::size_t kBlock = 1024;  // without a way out, so that the compiler makes vectors of it
+  const auto is_finite = [](float value) { return (std::bit_cast<std::uint32_t>(value) & kExponent) != kExponent; };
+  for (std::size_t begin = 0; begin < values.size(); begin += kBlock) {
+    const std::span<const float> block = values.subspan(begin, std::min(kBlock, values.size() - begin));
+    std::uint32_t broken = 0;
+    for (const float value : block) broken |= is_finite(value) ? 0u : 1u;
+    if (broken != 0)
+      return begin + static_cast<std::size_t>(std::ranges::find_if_not(block, is_finite) - block.begin());
+  }
+  return values.size();
+}
+
+ParameterValues::ParameterValues(std::string file, const Options& options,
+                                 std::vector<std::shared_ptr<const MappedFile>> mappings)
+    : file_(std::move(file)), options_(options), mappings_(std::move(mappings)) {}
+
+void ParameterValues::add(const ops::Parameter& parameter, Tensor tensor) {
+  tensors_[parameter.id] = std::move(tensor);
+}
+
+Tensor ParameterValues::converted(const ops::Parameter& parameter, const Tensor& tensor) const {
+  switch (tensor.dtype()) {
+    case DType::kF32:
+    case DType::kF16:
+    case DType::kBF16:
+    case DType::kF64: break;
+    default:
+      fail("[weights] {}: tensor {}: expected f32, f16, bf16 or f64, found {}", file_, in_quotes(parameter.name),
+           name_of(tensor.dtype()));
+  }
+  Tensor converted = tensor.to_f32();
+  const std::span<const float> values = converted.values();
+  const std::size_t broken = first_not_finite(values);
+  if (broken < values.size()) {
+    // A NaN's sign says nothing.
+    fail("[weights] {}: tensor {}: element {} is {}", file_, in_quotes(parameter.name), broken,
+         std::isnan(values[broken]) ? std::string("nan") : fmt::format("{}", values[broken]));
+  }
+  return converted;
+}
+
+Tensor ParameterValues::of(const ops::Parameter& parameter) {
+  if (!last_.empty()) drop_pages(std::exchange(last_, {}));
+  const auto found = tensors_.find(parameter.id);
+  if (found == tensors_.end()) {
+    ops::Parameter fresh = parameter;
+    model::initialise(fresh, options_.seed);
+    return fresh.tensor;
+  }
+  last_ = found->second;
+  Tensor values = converted(parameter, found->second);
+  if (parameter.role != ops::Role::kBiasTable) return values;
+  // As the weights were tuned, and then to the windows they get.
+  if (options_.keras_example_bias) values = keras_example_bias_table(values);
+  return resize_bias_table(parameter, std::move(values), options_.stored, options_.wanted);
+}
+
+void ParameterValues::check(const ops::Parameter& parameter) const { converted(parameter, tensors_.at(parameter.id)); }
+
+void ParameterValues::drop_pages(const Tensor& tensor) const {
+  for (const std::shared_ptr<const MappedFile>& mapping : mappings_) mapping->drop_pages(tensor.bytes());
+}
+
+}  // namespace gcvit::weights
