@@ -9,7 +9,8 @@
 #include <system_error>
 
 #include "inference/bundled_model.h"
-#include "inference/session.h"
+#include "inference/model_state.h"
+#include "inference/run_images.h"
 #include "cli/output.h"
 #include "hub/cache.h"
 #include "base/error.h"
@@ -18,6 +19,7 @@ namespace gcvit::cli {
 namespace {
 
 constexpr int kMostThreads = 1024;
+constexpr Preset kPresets[] = {Preset::kAuto, Preset::kKeras, Preset::kKerasTrain, Preset::kTimm, Preset::kNvlabs};
 /// No picture can have more: both sides are 65,535 at most.
 constexpr std::uint64_t kMostPixels = std::uint64_t{65535} * 65535;
 
@@ -81,14 +83,14 @@ void ModelArguments::add_image_size(CLI::App& app) {
   app.add_option("--image-size", image_size,
                  "Height and width of images, multiples of 32: another size than the file's changes the model")
       ->type_name("HxW");
-  app.add_option("--window-mode", options.window_mode,
+  app.add_option("--window-mode", window_mode,
                  "At another size, windows change with it (exact, as timm) or stay and maps are padded (fixed)")
       ->check(CLI::IsMember({"exact", "fixed"}))
       ->capture_default_str();
 }
 
 void ModelArguments::add_images(CLI::App& app) {
-  app.add_option("--preprocess", options.preprocess, "From photo to tensor: auto follows the model file")
+  app.add_option("--preprocess", preprocess, "From photo to tensor: auto follows the model file")
       ->check(CLI::IsMember({"auto", "keras", "keras-train", "timm", "nvlabs"}))
       ->capture_default_str();
   app.add_flag("--no-exif", no_exif, "Leave photos as they are stored, whatever orientation EXIF says");
@@ -119,11 +121,15 @@ ClassifierOptions ModelArguments::classifier_options() const {
     result.image_width = size.width;
   }
   result.apply_exif = !no_exif;
+  result.window_mode = window_mode == "fixed" ? WindowMode::kFixed : WindowMode::kExact;
+  for (const Preset preset : kPresets) {
+    if (name_of(preset) == preprocess) result.preprocess = preset;
+  }
   return result;
 }
 
 weights::LoadOptions ModelArguments::load_options() const {
-  weights::LoadOptions result = inference::load_options_of(classifier_options());
+  weights::LoadOptions result = inference::load_options_of(inference::model_options_of(classifier_options()));
   if (num_classes != 0) result.classes = num_classes;
   result.seed = seed;
   return result;

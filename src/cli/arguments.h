@@ -21,6 +21,8 @@ class UsageError : public std::runtime_error {
 struct ModelArguments {
   std::string model;       ///< empty: the bundled one
   std::string image_size;  ///< "", "224" or "192x256"
+  std::string preprocess = "auto";
+  std::string window_mode = "exact";
   bool no_exif = false;
   int num_classes = 0;  ///< 0: the file's
   std::uint64_t seed = 0;

@@ -116,7 +116,7 @@ int run(const Options& options) {
   double peak = 0;  // of the largest number of threads
   int peak_threads = 0;
   for (const int threads : options.threads) {
-    inference::Engine engine(model, threads, options.arguments.options.max_memory);
+    inference::Engine engine(model, std::make_shared<ThreadPool>(threads), options.arguments.options.max_memory);
     std::vector<Row> measured;
     double own_peak = 0;
     for (const int batch : options.batches) {

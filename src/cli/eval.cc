@@ -11,6 +11,8 @@
 #include "cli/output.h"
 #include "data/found.h"
 #include "evaluate/evaluate.h"
+#include "inference/model_state.h"
+#include "inference/run_images.h"
 #include "base/memory.h"
 #include "base/printable.h"
 
@@ -121,32 +123,35 @@ std::string to_text(const evaluate::Evaluation& evaluation, const std::optional<
 }
 
 int run(const Options& options) {
-  inference::Session session(options.arguments.model_file(), options.arguments.classifier_options());
-  for (const std::string& sentence : session.report.notices) notice(sentence);
+  const ClassifierOptions classifier = options.arguments.classifier_options();
+  const Model model = Model::open(options.arguments.model_file(), inference::model_options_of(classifier));
+  Session session(model, inference::session_options_of(classifier));
+  for (const std::string& sentence : model.notices()) notice(sentence);
   if (options.json) {  // has the whole confusion matrix
-    const auto classes = static_cast<double>(session.labels.size());
+    const auto classes = static_cast<double>(model.labels().size());
     check_memory(kJsonCell * classes * classes, options.arguments.options.max_memory,
-                 fmt::format("the confusion matrix of {} classes in JSON", session.labels.size()));
+                 fmt::format("the confusion matrix of {} classes in JSON", model.labels().size()));
   }
   evaluate::LabelledImages wanted = options.images;
   if (!options.side.empty()) wanted.side = data::side_of_word(options.side);
-  const data::ImageSet images = evaluate::read_labelled_images(session, wanted);
+  const data::ImageSet images = evaluate::read_labelled_images(model, wanted);
   for (const std::string& line : data::describe(data::found_in(images))) notice("[data] " + line);
   for (const std::string& sentence : images.notices) notice("[data] " + sentence);
 
   Progress progress(images.samples.size());
-  const evaluate::Evaluation evaluation = evaluate::evaluate(session, images, [&](std::string_view error) {
-    if (!error.empty()) {
-      progress.clear();
-      notice(error);
-    }
-    progress.step();
-  });
+  const evaluate::Evaluation evaluation =
+      evaluate::evaluate(session, classifier.batch, images, [&](std::string_view error) {
+        if (!error.empty()) {
+          progress.clear();
+          notice(error);
+        }
+        progress.step();
+      });
   progress.clear();
   if (options.json) {
-    print_json(to_json(evaluation, session.info.temperature, session.labels));
+    print_json(to_json(evaluation, model.state().info.temperature, model.labels()));
   } else {
-    print(to_text(evaluation, session.info.temperature, session.labels));
+    print(to_text(evaluation, model.state().info.temperature, model.labels()));
   }
   return evaluation.skipped > 0 ? 1 : 0;
 }

@@ -8,7 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "inference/session.h"
+#include "inference/model_state.h"
+#include "inference/run_images.h"
+#include "inference/session_state.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/output.h"
@@ -41,42 +43,41 @@ Tensor read_input(const std::string& file, const model::GCViTConfig& config) {
 
 int run(const Options& options) {
   const std::string file = options.arguments.model_file();
-  inference::Session session(file, options.arguments.classifier_options());
-  for (const std::string& sentence : session.report.notices) notice(sentence);
-  inference::Engine& engine = session.engine;
+  const ClassifierOptions classifier = options.arguments.classifier_options();
+  const Model model = Model::open(file, inference::model_options_of(classifier));
+  Session session(model, inference::session_options_of(classifier));
+  for (const std::string& sentence : model.notices()) notice(sentence);
+  inference::Engine& engine = session.state().engine;
   const Tensor input = read_input(options.input, engine.config());
 
-  engine.check_memory(std::min(static_cast<std::size_t>(session.batch), static_cast<std::size_t>(input.dims()[0])),
+  engine.check_memory(std::min(static_cast<std::size_t>(classifier.batch), static_cast<std::size_t>(input.dims()[0])),
                       static_cast<double>(input.size()));
 
   // Outputs are larger than inputs: they go to temporaries batch by batch, and from there into the archive.
   std::map<std::string, std::unique_ptr<weights::NpyWriter>, std::less<>> writers;
   for (const char* name : kOutputs) writers[name] = nullptr;
-  engine.set_hook([&](std::string_view name, const ops::Shape& shape, std::span<const float> values) {
+  RunOptions run{.batch = classifier.batch};
+  run.tap = [&](std::string_view name, const ValueShape& shape, std::span<const float> values) {
     const auto writer = writers.find(name);
     if (writer == writers.end()) return;
     if (!writer->second) {
       Dims row{shape.height, shape.width, shape.channels};
-      if (shape.positions() == 1 && !name.starts_with("level")) row = {shape.channels};
+      if (!name.starts_with("level") && shape.height * shape.width == 1) row = {shape.channels};
       writer->second = std::make_unique<weights::NpyWriter>(options.output, row);
     }
     writer->second->append(values);
-  });
+  };
   const auto images = static_cast<std::size_t>(input.dims()[0]);
-  const auto size = static_cast<std::size_t>(engine.input_size());
-  const auto classes = static_cast<std::size_t>(engine.config().classes);
+  const auto classes = static_cast<std::size_t>(model.classes());
   std::vector<std::string> broken;
   Progress progress(images);
-  for (std::size_t first = 0; first < images;) {
-    const std::size_t count = std::min(static_cast<std::size_t>(session.batch), images - first);
-    const std::span<const float> logits = engine.run(input.values().subspan(first * size, count * size));
+  session.state().run(input.values(), run, [&](std::size_t first, std::size_t count, std::span<const float> logits) {
     for (std::size_t i = 0; i < count; ++i) {
       const std::string wrong = inference::not_finite(logits.subspan(i * classes, classes));
       if (!wrong.empty()) broken.push_back(fmt::format("[forward] {}: image {}: {}", options.input, first + i, wrong));
       progress.step();
     }
-    first += count;
-  }
+  });
   progress.clear();
   if (broken.size() == images) throw Error(broken.front() + (images > 1 ? "; the others' likewise" : ""));
 

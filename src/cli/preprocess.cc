@@ -6,7 +6,8 @@
 #include <optional>
 
 #include "inference/preprocessing.h"
-#include "inference/session.h"
+#include "inference/run_images.h"
+#include "inference/preparation.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/output.h"
@@ -27,9 +28,10 @@ struct Options {
 /// A preset and a size say all there is to say; else a model's file says the rest.
 inference::Preparation preparation_of(const ModelArguments& arguments) {
   const ClassifierOptions options = arguments.classifier_options();
-  const std::string& preset = options.preprocess;
-  const image::DecodeOptions decode = inference::decode_options_of(options);
-  if (arguments.model.empty() && preset != "auto" && options.image_height != 0) {
+  const std::string_view preset = name_of(options.preprocess);
+  const image::DecodeOptions decode =
+      inference::decode_options_of(inference::session_options_of(options).images, options.max_memory);
+  if (arguments.model.empty() && options.preprocess != Preset::kAuto && options.image_height != 0) {
     return {
         image::make_preprocess_config(inference::parse_preset(preset), "", options.image_height, options.image_width),
         decode};

@@ -2,12 +2,15 @@
 #include "evaluate/evaluate.h"
 
 #include "inference/labels.h"
+#include "inference/model_state.h"
+#include "inference/run_images.h"
+#include "inference/session_state.h"
 
 namespace gcvit::evaluate {
 
-data::ImageSet read_labelled_images(const inference::Session& session, const LabelledImages& images) {
+data::ImageSet read_labelled_images(const Model& model, const LabelledImages& images) {
   data::ImageSet set = data::open_image_set(images.path, {.side = images.side});
-  data::remap_labels(set, session.labels, inference::wordnet_ids(session.labels), images.by_index);
+  data::remap_labels(set, model.labels(), inference::wordnet_ids(model.labels()), images.by_index);
   if (!images.list.empty()) {
     data::restrict_to_list(set, images.list);
   } else if (!images.side) {
@@ -16,16 +19,17 @@ data::ImageSet read_labelled_images(const inference::Session& session, const Lab
   return set;
 }
 
-Evaluation evaluate(inference::Session& session, const data::ImageSet& images,
+Evaluation evaluate(Session& session, int batch, const data::ImageSet& images,
                     const std::function<void(std::string_view error)>& progress) {
-  const std::int32_t classes = session.engine.config().classes;
-  Evaluation result{.metrics = Metrics(classes, session.info.temperature.value_or(1.0))};
-  if (session.info.temperature) result.uncalibrated = Metrics(classes);
+  const std::int32_t classes = session.model().classes();
+  const std::optional<double>& temperature = session.model().state().info.temperature;
+  Evaluation result{.metrics = Metrics(classes, temperature.value_or(1.0))};
+  if (temperature) result.uncalibrated = Metrics(classes);
   const auto decode = [&](std::size_t image) {
-    return data::decode_sample(images.samples[image], session.preparation.decode);
+    return data::decode_sample(images.samples[image], session.state().preparation.decode);
   };
   const auto name = [&](std::size_t image) { return data::describe(images.samples[image]); };
-  inference::run_images(session, images.samples.size(), decode, name, [&](const inference::ImageLogits& image) {
+  inference::run_images(session, batch, images.samples.size(), decode, name, [&](const ImageLogits& image) {
     if (image.error.empty()) {
       const std::int32_t label = images.samples[image.image].label;
       result.metrics.add(label, image.logits);

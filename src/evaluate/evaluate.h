@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "inference/session.h"
+#include "gcvit/session.h"
 #include "data/image_set.h"
 #include "evaluate/metrics.h"
 
@@ -26,13 +26,13 @@ struct LabelledImages {
   bool by_index = false;           ///< class i of a set whose names don't match is class i of the model
 };
 
-/// Opens the photos with the names of the session's classes, or their WordNet ids where they are ImageNet's. Throws
+/// Opens the photos with the names of the model's classes, or their WordNet ids where they are ImageNet's. Throws
 /// `Error` as `data::open_image_set`, `remap_labels` and `restrict_to_list` do.
-data::ImageSet read_labelled_images(const inference::Session& session, const LabelledImages& images);
+data::ImageSet read_labelled_images(const Model& model, const LabelledImages& images);
 
-/// Every photo of `photos` through the model. `progress` is called after each, with the photo's error or an empty text.
+/// Every image through the session's model, `batch` together. `progress` is called after each, with the photo's error or an empty text.
 /// Memory doesn't grow with their number; the outcome doesn't depend on threads or batch.
-Evaluation evaluate(inference::Session& session, const data::ImageSet& images,
+Evaluation evaluate(Session& session, int batch, const data::ImageSet& images,
                     const std::function<void(std::string_view error)>& progress);
 
 }  // namespace gcvit::evaluate

@@ -2,43 +2,73 @@
 #include "gcvit/classifier.h"
 
 #include <algorithm>
+#include <mutex>
 #include <utility>
 
-#include "inference/session.h"
 #include "base/error.h"
+#include "inference/model_state.h"
+#include "inference/run_images.h"
+#include "inference/session_state.h"
 
 namespace gcvit {
 
-Image::Image(Kind kind, std::string name, std::span<const std::byte> bytes, std::int32_t height, std::int32_t width)
-    : kind_(kind), name_(std::move(name)), bytes_(bytes), height_(height), width_(width) {}
-
-Image Image::file(std::string path) { return {Kind::kFile, std::move(path), {}, 0, 0}; }
-
-Image Image::encoded(std::span<const std::byte> bytes, std::string name) {
-  return {Kind::kEncoded, std::move(name), bytes, 0, 0};
-}
-
-Image Image::pixels(std::span<const std::uint8_t> rgb, std::int32_t height, std::int32_t width, std::string name) {
-  if (height < 1 || width < 1 || height > image::kMaxSide || width > image::kMaxSide ||
-      rgb.size() != static_cast<std::size_t>(height) * static_cast<std::size_t>(width) * 3) {
-    fail("[image] {}: expected height x width x 3 = {} x {} x 3 bytes, sides from 1 to {}, found {} bytes", name,
-         height, width, image::kMaxSide, rgb.size());
-  }
-  return {Kind::kPixels, std::move(name), std::as_bytes(rgb), height, width};
-}
-
+/// A model, and the sessions that its callers use in turn: as many as ever called at once.
 struct Classifier::State {
-  inference::Session session;
+  Model model;
+  SessionOptions session_options;
+  int batch;
+  std::mutex mutex;
+  std::vector<std::unique_ptr<Session>> idle;
+
+  State(const std::string& model_file, const ClassifierOptions& options)
+      : model(Model::open(model_file, inference::model_options_of(options))),
+        session_options(inference::session_options_of(options)),
+        batch(options.batch) {
+    idle.push_back(std::make_unique<Session>(model, session_options));  // refuses options out of their range
+  }
+
+  /// Holds a session, and gives it back.
+  class Lease {
+   public:
+    explicit Lease(State& state) : state_(state) {
+      {
+        const std::scoped_lock lock(state_.mutex);
+        if (!state_.idle.empty()) {
+          session_ = std::move(state_.idle.back());
+          state_.idle.pop_back();
+        }
+      }
+      if (!session_) session_ = std::make_unique<Session>(state_.model, state_.session_options);
+    }
+    ~Lease() {
+      const std::scoped_lock lock(state_.mutex);
+      state_.idle.push_back(std::move(session_));
+    }
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+
+    Session& operator*() { return *session_; }
+    Session* operator->() { return session_.get(); }
+
+   private:
+    State& state_;
+    std::unique_ptr<Session> session_;
+  };
 };
 
-Classifier::Classifier(const std::string& model_file, const ClassifierOptions& options)
-    : state_(new State{inference::Session(model_file, options)}) {}
+Classifier::Classifier(const std::string& model_file, const ClassifierOptions& options) {
+  if (options.batch < 1 || options.batch > inference::kMaximalBatch) {
+    fail("[classifier] batch: expected 1 to {} photos, found {}", inference::kMaximalBatch, options.batch);
+  }
+  state_ = std::make_unique<State>(model_file, options);
+}
 Classifier::~Classifier() = default;
 Classifier::Classifier(Classifier&&) noexcept = default;
 Classifier& Classifier::operator=(Classifier&&) noexcept = default;
 
 std::vector<Prediction> Classifier::classify(const Image& image, int k) {
-  return inference::top_predictions(state_->session, logits(preprocess(image)), k);
+  State::Lease session(*state_);
+  return model().predictions(session->logits(session->preprocess(image)), k);
 }
 
 std::vector<ImageResult> Classifier::classify(std::span<const Image> images, int k) {
@@ -50,53 +80,40 @@ std::vector<ImageResult> Classifier::classify(std::span<const Image> images, int
 
 void Classifier::classify(std::span<const Image> images, int k, const std::function<void(const ImageResult&)>& take) {
   if (k < 1) fail("[classifier] k: expected at least 1, found {}", k);
-  inference::run_images(state_->session, images, [&](const inference::ImageLogits& image) {
-    ImageResult result{image.image, {}, std::string(image.error)};
-    if (result.error.empty()) result.predictions = inference::top_predictions(state_->session, image.logits, k);
+  if (images.empty()) return;
+  State::Lease session(*state_);
+  // No more than there are images, which is what their memory is held against.
+  const auto batch = static_cast<int>(std::min(static_cast<std::size_t>(state_->batch), images.size()));
+  inference::run_images(*session, batch, images, [&](const ImageLogits& image) {
+    ImageResult result{image.image, {}, image.error, image.code};
+    if (result.error.empty()) result.predictions = model().predictions(image.logits, k);
     take(result);
   });
 }
 
-std::vector<float> Classifier::preprocess(const Image& image) {
-  const inference::Preparation& preparation = state_->session.preparation;
-  std::vector<float> tensor(preparation.tensor_size());
-  image::PreprocessScratch scratch;
-  image::preprocess(inference::decode(image, preparation.decode), preparation.preprocess, tensor, scratch);
-  return tensor;
-}
+std::vector<float> Classifier::preprocess(const Image& image) { return State::Lease(*state_)->preprocess(image); }
 
 std::vector<float> Classifier::logits(std::span<const float> tensors) {
-  inference::Engine& engine = state_->session.engine;
-  const auto size = static_cast<std::size_t>(engine.input_size());
-  if (tensors.empty() || tensors.size() % size != 0) {
-    fail("[classifier] tensors: expected images of {}x{}x3 = {} floats, found {} floats", image_height(), image_width(),
-         size, tensors.size());
-  }
-  const std::size_t step = size * static_cast<std::size_t>(state_->session.batch);
-  std::vector<float> all;
-  for (std::size_t first = 0; first < tensors.size(); first += step) {
-    const std::span<const float> part = engine.run(tensors.subspan(first, std::min(step, tensors.size() - first)));
-    all.insert(all.end(), part.begin(), part.end());
-  }
-  const auto width = static_cast<std::size_t>(classes());
-  for (std::size_t image = 0; image * width < all.size(); ++image) {
-    const std::string wrong = inference::not_finite(std::span(all).subspan(image * width, width));
-    if (!wrong.empty()) fail("[classifier] image {} of {}: {}", image, all.size() / width, wrong);
-  }
-  return all;
+  return State::Lease(*state_)->logits(tensors, {.batch = state_->batch});
 }
 
-std::int32_t Classifier::image_height() const { return state_->session.engine.config().image_height; }
-std::int32_t Classifier::image_width() const { return state_->session.engine.config().image_width; }
-std::int32_t Classifier::classes() const { return state_->session.engine.config().classes; }
+const Model& Classifier::model() const { return state_->model; }
+std::int32_t Classifier::image_height() const { return model().image_height(); }
+std::int32_t Classifier::image_width() const { return model().image_width(); }
+std::int32_t Classifier::classes() const { return model().classes(); }
 
 const std::string& Classifier::label(std::int32_t index) const {
-  if (index < 0 || index >= classes()) fail("[classifier] class: expected 0 to {}, found {}", classes() - 1, index);
-  return state_->session.labels[static_cast<std::size_t>(index)];
+  if (index < 0 || index >= classes()) {
+    fail(ErrorCode::kNotFound, "[classifier] class: expected 0 to {}, found {}", classes() - 1, index);
+  }
+  return model().labels()[static_cast<std::size_t>(index)];
 }
 
-const std::vector<std::string>& Classifier::notices() const { return state_->session.report.notices; }
+const std::vector<std::string>& Classifier::notices() const { return model().notices(); }
 
-std::string Classifier::preprocessing() const { return image::describe(state_->session.preparation.preprocess); }
+std::string Classifier::preprocessing() const {
+  State::Lease session(*state_);
+  return image::describe((*session).state().preparation.preprocess);
+}
 
 }  // namespace gcvit

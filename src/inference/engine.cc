@@ -7,11 +7,19 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "inference/model_state.h"
 
 namespace gcvit::inference {
 
-Engine::Engine(std::shared_ptr<const model::GCViT> model, int threads, std::uint64_t max_memory)
-    : model_(std::move(model)), pool_(threads), max_memory_(max_memory), backend_(pool_) {}
+Engine::Engine(std::shared_ptr<const model::GCViT> model, std::shared_ptr<ThreadPool> pool, std::uint64_t max_memory)
+    : model_(std::move(model)), pool_(std::move(pool)), max_memory_(max_memory), backend_(*pool_) {}
+
+Engine::Engine(const Model& model, std::shared_ptr<ThreadPool> pool)
+    : opened_(model),
+      model_(model.state().model),
+      pool_(std::move(pool)),
+      max_memory_(model.state().options.max_memory),
+      backend_(*pool_, model.state().packed) {}
 
 namespace {
 
@@ -31,7 +39,7 @@ void Engine::check_memory(const model::GCViT& model, std::size_t images, int thr
 
 void Engine::check_memory(std::size_t images, double beside) {
   if (!need_) need_.emplace(*model_);
-  check(*need_, config(), images, pool_.size(), beside, max_memory_);
+  check(*need_, config(), images, pool_->size(), beside, max_memory_);
   checked_ = std::max(checked_, images);
 }
 

@@ -10,26 +10,30 @@
 #include <string>
 #include <string_view>
 
+#include "base/thread_pool.h"
+#include "gcvit/model.h"
 #include "inference/memory_need.h"
 #include "model/gcvit.h"
 #include "native/native_backend.h"
-#include "base/thread_pool.h"
 
 namespace gcvit::inference {
 
 /// What is wrong with an image's logits when one is not finite, for a sentence; empty when all are.
 std::string not_finite(std::span<const float> logits);
 
-/// A model with values, on this CPU: tensors in, logits out. One run at a time.
+/// Tensors in, logits out, on this CPU. One run at a time.
 class Engine {
  public:
-  /// `threads` 0 means every processor this process may use; `max_memory` in bytes, 0 for the share of this machine's
-  /// memory that `default_memory_limit` says.
-  Engine(std::shared_ptr<const model::GCViT> model, int threads, std::uint64_t max_memory = 0);
+  /// On a model whose parameters have values; they are packed by this engine, for itself. `max_memory` in bytes, 0 for the share of
+  /// this machine's memory that `default_memory_limit` says.
+  Engine(std::shared_ptr<const model::GCViT> model, std::shared_ptr<ThreadPool> pool, std::uint64_t max_memory = 0);
+  /// On an opened model's packed weights; `pool` may be the model's or another.
+  Engine(const Model& model, std::shared_ptr<ThreadPool> pool);
 
   const model::GCViT& model() const { return *model_; }
   const model::GCViTConfig& config() const { return model_->config(); }
-  ThreadPool& pool() { return pool_; }
+  ThreadPool& pool() { return *pool_; }
+  const ThreadPool& pool() const { return *pool_; }
   /// Floats of one input image: height x width x 3.
   std::int64_t input_size() const { return std::int64_t{config().image_height} * config().image_width * 3; }
 
@@ -41,17 +45,18 @@ class Engine {
   void check_memory(std::size_t images, double beside = 0.0);
 
   /// Runs whole images (NHWC, normalised), at least one; returns their logits, [images, classes], which stay until the
-  /// next run. Throws `Error` when `inputs` isn't whole images, or as `check_memory` does. An image's logits may not be
-  /// finite (`not_finite`), which is no matter of the others.
+  /// next run. Throws `Error` when `inputs` isn't whole images, or as `check_memory` does. Logits that aren't finite
+  /// (`not_finite`) concern their own image alone.
   std::span<const float> run(std::span<const float> inputs);
 
-  /// Called during a run for each value that the model names, with all images' floats (NHWC).
+  /// Called during a run for each value that the model names, with all images' floats (NHWC). What it throws ends the run.
   using Hook = std::function<void(std::string_view name, const ops::Shape& shape, std::span<const float> values)>;
   void set_hook(Hook hook);
 
  private:
+  std::optional<Model> opened_;  ///< keeps the weights
   std::shared_ptr<const model::GCViT> model_;
-  ThreadPool pool_;
+  std::shared_ptr<ThreadPool> pool_;
   std::uint64_t max_memory_;
   std::optional<MemoryNeed> need_;
   std::size_t checked_ = 0;  ///< images that a run may have

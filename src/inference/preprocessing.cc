@@ -90,6 +90,10 @@ image::PreprocessConfig preprocessing_of(const weights::ModelInfo& info, std::st
                                        model::variant_name(config), config.image_height, config.image_width);
 }
 
+image::PreprocessConfig preprocessing_of(const weights::ModelInfo& info, Preset preset, std::string_view file) {
+  return preprocessing_of(info, name_of(preset), file);
+}
+
 std::string to_json(const image::PreprocessConfig& config) {
   nlohmann::ordered_json value = {{"preset", image::to_string(config.preset)},
                                   {"image_size", {config.height, config.width}}};

@@ -3,6 +3,7 @@
 
 #include <string_view>
 
+#include "gcvit/session.h"
 #include "image/preprocess.h"
 #include "weights/model_file.h"
 
@@ -13,6 +14,9 @@ namespace gcvit::inference {
 /// Throws `Error` on another name or metadata that can't be followed; `file` names the model in it.
 image::PreprocessConfig preprocessing_of(const weights::ModelInfo& info, std::string_view preset,
                                          std::string_view file);
+
+/// The same of a choice of the API.
+image::PreprocessConfig preprocessing_of(const weights::ModelInfo& info, Preset preset, std::string_view file);
 
 /// The preset of that name; throws `Error` listing them.
 image::Preset parse_preset(std::string_view name);

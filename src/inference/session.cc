@@ -1,179 +1,149 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "inference/session.h"
+#include "gcvit/session.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
-#include <numeric>
+#include <array>
 #include <utility>
 
-#include "inference/labels.h"
-#include "inference/preprocessing.h"
-#include "image/image_queue.h"
 #include "base/error.h"
+#include "inference/model_state.h"
+#include "inference/session_state.h"
 
-namespace gcvit::inference {
+namespace gcvit {
 namespace {
 
-constexpr int kMaximalBatch = 1024;
+constexpr std::array<std::string_view, 6> kFeatureNames = {"level1", "level2",   "level3",
+                                                           "level4", "features", "pooled"};
+constexpr std::array<std::string_view, 5> kPresetNames = {"auto", "timm", "nvlabs", "keras", "keras-train"};
 
-weights::LoadedModel load(const std::string& file, const ClassifierOptions& options) {
-  if (options.batch < 1 || options.batch > kMaximalBatch) {
-    fail("[classifier] batch: expected 1 to {} photos, found {}", kMaximalBatch, options.batch);
-  }
-  weights::LoadOptions wanted = load_options_of(options);
-  // What no image could go through is refused before tables are resized for it.
-  wanted.before_values = [&](const model::GCViT& model) {
-    Engine::check_memory(model, 1, options.threads, options.max_memory);
-  };
-  return weights::load_model(file, wanted);
+void expect_room(std::string_view what, std::size_t expected, std::size_t found) {
+  if (expected != found) fail("[session] {}: expected room for {} floats, found {}", what, expected, found);
 }
 
-/// As many tensors as keep the model busy for a batch while the next one is made.
-std::size_t queue_capacity(int batch, int threads) { return static_cast<std::size_t>(2 * batch + threads); }
+void check(const RunOptions& options) {
+  if (options.batch < 1 || options.batch > inference::kMaximalBatch) {
+    fail("[session] batch: expected 1 to {} images, found {}", inference::kMaximalBatch, options.batch);
+  }
+}
 
 }  // namespace
 
-weights::LoadOptions load_options_of(const ClassifierOptions& options) {
-  weights::LoadOptions result;
-  if (options.image_height != 0 || options.image_width != 0) {
-    result.image_size = {options.image_height, options.image_width};
+std::string_view name_of(Feature feature) { return kFeatureNames.at(static_cast<std::size_t>(feature)); }
+std::string_view name_of(Preset preset) { return kPresetNames.at(static_cast<std::size_t>(preset)); }
+
+Session::State::State(Model opened, const SessionOptions& options)
+    : model(std::move(opened)),
+      preparation(inference::preparation_for(model, options.images)),
+      engine(model, inference::pool_for(model, options.threads)) {}
+
+std::size_t Session::State::images_of(std::span<const float> tensors) const {
+  const auto size = static_cast<std::size_t>(engine.input_size());
+  if (tensors.empty() || tensors.size() % size != 0) {
+    fail("[classifier] tensors: expected images of {}x{}x3 = {} floats, found {} floats", model.image_height(),
+         model.image_width(), size, tensors.size());
   }
-  if (options.window_mode != "exact" && options.window_mode != "fixed") {
-    fail("[classifier] window_mode: expected exact or fixed, found \"{}\"", options.window_mode);
-  }
-  result.window_mode = options.window_mode == "exact" ? model::WindowMode::kExact : model::WindowMode::kFixed;
-  result.keras_example_bias = options.keras_example_bias;
-  result.averaged = options.ema;
-  result.max_memory = options.max_memory;
-  return result;
+  return tensors.size() / size;
 }
 
-image::DecodeOptions decode_options_of(const ClassifierOptions& options) {
-  if (options.max_pixels < 1) fail("[classifier] max_pixels: expected at least 1, found 0");
-  return {.apply_exif = options.apply_exif, .max_pixels = options.max_pixels, .max_memory = options.max_memory};
-}
-
-image::Image decode(const Image& image, const image::DecodeOptions& options) {
-  switch (image.kind()) {
-    case Image::Kind::kFile: return image::read_image(image.name(), options);
-    case Image::Kind::kEncoded: return image::decode(image.bytes(), image.name(), options);
-    case Image::Kind::kPixels: break;
-  }
-  const auto* first = reinterpret_cast<const std::uint8_t*>(image.bytes().data());
-  return {image.width(), image.height(), {first, first + image.bytes().size()}};
-}
-
-Session::Session(const std::string& model_file, const ClassifierOptions& options)
-    : Session(model_file, options, load(model_file, options)) {}
-
-Session::Session(const std::string& model_file, const ClassifierOptions& options, weights::LoadedModel loaded)
-    : file(model_file),
-      info(std::move(loaded.info)),
-      report(std::move(loaded.report)),
-      labels(class_labels(info)),
-      preparation{preprocessing_of(info, options.preprocess, model_file), decode_options_of(options)},
-      engine(std::move(loaded.model), options.threads, options.max_memory),
-      batch(options.batch) {}
-
-void prepare_images(
-    const Preparation& preparation, std::span<const Image> images, int threads,
-    const std::function<void(std::size_t image, std::span<const float> tensor, std::string_view error)>& take) {
-  std::vector<image::PreprocessScratch> scratch(static_cast<std::size_t>(std::max(threads, 1)));
-  image::ImageQueue queue(images.size(), preparation.tensor_size(), queue_capacity(threads, threads), threads,
-                          [&](std::size_t index, std::span<float> tensor, int thread) {
-                            image::preprocess(decode(images[index], preparation.decode), preparation.preprocess, tensor,
-                                              scratch[static_cast<std::size_t>(thread)]);
-                          });
-  while (const image::ImageQueue::Image* image = queue.next()) {
-    const bool whole = image->error.empty();
-    take(image->index, whole ? std::span<const float>(image->tensor) : std::span<const float>(), image->error);
+void Session::State::run(std::span<const float> tensors, const RunOptions& options, const Take& take) {
+  check(options);
+  const std::size_t images = images_of(tensors);
+  const auto size = static_cast<std::size_t>(engine.input_size());
+  engine.set_hook([&](std::string_view name, const ops::Shape& shape, std::span<const float> values) {
+    if (options.stop.stop_requested()) fail(ErrorCode::kCancelled, "[session] the run was cancelled");
+    if (options.tap) options.tap(name, {shape.height, shape.width, shape.channels}, values);
+  });
+  struct Unhook {
+    inference::Engine& engine;
+    ~Unhook() { engine.set_hook({}); }
+  } unhook{engine};
+  for (std::size_t first = 0; first < images;) {
+    const std::size_t count = std::min(static_cast<std::size_t>(options.batch), images - first);
+    take(first, count, engine.run(tensors.subspan(first * size, count * size)));
+    first += count;
+    if (options.progress) options.progress(first, images);
   }
 }
 
-void run_images(Session& session, std::span<const Image> images, const std::function<void(const ImageLogits&)>& take) {
-  run_images(
-      session, images.size(), [&](std::size_t image) { return decode(images[image], session.preparation.decode); },
-      [&](std::size_t image) { return images[image].name(); }, take);
+Session::Session(Model model, const SessionOptions& options)
+    : state_(std::make_unique<State>(std::move(model), options)) {}
+Session::~Session() = default;
+Session::Session(Session&&) noexcept = default;
+Session& Session::operator=(Session&&) noexcept = default;
+
+const Model& Session::model() const { return state_->model; }
+int Session::threads() const { return state_->engine.pool().size(); }
+std::size_t Session::tensor_size() const { return state_->preparation.tensor_size(); }
+
+void Session::preprocess(const Image& image, std::span<float> out) {
+  image::preprocess(inference::decode(image, state_->preparation.decode), state_->preparation.preprocess, out,
+                    state_->scratch);
 }
 
-void run_images(Session& session, std::size_t count, const std::function<image::Image(std::size_t image)>& decode,
-                const std::function<std::string(std::size_t image)>& name,
-                const std::function<void(const ImageLogits&)>& take) {
-  const int threads = session.engine.pool().size();
-  const std::size_t size = session.preparation.tensor_size();
-  const auto classes = static_cast<std::size_t>(session.engine.config().classes);
-  std::vector<image::PreprocessScratch> scratch(static_cast<std::size_t>(threads));
-  const std::size_t batch = std::min(static_cast<std::size_t>(session.batch), count);
-  if (count > 0) {
-    const std::size_t waiting = std::min(count, queue_capacity(session.batch, threads));
-    session.engine.check_memory(batch, static_cast<double>(waiting) * static_cast<double>(size));
-  }
-  image::ImageQueue queue(count, size, queue_capacity(session.batch, threads), threads,
-                          [&](std::size_t index, std::span<float> tensor, int thread) {
-                            image::preprocess(decode(index), session.preparation.preprocess, tensor,
-                                              scratch[static_cast<std::size_t>(thread)]);
-                          });
-  std::vector<float> tensors(batch * size);
-  std::vector<std::pair<std::size_t, std::string>> waiting;  // photos of this batch, broken ones between them
-  std::size_t whole = 0;
-  const auto flush = [&] {
-    std::span<const float> logits;
-    if (whole > 0) logits = session.engine.run({tensors.data(), whole * size});
-    for (const auto& [index, error] : waiting) {
-      if (!error.empty()) {
-        take({index, {}, error});
-        continue;
-      }
-      const std::span<const float> own = logits.first(classes);
-      logits = logits.subspan(classes);
-      if (const std::string wrong = not_finite(own); wrong.empty()) {
-        take({index, own, {}});
-      } else {
-        take({index, {}, fmt::format("[classifier] {}: {}", name(index), wrong), true});
-      }
+std::vector<float> Session::preprocess(const Image& image) {
+  std::vector<float> tensor(tensor_size());
+  preprocess(image, tensor);
+  return tensor;
+}
+
+void Session::logits(std::span<const float> tensors, std::span<float> out, const RunOptions& options) {
+  const std::size_t images = state_->images_of(tensors);
+  const auto classes = static_cast<std::size_t>(model().classes());
+  expect_room("logits", images * classes, out.size());
+  state_->run(tensors, options, [&](std::size_t first, std::size_t count, std::span<const float> logits) {
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::string wrong = inference::not_finite(logits.subspan(i * classes, classes));
+      if (!wrong.empty()) fail("[classifier] image {} of {}: {}", first + i, images, wrong);
     }
-    waiting.clear();
-    whole = 0;
+    std::ranges::copy(logits, out.begin() + static_cast<std::ptrdiff_t>(first * classes));
+  });
+}
+
+std::vector<float> Session::logits(std::span<const float> tensors, const RunOptions& options) {
+  std::vector<float> out(state_->images_of(tensors) * static_cast<std::size_t>(model().classes()));
+  logits(tensors, out, options);
+  return out;
+}
+
+void Session::probabilities(std::span<const float> tensors, std::span<float> out, const RunOptions& options) {
+  logits(tensors, out, options);
+  const auto classes = static_cast<std::size_t>(model().classes());
+  for (std::size_t first = 0; first < out.size(); first += classes) {
+    model().probabilities(out.subspan(first, classes), out.subspan(first, classes));
+  }
+}
+
+std::vector<float> Session::probabilities(std::span<const float> tensors, const RunOptions& options) {
+  std::vector<float> out(state_->images_of(tensors) * static_cast<std::size_t>(model().classes()));
+  probabilities(tensors, out, options);
+  return out;
+}
+
+ValueShape Session::shape_of(Feature feature) const {
+  const model::GCViTConfig& config = state_->engine.config();
+  const int level = std::min(static_cast<int>(feature), model::kLevels - 1);
+  if (feature == Feature::kPooled) return {1, 1, config.channels(level)};
+  const ops::Window map = config.map(level);
+  return {map.height, map.width, config.channels(level)};
+}
+
+void Session::features(std::span<const float> tensors, Feature feature, std::span<float> out,
+                       const RunOptions& options) {
+  const std::size_t size = shape_of(feature).size();
+  expect_room("features", state_->images_of(tensors) * size, out.size());
+  RunOptions tapped = options;
+  auto to = out.begin();
+  tapped.tap = [&](std::string_view name, const ValueShape& shape, std::span<const float> values) {
+    if (options.tap) options.tap(name, shape, values);
+    if (name == name_of(feature)) to = std::ranges::copy(values, to).out;
   };
-  while (const image::ImageQueue::Image* image = queue.next()) {
-    waiting.emplace_back(image->index, image->error);
-    if (image->error.empty()) {
-      std::copy(image->tensor.begin(), image->tensor.end(),
-                tensors.begin() + static_cast<std::ptrdiff_t>(whole * size));
-      ++whole;
-    }
-    if (whole == 0 || whole == batch || waiting.size() == 4 * batch) flush();
-  }
-  flush();
+  state_->run(tensors, tapped, [](std::size_t, std::size_t, std::span<const float>) {});
 }
 
-std::vector<double> probabilities_of(std::span<const float> logits, double temperature) {
-  const double largest = *std::max_element(logits.begin(), logits.end());
-  std::vector<double> probabilities(logits.size());
-  double sum = 0.0;
-  for (std::size_t i = 0; i < logits.size(); ++i) {
-    sum += probabilities[i] = std::exp((static_cast<double>(logits[i]) - largest) / temperature);
-  }
-  for (double& probability : probabilities) probability /= sum;
-  return probabilities;
+std::vector<float> Session::features(std::span<const float> tensors, Feature feature, const RunOptions& options) {
+  std::vector<float> out(state_->images_of(tensors) * shape_of(feature).size());
+  features(tensors, feature, out, options);
+  return out;
 }
 
-std::vector<Prediction> top_predictions(const Session& session, std::span<const float> logits, int k) {
-  if (k < 1) fail("[classifier] k: expected at least 1, found {}", k);
-  const std::vector<double> probabilities = probabilities_of(logits, session.info.temperature.value_or(1.0));
-  std::vector<std::size_t> order(logits.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  const std::size_t count = std::min(static_cast<std::size_t>(k), order.size());
-  std::partial_sort(
-      order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count), order.end(),
-      [&](std::size_t a, std::size_t b) { return logits[a] != logits[b] ? logits[a] > logits[b] : a < b; });
-  std::vector<Prediction> predictions;
-  for (std::size_t i = 0; i < count; ++i) {
-    predictions.push_back(
-        {static_cast<std::int32_t>(order[i]), session.labels[order[i]], static_cast<float>(probabilities[order[i]])});
-  }
-  return predictions;
-}
-
-}  // namespace gcvit::inference
+}  // namespace gcvit

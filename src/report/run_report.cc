@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "inference/session.h"
+#include "inference/model_state.h"
 #include "image/resize.h"
 #include "report/curves_svg.h"
 #include "base/atomic_file.h"

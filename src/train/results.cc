@@ -6,7 +6,8 @@
 #include <filesystem>
 #include <vector>
 
-#include "inference/session.h"
+#include "inference/run_images.h"
+#include "inference/session_state.h"
 #include "evaluate/temperature.h"
 #include "summary/table.h"
 #include "base/error.h"
@@ -26,24 +27,24 @@ struct Answers {
   std::vector<std::size_t> samples;  ///< which of the set each is
 };
 
-Answers ask(inference::Session& session, const Prepared& prepared,
-            const std::function<void(std::int64_t done)>& progress) {
+Answers ask(Session& session, const Prepared& prepared, const std::function<void(std::int64_t done)>& progress) {
   const std::vector<std::size_t>& validation = prepared.split.validation;
-  Answers answers{evaluate::LabelledLogits(session.engine.config().classes), {}};
+  Answers answers{evaluate::LabelledLogits(session.model().classes()), {}};
   const auto decode = [&](std::size_t image) {
-    return data::decode_sample(prepared.set.samples[validation[image]], session.preparation.decode);
+    return data::decode_sample(prepared.set.samples[validation[image]], session.state().preparation.decode);
   };
   std::int64_t done = 0;
   const auto name = [&](std::size_t image) { return data::describe(prepared.set.samples[validation[image]]); };
-  inference::run_images(session, validation.size(), decode, name, [&](const inference::ImageLogits& image) {
-    if (image.overflowed) throw Error(std::string(image.error));
-    if (image.error.empty()) {
-      const std::size_t sample = validation[image.image];
-      answers.logits.add(prepared.set.samples[sample].label, image.logits);
-      answers.samples.push_back(sample);
-    }
-    progress(++done);
-  });
+  inference::run_images(session, ClassifierOptions().batch, validation.size(), decode, name,
+                        [&](const ImageLogits& image) {
+                          if (image.overflowed) throw Error(image.error);
+                          if (image.error.empty()) {
+                            const std::size_t sample = validation[image.image];
+                            answers.logits.add(prepared.set.samples[sample].label, image.logits);
+                            answers.samples.push_back(sample);
+                          }
+                          progress(++done);
+                        });
   return answers;
 }
 
@@ -162,10 +163,10 @@ report::RunReport write_results(const RunFolder& folder, const RunState& state, 
   results.commands = commands_of(state, folder);
   if (!prepared.split.validation.empty()) {
     const std::string best = folder / "best.safetensors";
-    inference::Session session(best,
-                               {.threads = threads, .max_pixels = state.recipe.max_pixels, .max_memory = max_memory});
+    Session session(Model::open(best, {.threads = threads, .max_memory = max_memory}),
+                    {.images = {.max_pixels = state.recipe.max_pixels}});
     const Answers answers = ask(session, prepared, progress);
-    results.classes = session.labels;
+    results.classes = session.model().labels();
     results.best_epoch = state.best ? state.best->epoch : 0;
     const evaluate::Calibration calibration = evaluate::calibrate(answers.logits);
     results.temperature = calibration.temperature;
@@ -175,8 +176,8 @@ report::RunReport write_results(const RunFolder& folder, const RunState& state, 
     results.metrics = answers.logits.metrics(temperature);
     results.mistakes = report::surest_mistakes(answers.logits, temperature, kShownMistakes);
     results.samples = report::samples_of(answers.logits, temperature, kShownSamples);
-    add_pictures(results.mistakes, answers, prepared, session.preparation.decode);
-    add_pictures(results.samples, answers, prepared, session.preparation.decode);
+    add_pictures(results.mistakes, answers, prepared, session.state().preparation.decode);
+    add_pictures(results.samples, answers, prepared, session.state().preparation.decode);
     store_temperature(best, results.temperature);
   }
   report::write_run_report(folder.path(), results);

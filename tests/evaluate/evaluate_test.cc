@@ -38,12 +38,12 @@ TEST(Evaluate, CountsWhatTheModelSaysForAnyThreadsAndBatch) {
 
   std::vector<double> losses;
   for (const auto& [threads, batch] : {std::pair{1, 1}, {2, 8}, {3, 64}}) {
-    inference::Session session(file, {.threads = threads, .batch = batch});
-    const data::ImageSet images = read_labelled_images(session, {.path = root});
+    Session session(Model::open(file, {.threads = threads}));
+    const data::ImageSet images = read_labelled_images(session.model(), {.path = root});
     ASSERT_EQ(images.samples.size(), 32u);
     std::size_t steps = 0;
     std::size_t complaints = 0;
-    const Evaluation evaluation = evaluate(session, images, [&](std::string_view error) {
+    const Evaluation evaluation = evaluate(session, batch, images, [&](std::string_view error) {
       ++steps;
       complaints += !error.empty();
     });
@@ -71,14 +71,14 @@ TEST(Evaluate, TakesListsAndWhatTheySayValidates) {
     list += path + (i % 2 == 0 ? ",red" : ",blue") + (i < 4 ? ",train\n" : ",val\n");
   }
   write_text(folder / "list.csv", list);
-  inference::Session session(file, {});
-  const data::ImageSet images = read_labelled_images(session, {.path = folder / "list.csv"});
+  Session session(Model::open(file));
+  const data::ImageSet images = read_labelled_images(session.model(), {.path = folder / "list.csv"});
   ASSERT_EQ(images.samples.size(), 2u);
   EXPECT_EQ(images.samples[0].label, 0);
   EXPECT_EQ(images.samples[1].label, 4);
   ASSERT_EQ(images.left_out.size(), 1u);
   EXPECT_EQ(data::describe(images.left_out[0]), "4 photos of the train side, such as photos/0.png");
-  const Evaluation found = evaluate(session, images, [](std::string_view error) { EXPECT_EQ(error, ""); });
+  const Evaluation found = evaluate(session, 8, images, [](std::string_view error) { EXPECT_EQ(error, ""); });
   EXPECT_EQ(found.metrics.count(), 2);
 }
 

@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "inference/session.h"
+#include "inference/model_state.h"
 #include "base/random.h"
 #include "tests/weights/test_files.h"
 

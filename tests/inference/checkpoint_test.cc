@@ -14,7 +14,9 @@
 #include <string>
 #include <vector>
 
-#include "inference/session.h"
+#include "inference/run_images.h"
+#include "inference/session_state.h"
+#include "weights/load.h"
 #include "gcvit/classifier.h"
 #include "base/error.h"
 #include "tests/weights/test_files.h"
@@ -74,6 +76,10 @@ double relative_error(std::span<const float> found, std::span<const float> expec
   return error / largest;
 }
 
+Session open(const std::string& file, const ClassifierOptions& options) {
+  return Session(Model::open(file, model_options_of(options)), session_options_of(options));
+}
+
 ClassifierOptions with(std::optional<bool> ema) {
   ClassifierOptions options;
   options.threads = 1;
@@ -84,8 +90,8 @@ ClassifierOptions with(std::optional<bool> ema) {
 void expect_logits(const Files& files, const std::string& file, const std::string& expected,
                    std::optional<bool> ema = {}) {
   SCOPED_TRACE(file);
-  Session session(files.folder / file, with(ema));
-  const std::span<const float> logits = session.engine.run(files.reference.at("images").values());
+  Session session = open(files.folder / file, with(ema));
+  const std::span<const float> logits = session.state().engine.run(files.reference.at("images").values());
   const double error = relative_error(logits, files.reference.at(expected).values());
   EXPECT_LT(error, kTolerance);
   ::testing::Test::RecordProperty("error_" + file + "_" + expected, fmt::format("{:.1e}", error));
@@ -97,7 +103,7 @@ class Checkpoints : public ::testing::Test {
   static void TearDownTestSuite() { files_.reset(); }
 
   static std::vector<std::string> notices(const std::string& file, std::optional<bool> ema = {}) {
-    return Session(files_->folder / file, with(ema)).report.notices;
+    return open(files_->folder / file, with(ema)).model().notices();
   }
   static std::string path(const std::string& file) { return files_->folder / file; }
 
@@ -127,14 +133,13 @@ TEST_F(Checkpoints, GiveTheLogitsOfTheirProducers) {
     if (one.raw) expect_logits(*files_, one.file, "raw", false);
     if (one.averaged) expect_logits(*files_, one.file, "averaged", true);
     if (!one.raw) {
-      EXPECT_NE(error_of([&] { Session(path(one.file), with(false)); }).find("expected raw weights, found averaged"),
+      EXPECT_NE(error_of([&] { open(path(one.file), with(false)); }).find("expected raw weights, found averaged"),
                 std::string::npos)
           << one.file;
     }
     if (!one.averaged) {
-      EXPECT_NE(
-          error_of([&] { Session(path(one.file), with(true)); }).find("expected averaged (EMA) weights, found raw"),
-          std::string::npos)
+      EXPECT_NE(error_of([&] { open(path(one.file), with(true)); }).find("expected averaged (EMA) weights, found raw"),
+                std::string::npos)
           << one.file;
     }
   }
@@ -157,11 +162,11 @@ TEST_F(Checkpoints, SayWhichOfTheirWeightsAreUsedAndWhatIsLeftOut) {
                                             "\"module\"): the raw ones are used; --ema takes the averaged ones"}));
   EXPECT_EQ(notices("averaged.pth"), std::vector<std::string>{});
   EXPECT_EQ(notices("hf"), std::vector<std::string>{});
-  EXPECT_EQ(error_of([&] { Session(path("lightning.ckpt"), with(true)); }),
+  EXPECT_EQ(error_of([&] { open(path("lightning.ckpt"), with(true)); }),
             "[weights] " + path("lightning.ckpt") +
                 ": expected averaged (EMA) weights, found raw ones alone: \"state_dict\" > \"model.\"");
   EXPECT_EQ(
-      error_of([&] { Session(path("averaged.pth"), with(false)); }),
+      error_of([&] { open(path("averaged.pth"), with(false)); }),
       "[weights] " + path("averaged.pth") + ": expected raw weights, found averaged (EMA) ones alone: \"module.\"");
 }
 
@@ -189,9 +194,9 @@ TEST_F(Checkpoints, OtherWaysToPrepareImagesAreRefusedByName) {
     // Everything else works, and a preset may say how.
     EXPECT_EQ(weights::load_model(path("other")).info.classes.size(), 3u);
     ClassifierOptions options = with({});
-    options.preprocess = "timm";
-    EXPECT_NO_THROW(Session(path("other"), options));
-    return error_of([&] { Session(path("other"), with({})); });
+    options.preprocess = Preset::kTimm;
+    EXPECT_NO_THROW(open(path("other"), options));
+    return error_of([&] { open(path("other"), with({})); });
   };
   const std::string place = "[model] " + path("other/config.json") + ": ";
   EXPECT_EQ(refusal("\"squash\"", "\"border\""),

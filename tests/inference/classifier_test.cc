@@ -110,7 +110,7 @@ TEST_F(ClassifierTest, RefusesWhatNeedsMoreMemoryThanAllowed) {
   const ClassifierOptions large{.threads = 1,
                                 .image_height = 16384,
                                 .image_width = 16384,
-                                .window_mode = "fixed",
+                                .window_mode = WindowMode::kFixed,
                                 .max_memory = std::uint64_t{4} << 30};
   EXPECT_TRUE(error_of([&] { Classifier(file, large); }).starts_with("[memory] 1 image of 16384x16384 at a time: "));
   // Nor what a batch needs; it is no larger than the photos are many.
