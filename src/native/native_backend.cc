@@ -17,6 +17,7 @@ using ops::Shape;
 using ops::Value;
 
 NativeBackend::NativeBackend(ThreadPool& pool) : state_(std::make_unique<State>(pool)) {
+  state_->owner = this;
   static_cast<void>(kernels::target());  // GCVIT_TARGET takes effect, or is refused, before any kernel runs
 }
 
@@ -25,6 +26,7 @@ NativeBackend::~NativeBackend() { state_->start_tape(false, {}); }  // while the
 void NativeBackend::start(std::int32_t batch) {
   if (batch < 1) fail("[native] batch: expected at least 1 image, found {}", batch);
   state_->start_tape(false, {});
+  state_->values.start_run();
   state_->batch = batch;
   if (batch > state_->largest_batch) {
     // None of the smaller batches' buffers fits any more.
@@ -33,7 +35,16 @@ void NativeBackend::start(std::int32_t batch) {
   }
 }
 
-void NativeBackend::set_precision(kernels::Precision precision) { state_->parameters.set_precision(precision); }
+void NativeBackend::set_precision(ops::Precision precision) {
+  state_->parameters.set_precision(precision == ops::Precision::kBf16 ? kernels::Precision::kBf16
+                                                                      : kernels::Precision::kF32);
+}
+
+void NativeBackend::State::refuse(const Value& value) const {
+  if (value.empty()) fail("[native] expected a value, found an empty one");
+  if (value.backend() != owner) fail("[native] expected a value of this backend, found one of another");
+  fail("[native] expected a value of this run, found one of a run that `start` has ended");
+}
 
 Value NativeBackend::State::make_value(NativeBackend& backend, const Shape& shape) {
   if (batch < 1) fail("[native] no run has been started");
@@ -54,12 +65,6 @@ Value NativeBackend::input(const Shape& shape, std::span<const float> input_valu
 
 std::span<const float> NativeBackend::read(const Value& value) const {
   return {state_->data(value), static_cast<std::size_t>(state_->values.size(value.id()))};
-}
-
-void NativeBackend::set_tap_hook(TapHook hook) { state_->tap_hook = std::move(hook); }
-
-void NativeBackend::tap(std::string_view name, const Value& value) {
-  if (state_->tap_hook) state_->tap_hook(name, value);
 }
 
 void NativeBackend::retain(std::int32_t id) { state_->values.retain(id); }

@@ -20,6 +20,7 @@ std::int32_t ValueStore::create(std::int64_t size) {
   if (chosen->buffer.size() < size) chosen->buffer = kernels::AlignedBuffer(size);
   chosen->size = size;
   chosen->handles = 1;
+  chosen->run = run_;
   chosen->node = -1;
   return static_cast<std::int32_t>(chosen - slots_.data());
 }

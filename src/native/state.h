@@ -15,6 +15,8 @@
 #include "kernels/attention.h"
 #include "kernels/gemm.h"
 #include "native/native_backend.h"
+#include "native/orthogonaliser.h"
+#include "native/parameter_vector.h"
 #include "native/tape.h"
 #include "ops/backend.h"
 #include "base/thread_pool.h"
@@ -36,7 +38,14 @@ class ValueStore {
   float* data(std::int32_t id) { return slots_[static_cast<std::size_t>(id)].buffer.data(); }
   /// The node of a training run that the value is; -1 for none.
   std::int32_t& node(std::int32_t id) { return slots_[static_cast<std::size_t>(id)].node; }
-  /// No value is a node of a run any more.
+  /// Values made from here on are those of a new run, and no value is a node of a training run any more.
+  void start_run() {
+    ++run_;
+    forget_nodes();
+  }
+  /// Whether the value was made in this run.
+  bool is_current(std::int32_t id) const { return slots_[static_cast<std::size_t>(id)].run == run_; }
+  /// No value is a node of a training run any more.
   void forget_nodes() {
     for (Slot& slot : slots_) slot.node = -1;
   }
@@ -45,10 +54,12 @@ class ValueStore {
   struct Slot {
     kernels::AlignedBuffer buffer;
     std::int64_t size = 0;
+    std::uint64_t run = 0;
     std::int32_t handles = 0;
     std::int32_t node = -1;
   };
   std::vector<Slot> slots_;  ///< a slot without handles keeps its buffer for reuse
+  std::uint64_t run_ = 0;
 };
 
 /// Memory that one worker uses inside one operation.
@@ -137,17 +148,25 @@ struct NativeBackend::State {
   explicit State(ThreadPool& thread_pool)
       : pool(thread_pool), parameters(thread_pool), scratches(static_cast<std::size_t>(thread_pool.size())) {}
 
+  const ops::Backend* owner = nullptr;  ///< the backend that this is of
   ThreadPool& pool;
   ValueStore values;
   PackedParameters parameters;
   std::vector<Scratch> scratches;
   std::int32_t batch = 0;
   std::int32_t largest_batch = 0;
-  TapHook tap_hook;
   Tape tape;
 
   ops::Value make_value(NativeBackend& backend, const ops::Shape& shape);
-  const float* data(const ops::Value& value) { return values.data(value.id()); }
+  /// Throws `Error` unless `value` is one of this backend and this run; so do all that take a value.
+  void check(const ops::Value& value) const {
+    if (value.backend() != owner || !values.is_current(value.id())) refuse(value);
+  }
+  [[noreturn]] void refuse(const ops::Value& value) const;
+  const float* data(const ops::Value& value) {
+    check(value);
+    return values.data(value.id());
+  }
 
   /// Runs body(index, scratch) for each index on the pool, each worker with its own emptied scratch of that room.
   template <typename Body>
@@ -165,13 +184,16 @@ struct NativeBackend::State {
   /// Forgets the last run, whose values then are none of the next, and begins to record the next one or not.
   void start_tape(bool recording, Training training);
 
-  /// Whether something that is trained or watched lies behind `value`.
+  /// Whether something that is trained or whose gradient is retained lies behind `value`.
   bool needs_gradient(const ops::Value& value);
   bool trains(const ops::Parameter& parameter) const;
   bool trains(const std::optional<ops::Parameter>& parameter) const { return parameter && trains(*parameter); }
   bool trains(const ops::LayerNorm& norm) const { return trains(norm.weight) || trains(norm.bias); }
   bool trains(const ops::Linear& linear) const { return trains(linear.weight) || trains(linear.bias); }
-  std::int32_t node(const ops::Value& value) { return values.node(value.id()); }
+  std::int32_t node(const ops::Value& value) {
+    check(value);
+    return values.node(value.id());
+  }
   void record(const ops::Value& y, Tape::Backward backward) { tape.record(node(y), std::move(backward)); }
   /// One half of a block, `compute`d from `x` as its plain composition. Where halves are computed again in backward it is
   /// recorded as a whole that keeps nothing but x.
@@ -218,6 +240,16 @@ struct NativeBackend::State {
   /// Adds what `per_image` windows of each image leave for the gradient of its global query, node `query`: parts
   /// [image][window][h x w x C], in the order of the windows.
   void add_query_gradient(NativeBackend& backend, std::int32_t query, const float* parts, std::int64_t per_image);
+
+  // The optimiser; optimiser.cc.
+
+  /// A matrix' update with momentum and orthogonalisation.
+  void update_matrix(const ops::OptimiserStep& step, const ops::Parameter& parameter, const ops::MuonUpdate& update,
+                     std::span<float> weight);
+
+  Orthogonaliser orthogonaliser{pool};
+  std::vector<float> matrix;  ///< of the running step
+  std::vector<std::span<float>> weights;  ///< by parameter, of the running step
 
   kernels::AlignedBuffer partials;
   std::vector<const float*> gradient_rows, input_rows;  ///< for add_weight_gradient, kept from operation to operation

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "native/native_backend.h"
+#include "native/parameter_vector.h"
 #include "base/error.h"
 #include "tests/native/scalar_backend.h"
 #include "tests/native/test_model.h"
@@ -25,7 +26,7 @@ constexpr double kTolerance = 5e-5;
 /// Elements of each input and parameter that are held against differences, spread over all of them.
 constexpr std::size_t kProbes = 12;
 
-/// What an operation is made of: inputs, whose gradients are watched, and parameters.
+/// What an operation is made of: inputs, whose gradients are retained, and parameters.
 struct Case {
   std::vector<Shape> inputs;
   std::vector<ops::Parameter*> parameters;
@@ -304,7 +305,7 @@ TEST(OpGradient, MisuseIsSaid) {
   EXPECT_NE(
       testing::error_of([&] { native.backward(again, random_values(5, 1), gradients); }).find("4 floats, found 5"),
       std::string::npos);
-  EXPECT_NE(testing::error_of([&] { static_cast<void>(native.gradient_of(again)); }).find("watched"),
+  EXPECT_NE(testing::error_of([&] { static_cast<void>(native.gradient_of(again)); }).find("retained"),
             std::string::npos);
 }
 
