@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
-#include "tests/native/scalar_backend.h"
+#include "tests/testing/scalar_executor.h"
 #include "tests/native/test_model.h"
 
 namespace gcvit::native {
@@ -16,7 +16,7 @@ using ops::Shape;
 using ops::Value;
 using testing::random_parameter;
 using testing::random_values;
-using testing::ScalarBackend;
+using testing::ScalarExecutor;
 
 constexpr double kTolerance = 2e-6;
 
@@ -28,7 +28,7 @@ void expect_equal(const Shape& shape, const Operation& operation, double toleran
   ThreadPool pool(threads);
   NativeBackend native(pool);
   native.start(kBatch);
-  ScalarBackend scalar(kBatch);
+  ScalarExecutor scalar(kBatch);
   const Value found = operation(native, native.input(shape, values));
   const Value expected = operation(scalar, scalar.input(shape, values));
   ASSERT_EQ(found.shape(), expected.shape());
