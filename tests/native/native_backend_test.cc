@@ -204,7 +204,7 @@ TEST(NativeBackend, SublayersAreTheirCompositions) {
     const ops::Linear fc2{random_parameter(Role::kLinear, {channels, 3 * channels}, 23, 0.2f),
                           random_parameter(Role::kBias, {channels}, 24, 0.3f)};
     const Shape query{c.window.height, c.window.width, c.map.channels};
-    // One thread always walks; seven never have windows enough and run the stages.
+    // One thread always runs the tile loop; seven never have enough windows and run the stages.
     for (const int threads : {1, 7}) {
       for (const int parts : {3, 2}) {
         const ops::Linear qkv{random_parameter(Role::kLinear, {parts * channels, channels}, 25, 0.3f),

@@ -219,7 +219,7 @@ TEST(OpGradient, WindowAttention) {
   }
 }
 
-/// A block's halves on maps of whole windows, with many positions for their channels and with few, and on one that has to
+/// A block's sub-layers on maps of whole windows, with many positions for their channels and with few, and on one that has to
 /// be padded; kept whole and computed again.
 TEST(OpGradient, SublayersOfABlock) {
   constexpr std::int32_t kHeads = 2;
