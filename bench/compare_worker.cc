@@ -21,6 +21,7 @@
 #include "kernels/peak.h"
 #include "kernels/target.h"
 #include "native/native_backend.h"
+#include "ops/executor.h"
 #include "summary/summary_backend.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
@@ -31,10 +32,10 @@ namespace {
 class Worker {
  public:
   void use(const std::string& file, int threads) {
-    backend_.reset();
+    executor_.reset();
     pool_.emplace(threads);
     loaded_ = gcvit::weights::load_model(file);
-    backend_ = std::make_unique<gcvit::native::NativeBackend>(*pool_);
+    executor_ = std::make_unique<gcvit::native::NativeBackend>(*pool_);
     const gcvit::model::GCViTConfig& config = loaded_.info.config;
     shape_ = {config.image_height, config.image_width, 3};
     gcvit::summary::SummaryBackend summary;
@@ -52,7 +53,7 @@ class Worker {
     }
     const gcvit::ops::Value logits = forward();
     std::cout << "logits";
-    for (const float value : backend_->read(logits)) std::cout << ' ' << value;
+    for (const float value : executor_->read(logits)) std::cout << ' ' << value;
     std::cout << std::endl;
   }
 
@@ -78,13 +79,13 @@ class Worker {
 
  private:
   gcvit::ops::Value forward() {
-    backend_->start(batch_);
-    return loaded_.model->forward(*backend_, backend_->input(shape_, images_));
+    executor_->start(batch_);
+    return loaded_.model->forward(*executor_, executor_->input(shape_, images_));
   }
 
   std::optional<gcvit::ThreadPool> pool_;
   gcvit::weights::LoadedModel loaded_;
-  std::unique_ptr<gcvit::native::NativeBackend> backend_;
+  std::unique_ptr<gcvit::ops::Executor> executor_;
   gcvit::ops::Shape shape_;
   std::int32_t batch_ = 1;
   std::vector<float> images_;

@@ -3,6 +3,7 @@
 #include <benchmark/benchmark.h>
 
 #include <cstdint>
+#include <memory>
 #include <string_view>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "model/gcvit.h"
 #include "model/initialise.h"
 #include "native/native_backend.h"
+#include "ops/executor.h"
 #include "summary/summary_backend.h"
 
 namespace gcvit::bench {
@@ -26,10 +28,10 @@ void forward(benchmark::State& state, std::string_view variant) {
   const std::vector<float> images = random_values(batch * shape.size(), 1);
 
   ThreadPool pool(static_cast<int>(state.range(1)));
-  native::NativeBackend backend(pool);
+  const std::unique_ptr<ops::Executor> executor = std::make_unique<native::NativeBackend>(pool);
   const auto run = [&] {
-    backend.start(batch);
-    benchmark::DoNotOptimize(model.forward(backend, backend.input(shape, images)));
+    executor->start(batch);
+    benchmark::DoNotOptimize(model.forward(*executor, executor->input(shape, images)));
   };
   run();  // packs the weights and takes the buffers
   Meter(pool).run(state, 2.0 * static_cast<double>(summary.macs() * batch), run);

@@ -61,7 +61,7 @@ void gemm(benchmark::State& state, End end) {
 }
 
 constexpr std::int64_t kWindow[] = {49, 49, 196, 49};  ///< tokens of a window
-constexpr std::int64_t kTile = 50;                     ///< rows of a tile that walks through an MLP
+constexpr std::int64_t kTile = 50;                     ///< rows of a tile of the MLP's tile loop
 
 const std::vector<std::string> kGemmArguments = {"rows", "taps", "k", "columns"};
 

@@ -30,7 +30,7 @@ std::vector<std::size_t> some_images() {
   return order;
 }
 
-void walk(benchmark::State& state, const LoaderConfig& config) {
+void load(benchmark::State& state, const LoaderConfig& config) {
   if (std::getenv("GCVIT_PHOTOS") == nullptr) return state.SkipWithError("GCVIT_PHOTOS: expected a set of photos");
   const std::vector<std::size_t> order = some_images();
   std::size_t count = 0;
@@ -49,16 +49,16 @@ LoaderConfig config_of(Augment kind, const benchmark::State& state) {
   return config;
 }
 
-void loader_none(benchmark::State& state) { walk(state, config_of(Augment::kNone, state)); }
+void loader_none(benchmark::State& state) { load(state, config_of(Augment::kNone, state)); }
 
-void loader_flip(benchmark::State& state) { walk(state, config_of(Augment::kFlip, state)); }
+void loader_flip(benchmark::State& state) { load(state, config_of(Augment::kFlip, state)); }
 
 /// Random crops, flips, RandAugment, erasing.
 void loader_randaug(benchmark::State& state) {
   LoaderConfig config = config_of(Augment::kRandAugment, state);
   config.augment.rrc_scale = {0.35, 1.0};
   config.augment.random_erasing = 0.25;
-  walk(state, config);
+  load(state, config);
 }
 
 /// Random crops of whole pictures, and of pictures decoded at the size that suits the crop.
@@ -66,13 +66,13 @@ void loader_crop_all_pixels(benchmark::State& state) {
   LoaderConfig config = config_of(Augment::kFlip, state);
   config.augment.rrc_scale = {0.35, 1.0};
   config.augment.reduced_decoding = false;
-  walk(state, config);
+  load(state, config);
 }
 
 void loader_crop_reduced(benchmark::State& state) {
   LoaderConfig config = config_of(Augment::kFlip, state);
   config.augment.rrc_scale = {0.35, 1.0};
-  walk(state, config);
+  load(state, config);
 }
 
 void sizes(benchmark::internal::Benchmark* bench) {

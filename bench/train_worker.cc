@@ -23,6 +23,7 @@
 #include "summary/summary_backend.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
+#include "train/make_executor.h"
 #include "train/trainer.h"
 #include "weights/load.h"
 
@@ -91,8 +92,9 @@ class Worker {
                                     return model.forward(backend, x);
                                   }};
     source_ = std::make_unique<SameBatch>(images, batch, shape.size());
-    trainer_ = std::make_unique<gcvit::train::Trainer>(std::move(network), recipe, nullptr, pool_,
-                                                       [](const gcvit::data::SkippedSample&) {});
+    trainer_ =
+        std::make_unique<gcvit::train::Trainer>(std::move(network), recipe, nullptr, gcvit::train::make_executor(pool_),
+                                                [](const gcvit::data::SkippedSample&) {});
     lr_ = recipe.lr;
     std::cout << "model " << summary.macs() << ' ' << GCVIT_VERSION << ' ' << gcvit::kernels::target() << std::endl;
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a resumed run starts from: a checkpoint whose SHA-256 always holds is read, and put into a model and an
 // optimiser as `gcvit train --resume` does; its rows make a chart.
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "fuzz/target.h"
 #include "base/thread_pool.h"
 #include "train/checkpoint.h"
+#include "train/make_executor.h"
 #include "report/curves_svg.h"
 #include "train/parameter_groups.h"
 #include "weights/safetensors.h"
@@ -27,8 +29,9 @@ void run(const Input& input, Budget& budget) {
   for (ops::Parameter* parameter : model.parameters()) parameter->tensor = Tensor(DType::kF32, parameter->dims);
   const std::vector<const ops::Parameter*> trained(model.parameters().begin(), model.parameters().end());
   ThreadPool pool(1);
+  const std::unique_ptr<ops::TrainingExecutor> executor = train::make_executor(pool);
   train::Optimiser optimiser(checkpoint.state.recipe, model.parameters(),
-                             train::parameter_groups(trained, model.config(), checkpoint.state.recipe), pool);
+                             train::parameter_groups(trained, model.config(), checkpoint.state.recipe), *executor);
   train::restore(checkpoint, model, trained, optimiser.slots());
 }
 

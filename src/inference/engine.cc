@@ -7,19 +7,20 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "inference/executors.h"
 #include "inference/model_state.h"
 
 namespace gcvit::inference {
 
 Engine::Engine(std::shared_ptr<const model::GCViT> model, std::shared_ptr<ThreadPool> pool, std::uint64_t max_memory)
-    : model_(std::move(model)), pool_(std::move(pool)), max_memory_(max_memory), backend_(*pool_) {}
+    : model_(std::move(model)), pool_(std::move(pool)), max_memory_(max_memory), executor_(make_executor(*pool_)) {}
 
 Engine::Engine(const Model& model, std::shared_ptr<ThreadPool> pool)
     : opened_(model),
       model_(model.state().model),
       pool_(std::move(pool)),
       max_memory_(model.state().options.max_memory),
-      backend_(*pool_, model.state().packed) {}
+      executor_(make_executor(model, *pool_)) {}
 
 namespace {
 
@@ -51,10 +52,10 @@ std::span<const float> Engine::run(std::span<const float> inputs) {
   }
   if (inputs.size() / size > checked_) check_memory(inputs.size() / size);
   logits_ = {};  // its buffer is free again before the run
-  backend_.start(static_cast<std::int32_t>(inputs.size() / size));
-  const ops::Value image = backend_.input({config().image_height, config().image_width, 3}, inputs);
-  logits_ = model_->forward(backend_, image);
-  return backend_.read(logits_);
+  executor_->start(static_cast<std::int32_t>(inputs.size() / size));
+  const ops::Value image = executor_->input({config().image_height, config().image_width, 3}, inputs);
+  logits_ = model_->forward(*executor_, image);
+  return executor_->read(logits_);
 }
 
 std::string not_finite(std::span<const float> logits) {
@@ -66,9 +67,9 @@ std::string not_finite(std::span<const float> logits) {
 }
 
 void Engine::set_hook(Hook hook) {
-  if (!hook) return backend_.set_tap_hook({});
-  backend_.set_tap_hook([this, hook = std::move(hook)](std::string_view name, const ops::Value& value) {
-    hook(name, value.shape(), backend_.read(value));
+  if (!hook) return executor_->set_tap_hook({});
+  executor_->set_tap_hook([this, hook = std::move(hook)](std::string_view name, const ops::Value& value) {
+    hook(name, value.shape(), executor_->read(value));
   });
 }
 

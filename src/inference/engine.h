@@ -14,7 +14,7 @@
 #include "gcvit/model.h"
 #include "inference/memory_need.h"
 #include "model/gcvit.h"
-#include "native/native_backend.h"
+#include "ops/executor.h"
 
 namespace gcvit::inference {
 
@@ -60,7 +60,7 @@ class Engine {
   std::uint64_t max_memory_;
   std::optional<MemoryNeed> need_;
   std::size_t checked_ = 0;  ///< images that a run may have
-  native::NativeBackend backend_;
+  std::unique_ptr<ops::Executor> executor_;
   ops::Value logits_;
 };
 

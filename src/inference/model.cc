@@ -17,8 +17,8 @@
 namespace gcvit {
 namespace {
 
-kernels::Precision precision_of(Precision precision) {
-  return precision == Precision::kBf16 ? kernels::Precision::kBf16 : kernels::Precision::kF32;
+ops::Precision precision_of(Precision precision) {
+  return precision == Precision::kBf16 ? ops::Precision::kBf16 : ops::Precision::kF32;
 }
 
 void check(const ModelOptions& options) {

@@ -238,7 +238,7 @@ void scale_positions_impl(const float* x, std::int64_t count, std::int32_t chann
   }
 }
 
-/// Calls body(index, number of vectors, part) for strips of channels, four vectors wide while there are as many: a walk
+/// Calls body(index, number of vectors, part) for strips of channels, four vectors wide while there are as many: a pass
 /// over positions then takes whole cache lines and keeps its sums in registers.
 template <typename Body>
 HWY_INLINE void for_each_strip(FloatTag d, std::int32_t channels, const Body& body) {

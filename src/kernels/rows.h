@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Kernels that walk over the rows and positions of a map; NHWC, every row's channels contiguous. A backward stands
+// Kernels that run over the rows and positions of a map; NHWC, every row's channels contiguous. A backward stands
 // behind its forward: dy is the gradient of the loss by y, and each gradient that it gives is either written or added
 // to what is there.
 #pragma once

@@ -20,7 +20,7 @@ namespace gcvit::kernels::HWY_NAMESPACE {
 
 /// Rows n that are summed in registers before C is touched, at most: a line of each and a packed panel fit L1.
 inline constexpr std::int64_t kChunk = 128;
-/// Vectors of columns that go together: a stretch of B packed for them fits L2 and serves all rows of C.
+/// Vectors of columns that go together: a chunk of B packed for them fits L2 and serves all rows of C.
 inline constexpr std::int32_t kGroupPanels = 16;
 
 std::int64_t weight_gradient_scratch_size_impl() {
@@ -70,7 +70,7 @@ void pack_rows(OperandForm form, const float* const* a, std::int64_t count, std:
   pack(form, a, count, row, rows, [&](std::int64_t i, std::int32_t first) { return packed + i * kPackedRow + first; });
 }
 
-/// The product by matrix tiles. A stretch has twice the rows: its sums come in memory and not in registers.
+/// The product by matrix tiles. A chunk has twice the rows: its sums come in memory and not in registers.
 void weight_gradient_tiles(const WeightGradient& product) {
   constexpr std::int64_t kPairs = kChunk;
   const FloatTag d;

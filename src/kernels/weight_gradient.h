@@ -24,7 +24,7 @@ struct WeightGradient {
 /// Floats of scratch that the product needs, whatever its sizes; a multiple of 16.
 std::int64_t weight_gradient_scratch_size();
 
-/// An element's sum runs over n in order, in stretches that `count` alone decides, whose sums are added to c one after
+/// An element's sum runs over n in order, in chunks that `count` alone decides, whose sums are added to c one after
 /// the other: it doesn't depend on which rows and columns of a larger C are computed together.
 void weight_gradient(const WeightGradient& product);
 

@@ -15,11 +15,15 @@ Block::Block(const Attributes& attributes)
   }
 }
 
-ops::Value Block::forward(ops::Backend& backend, const ops::Value& x, const ops::Value& global_query) const {
+ops::Value Block::forward(ops::Backend& backend, const ops::Value& input, const ops::Value& global_query) const {
   const Parameter* gamma1 = gamma1_ ? &*gamma1_ : nullptr;
   const Parameter* gamma2 = gamma2_ ? &*gamma2_ : nullptr;
-  const ops::Value attended = attn_.forward(backend, x, norm1_, gamma1, drop_path_, global_query);
-  return mlp_.forward(backend, attended, norm2_, gamma2, drop_path_);
+  ops::Value x = input;
+  // x = x + drop_path(gamma1 * attention(norm1(x)))
+  x = attn_.forward(backend, x, norm1_, gamma1, drop_path_, global_query);
+  // x = x + drop_path(gamma2 * mlp(norm2(x)))
+  x = mlp_.forward(backend, x, norm2_, gamma2, drop_path_);
+  return x;
 }
 
 void Block::visit(const std::string& prefix, const Visitor& visitor) {

@@ -2,6 +2,7 @@
 // What drop path makes of a block's residual branch, and the rows that are left to compute.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -42,6 +43,10 @@ struct Branch {
 
   /// By channel: gamma times the scale; null when they are all 1.
   const float* factors() const { return scaled_.empty() ? gamma_ : scaled_.data(); }
+  /// Copies the images that dropped the branch, `image_size` floats each, from x to y.
+  void copy_dropped(const float* x, std::int64_t image_size, float* y) const {
+    for (const std::int64_t image : dropped) std::copy_n(x + image * image_size, image_size, y + image * image_size);
+  }
   /// Rows of a map that has `positions` of them an image; or other things that an image has so many of.
   Rows rows(std::int64_t batch, std::int64_t positions) const {
     return dropped.empty() ? Rows(batch, positions) : Rows(kept, positions);

@@ -171,12 +171,6 @@ struct LinearBackward {
 
 }  // namespace
 
-PanelChunks::PanelChunks(std::int32_t panels, std::int64_t row_tiles, int threads) : panels_(panels) {
-  // Enough tasks for every thread to have a few; columns are only cut where rows don't give them.
-  const std::int64_t wanted = threads == 1 ? 1 : (3 * threads + row_tiles - 1) / row_tiles;
-  chunks_ = static_cast<std::int32_t>(std::clamp<std::int64_t>(wanted, 1, panels));
-}
-
 Branch::Branch(const Tape& tape, const ops::Parameter* gamma, float drop_path, std::int32_t channels,
                std::int32_t batch)
     : gamma_(gamma == nullptr ? nullptr : values_of(*gamma)) {
@@ -189,11 +183,47 @@ Branch::Branch(const Tape& tape, const ops::Parameter* gamma, float drop_path, s
   for (std::size_t c = 0; c < scaled_.size() && gamma_ != nullptr; ++c) scaled_[c] *= gamma_[c];
 }
 
+namespace {
+
+/// The forward of a linear layer, ready to be computed tile of rows by tile, and chunk of column panels by chunk.
+struct LinearLoop {
+  const kernels::PackedWeights& weights;
+  const Rows& rows;
+  kernels::GemmEpilogue epilogue;
+  const float* from;
+  const float* residual;  ///< null for none
+  float* product;
+  float* activated;  ///< where GELU of the product goes when the product itself is kept; else null
+
+  void run(std::int64_t first_row, std::int64_t count, std::int32_t first_panel, std::int32_t last_panel,
+           Scratch& scratch) const {
+    const float** a = scratch.pointers(count);
+    float** c = scratch.mutable_pointers(count);
+    const float** r = residual == nullptr ? nullptr : scratch.pointers(count);
+    for (std::int64_t row = 0; row < count; ++row) {
+      const std::int64_t position = rows.position(first_row + row);
+      a[row] = from + position * weights.k;
+      c[row] = product + position * weights.columns;
+      if (r != nullptr) r[row] = residual + position * weights.columns;
+    }
+    kernels::gemm(weights, {.a = a, .c = c, .residual = r, .count = static_cast<std::int32_t>(count)}, epilogue,
+                  first_panel, last_panel);
+    if (activated == nullptr) return;
+    const std::int64_t first = std::int64_t{first_panel} * kernels::panel_width();
+    const std::int64_t last =
+        std::min<std::int64_t>(std::int64_t{last_panel} * kernels::panel_width(), weights.columns);
+    for (std::int64_t row = 0; row < count; ++row) {
+      kernels::gelu_forward(c[row] + first, last - first, activated + (c[row] - product) + first);
+    }
+  }
+};
+
+}  // namespace
+
 Value NativeBackend::linear(const Value& x, const ops::Linear& linear, const ops::Epilogue& epilogue) {
   const Shape shape = ops::linear_shape(x.shape(), linear, epilogue);
   const Value y = state_->make_value(*this, shape);
   const kernels::PackedWeights& weights = state_->parameters.linear(linear);
-  const float* from = state_->data(x);
   float* to = state_->values.data(y.id());
   const ops::Residual* residual = epilogue.residual;
   const float* added = residual == nullptr ? nullptr : state_->data(residual->input);
@@ -201,43 +231,27 @@ Value NativeBackend::linear(const Value& x, const ops::Linear& linear, const ops
   // GELU's derivative wants what it was applied to.
   const bool keeps_gelu_input = recorded && epilogue.activation == ops::Activation::kGelu;
   const Value before = keeps_gelu_input ? state_->make_value(*this, shape) : Value();
-  float* product = keeps_gelu_input ? state_->values.data(before.id()) : to;
 
   Branch branch(state_->tape, residual == nullptr ? nullptr : residual->gamma,
                 residual == nullptr ? 0.0f : residual->drop_path, shape.channels, state_->batch);
   const Rows rows = branch.rows(state_->batch, shape.positions());
-  for (const std::int64_t image : branch.dropped) {
-    std::copy_n(added + image * shape.size(), shape.size(), to + image * shape.size());
-  }
-  const kernels::GemmEpilogue gemm_epilogue{
-      .activation = keeps_gelu_input ? kernels::GemmActivation::kNone : kernel_activation(epilogue.activation),
-      .gamma = branch.factors()};
-
+  branch.copy_dropped(added, shape.size(), to);
+  const LinearLoop loop{.weights = weights,
+                        .rows = rows,
+                        .epilogue = {.activation = keeps_gelu_input ? kernels::GemmActivation::kNone
+                                                                    : kernel_activation(epilogue.activation),
+                                     .gamma = branch.factors()},
+                        .from = state_->data(x),
+                        .residual = added,
+                        .product = keeps_gelu_input ? state_->values.data(before.id()) : to,
+                        .activated = keeps_gelu_input ? to : nullptr};
   const RowTiles tiles(rows.count(), linear_tile_rows(weights.k), 1);
   const PanelChunks chunks(kernels::panel_count(weights.columns), tiles.size(), state_->pool.size());
   state_->parallel_for(
       tiles.size() * chunks.size(), 0, 3 * tiles.most_rows(), [&](std::int64_t index, Scratch& scratch) {
         const std::int64_t tile = index / chunks.size();
         const auto chunk = static_cast<std::int32_t>(index % chunks.size());
-        const std::int64_t count = tiles.rows(tile);
-        const float** a = scratch.pointers(count);
-        float** c = scratch.mutable_pointers(count);
-        const float** r = added == nullptr ? nullptr : scratch.pointers(count);
-        for (std::int64_t row = 0; row < count; ++row) {
-          const std::int64_t position = rows.position(tiles.first(tile) + row);
-          a[row] = from + position * x.shape().channels;
-          c[row] = product + position * shape.channels;
-          if (r != nullptr) r[row] = added + position * shape.channels;
-        }
-        kernels::gemm(weights, {.a = a, .c = c, .residual = r, .count = static_cast<std::int32_t>(count)},
-                      gemm_epilogue, chunks.first(chunk), chunks.last(chunk));
-        if (!keeps_gelu_input) return;
-        const std::int64_t first = std::int64_t{chunks.first(chunk)} * kernels::panel_width();
-        const std::int64_t last =
-            std::min<std::int64_t>(std::int64_t{chunks.last(chunk)} * kernels::panel_width(), shape.channels);
-        for (std::int64_t row = 0; row < count; ++row) {
-          kernels::gelu_forward(c[row] + first, last - first, to + (c[row] - product) + first);
-        }
+        loop.run(tiles.first(tile), tiles.rows(tile), chunks.first(chunk), chunks.last(chunk), scratch);
       });
   if (recorded) {
     LinearBackward backward{.x = x,

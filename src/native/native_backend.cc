@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Values, runs and the operations that walk over rows; linear.cc, convolution.cc and block.cc hold the dense ones.
+// Runs, values, and the operations on rows that are small: normalisation, pools, scaling.
 #include "native/native_backend.h"
 
 #include <algorithm>
@@ -7,6 +7,7 @@
 
 #include "kernels/rows.h"
 #include "kernels/target.h"
+#include "native/rows_around.h"
 #include "native/state.h"
 #include "ops/shape.h"
 #include "base/error.h"
@@ -20,6 +21,7 @@ NativeBackend::NativeBackend(ThreadPool& pool) : NativeBackend(pool, std::make_s
 
 NativeBackend::NativeBackend(ThreadPool& pool, std::shared_ptr<PackedParameters> packed)
     : state_(std::make_unique<State>(pool, std::move(packed))) {
+  state_->owner = this;
   static_cast<void>(kernels::target());  // GCVIT_TARGET takes effect, or is refused, before any kernel runs
 }
 
@@ -28,6 +30,7 @@ NativeBackend::~NativeBackend() { state_->start_tape(false, {}); }  // while the
 void NativeBackend::start(std::int32_t batch) {
   if (batch < 1) fail("[native] batch: expected at least 1 image, found {}", batch);
   state_->start_tape(false, {});
+  state_->values.start_run();
   state_->batch = batch;
   if (batch > state_->largest_batch) {
     // None of the smaller batches' buffers fits any more.
@@ -36,7 +39,15 @@ void NativeBackend::start(std::int32_t batch) {
   }
 }
 
-void NativeBackend::set_precision(kernels::Precision precision) { state_->parameters.set_precision(precision); }
+void NativeBackend::set_precision(ops::Precision precision) {
+  state_->parameters.set_precision(kernel_precision(precision));
+}
+
+void NativeBackend::State::refuse(const Value& value) const {
+  if (value.empty()) fail("[native] expected a value, found an empty one");
+  if (value.backend() != owner) fail("[native] expected a value of this backend, found one of another");
+  fail("[native] expected a value of this run, found one of a run that `start` has ended");
+}
 
 Value NativeBackend::State::make_value(NativeBackend& backend, const Shape& shape) {
   if (batch < 1) fail("[native] no run has been started");
@@ -57,12 +68,6 @@ Value NativeBackend::input(const Shape& shape, std::span<const float> input_valu
 
 std::span<const float> NativeBackend::read(const Value& value) const {
   return {state_->data(value), static_cast<std::size_t>(state_->values.size(value.id()))};
-}
-
-void NativeBackend::set_tap_hook(TapHook hook) { state_->tap_hook = std::move(hook); }
-
-void NativeBackend::tap(std::string_view name, const Value& value) {
-  if (state_->tap_hook) state_->tap_hook(name, value);
 }
 
 void NativeBackend::retain(std::int32_t id) { state_->values.retain(id); }
@@ -113,89 +118,6 @@ Value NativeBackend::layer_norm(const Value& x, const ops::LayerNorm& norm) {
                             });
       if (state_->trains(norm.weight)) kernels::add_to(state_->gradient_of(norm.weight), sums.data(), width);
       if (state_->trains(norm.bias)) kernels::add_to(state_->gradient_of(norm.bias), sums.data() + width, width);
-    });
-  }
-  return y;
-}
-
-namespace {
-
-/// The rows above, at and below row `y` of the map that begins at `map`.
-kernels::RowTriple rows_around(const float* map, const Shape& shape, std::int32_t y) {
-  const std::int64_t stride = std::int64_t{shape.width} * shape.channels;
-  const float* middle = map + y * stride;
-  return {y > 0 ? middle - stride : nullptr, middle, y + 1 < shape.height ? middle + stride : nullptr};
-}
-
-}  // namespace
-
-Value NativeBackend::depthwise_convolution3x3(const Value& x, const ops::Conv3x3& convolution,
-                                              ops::Activation activation) {
-  const Shape shape = ops::depthwise_convolution3x3_shape(x.shape(), convolution);
-  if (activation == ops::Activation::kSigmoid || convolution.bias) {
-    fail("[native] depthwise_convolution3x3 \"{}\": GELU or no activation, and no bias", convolution.weight.name);
-  }
-  const Value y = state_->make_value(*this, shape);
-  const float* from = state_->data(x);
-  float* to = state_->values.data(y.id());
-  const float* weights = state_->parameters.depthwise(convolution.weight);
-  state_->parallel_for(state_->batch * shape.height, 0, 0, [&](std::int64_t index, Scratch&) {
-    const std::int64_t image = index / shape.height;
-    const auto row = static_cast<std::int32_t>(index % shape.height);
-    kernels::depthwise3x3_row(rows_around(from + image * shape.size(), shape, row), shape.width, shape.channels,
-                              weights, activation == ops::Activation::kGelu, to + index * shape.width * shape.channels);
-  });
-  if (state_->tape.recording() && (state_->trains(convolution.weight) || state_->needs_gradient(x))) {
-    state_->record(y, [this, x, x_node = state_->node(x), &convolution, activation](const Value& gradient) {
-      const Shape map = gradient.shape();
-      const std::int64_t row_size = std::int64_t{map.width} * map.channels;
-      const float* inputs = state_->data(x);
-      float* dy = state_->values.data(gradient.id());
-      const auto for_each_row = [&](const auto& body) {
-        state_->parallel_for(
-            state_->batch * map.height, Scratch::rounded(row_size), 0, [&](std::int64_t index, Scratch& scratch) {
-              body(index / map.height * map.size(), static_cast<std::int32_t>(index % map.height), scratch);
-            });
-      };
-      if (activation == ops::Activation::kGelu) {  // what it was applied to is computed again
-        const float* kernel = state_->parameters.depthwise(convolution.weight);
-        for_each_row([&](std::int64_t image, std::int32_t row, Scratch& scratch) {
-          float* before = scratch.floats(row_size);
-          kernels::depthwise3x3_row(rows_around(inputs + image, map, row), map.width, map.channels, kernel, false,
-                                    before);
-          float* at = dy + image + row * row_size;
-          kernels::gelu_backward(before, at, row_size, at);
-        });
-      }
-      if (state_->trains(convolution.weight)) {
-        const std::int64_t floats = std::int64_t{9} * map.channels;
-        float* by_image = state_->partial_sums(state_->batch * floats);
-        state_->parallel_for(state_->batch, 0, 0, [&](std::int64_t image, Scratch&) {
-          float* sums = by_image + image * floats;
-          std::fill_n(sums, floats, 0.0f);
-          for (std::int32_t row = 0; row < map.height; ++row) {
-            kernels::depthwise3x3_weight_gradient_row(rows_around(inputs + image * map.size(), map, row), map.width,
-                                                      map.channels, dy + image * map.size() + row * row_size, sums);
-          }
-        });
-        std::vector<float> sums(static_cast<std::size_t>(floats));
-        state_->add_partial_sums(by_image, state_->batch, floats, sums.data());
-        float* to_weight = state_->gradient_of(convolution.weight);
-        for (std::int64_t c = 0; c < map.channels; ++c) {
-          for (std::int64_t tap = 0; tap < 9; ++tap) {
-            to_weight[c * 9 + tap] += sums[static_cast<std::size_t>(tap * map.channels + c)];
-          }
-        }
-      }
-      if (x_node < 0 || !state_->tape.node(x_node).needs_gradient) return;
-      const Value dx = state_->make_value(*this, map);
-      float* to_x = state_->values.data(dx.id());
-      const float* flipped = state_->parameters.depthwise_flipped(convolution.weight);
-      for_each_row([&](std::int64_t image, std::int32_t row, Scratch&) {
-        kernels::depthwise3x3_row(rows_around(dy + image, map, row), map.width, map.channels, flipped, false,
-                                  to_x + image + row * row_size);
-      });
-      state_->add_gradient(x_node, dx);
     });
   }
   return y;

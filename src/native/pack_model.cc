@@ -123,7 +123,7 @@ std::shared_ptr<PackedParameters> pack_model(const std::function<void(ops::Backe
                                              const PackOptions& options, ThreadPool& pool) {
   static_cast<void>(kernels::target());  // GCVIT_TARGET takes effect, or is refused, before any kernel runs
   auto packed = std::make_shared<PackedParameters>(pool);
-  packed->set_precision(options.precision);
+  packed->set_precision(kernel_precision(options.precision));
   PackingBackend backend(parameters, values, options.keep_parameters, *packed);
   forward(backend);
   packed->share();

@@ -8,14 +8,13 @@
 
 #include "base/tensor.h"
 #include "base/thread_pool.h"
-#include "kernels/gemm.h"
 #include "native/packed_parameters.h"
-#include "ops/backend.h"
+#include "ops/executor.h"
 
 namespace gcvit::native {
 
 struct PackOptions {
-  kernels::Precision precision = kernels::Precision::kF32;
+  ops::Precision precision = ops::Precision::kF32;
   /// Parameters keep a copy of their values besides the packed ones.
   bool keep_parameters = false;
 };

@@ -7,6 +7,10 @@
 
 namespace gcvit::native {
 
+kernels::Precision kernel_precision(ops::Precision precision) {
+  return precision == ops::Precision::kBf16 ? kernels::Precision::kBf16 : kernels::Precision::kF32;
+}
+
 const float* values_of(const ops::Parameter& parameter) {
   if (parameter.tensor.empty()) fail("[native] parameter \"{}\" has no values: load or initialise it", parameter.name);
   if (parameter.tensor.size() != element_count(parameter.dims)) {

@@ -14,7 +14,7 @@
 #include "kernels/aligned_buffer.h"
 #include "kernels/attention.h"
 #include "kernels/gemm.h"
-#include "ops/backend.h"
+#include "ops/executor.h"
 
 namespace gcvit::native {
 
@@ -82,6 +82,9 @@ class PackedParameters {
   std::deque<Entry> transposed_;
   std::array<std::deque<Entry>, 4> convolutions_transposed_;  ///< [2 * odd row + odd column]
 };
+
+/// The kernels' name for it.
+kernels::Precision kernel_precision(ops::Precision precision);
 
 /// The f32 elements of a parameter that must have been loaded.
 const float* values_of(const ops::Parameter& parameter);

@@ -37,6 +37,24 @@ std::span<const float> ParameterVector::of(const ops::Parameter& parameter) cons
   return {buffer_.data() + offsets_[id], static_cast<std::size_t>(sizes_[id])};
 }
 
+void ParameterVector::write(const ops::Parameter& parameter, std::span<const float> values) {
+  const std::span<float> to = of(parameter);
+  if (values.size() != to.size()) {
+    fail("[native] parameter \"{}\": expected {} values, found {}", parameter.name, to.size(), values.size());
+  }
+  std::ranges::copy(values, to.begin());
+}
+
 void ParameterVector::clear() { std::fill_n(buffer_.data(), buffer_.size(), 0.0f); }
+
+const ParameterVector& own(const ops::ParameterVector& vector) {
+  const auto* own = dynamic_cast<const ParameterVector*>(&vector);
+  if (own == nullptr) fail("[native] expected a parameter vector of this executor, found one of another");
+  return *own;
+}
+
+ParameterVector& own(ops::ParameterVector& vector) {
+  return const_cast<ParameterVector&>(own(static_cast<const ops::ParameterVector&>(vector)));
+}
 
 }  // namespace gcvit::native

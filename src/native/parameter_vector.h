@@ -7,16 +7,19 @@
 
 #include "kernels/aligned_buffer.h"
 #include "ops/parameter.h"
+#include "ops/training_executor.h"
 
 namespace gcvit::native {
 
-/// One float for every element of every parameter of a model: its gradients, a moment of the optimiser, averaged
-/// weights. Parameters lie in the order of their ids, each on a 64-byte boundary, in the layout of `Parameter::dims`.
-class ParameterVector {
+/// In this process' memory. Parameters lie in the order of their ids, each on a 64-byte boundary.
+class ParameterVector final : public ops::ParameterVector {
  public:
   ParameterVector() = default;
   /// All zeros. `parameters` are a model's: ids 0, 1, 2, ... (else throws `Error`).
   explicit ParameterVector(std::span<const ops::Parameter* const> parameters);
+
+  std::span<const float> read(const ops::Parameter& parameter) const override { return of(parameter); }
+  void write(const ops::Parameter& parameter, std::span<const float> values) override;
 
   std::span<float> of(const ops::Parameter& parameter);
   std::span<const float> of(const ops::Parameter& parameter) const;
@@ -37,5 +40,9 @@ class ParameterVector {
   std::vector<std::int64_t> offsets_;  ///< by id
   std::vector<std::int64_t> sizes_;
 };
+
+/// A vector that this backend made, as what it is; throws `Error` for one of another executor.
+ParameterVector& own(ops::ParameterVector& vector);
+const ParameterVector& own(const ops::ParameterVector& vector);
 
 }  // namespace gcvit::native

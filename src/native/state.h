@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the native backend keeps between operations: values and their buffers, packed weights, each worker's scratch.
+// What the native backend keeps between operations: values, packed weights, each worker's scratch, the tape.
 #pragma once
 
 #include <algorithm>
@@ -15,73 +15,17 @@
 #include "kernels/attention.h"
 #include "kernels/gemm.h"
 #include "native/native_backend.h"
+#include "native/orthogonaliser.h"
 #include "native/packed_parameters.h"
+#include "native/parameter_vector.h"
+#include "native/scratch.h"
 #include "native/tape.h"
+#include "native/tiles.h"
+#include "native/value_store.h"
 #include "ops/backend.h"
 #include "base/thread_pool.h"
 
 namespace gcvit::native {
-
-/// The buffers of all values. A freed buffer is kept and handed out again to the next value it is large enough for, so
-/// a run that repeats the last one allocates nothing.
-class ValueStore {
- public:
-  /// A new value with one handle and a buffer of `size` floats, not initialised.
-  std::int32_t create(std::int64_t size);
-  void retain(std::int32_t id) { ++slots_[static_cast<std::size_t>(id)].handles; }
-  void release(std::int32_t id) noexcept;
-  /// Gives back every buffer that no value uses.
-  void free_unused();
-  /// The floats it was created with.
-  std::int64_t size(std::int32_t id) const { return slots_[static_cast<std::size_t>(id)].size; }
-  float* data(std::int32_t id) { return slots_[static_cast<std::size_t>(id)].buffer.data(); }
-  /// The node of a training run that the value is; -1 for none.
-  std::int32_t& node(std::int32_t id) { return slots_[static_cast<std::size_t>(id)].node; }
-  /// No value is a node of a run any more.
-  void forget_nodes() {
-    for (Slot& slot : slots_) slot.node = -1;
-  }
-
- private:
-  struct Slot {
-    kernels::AlignedBuffer buffer;
-    std::int64_t size = 0;
-    std::int32_t handles = 0;
-    std::int32_t node = -1;
-  };
-  std::vector<Slot> slots_;  ///< a slot without handles keeps its buffer for reuse
-};
-
-/// Memory that one worker uses inside one operation.
-class Scratch {
- public:
-  /// Makes room for that many floats and row pointers; keeps what there is when it is enough.
-  void reserve(std::int64_t floats, std::int64_t pointers);
-  /// The first piece is handed out anew.
-  void reset() { used_floats_ = used_pointers_ = 0; }
-  /// What has been handed out since `mark` is free again after `release(mark)`.
-  struct Mark {
-    std::int64_t floats, pointers;
-  };
-  Mark mark() const { return {used_floats_, used_pointers_}; }
-  void release(Mark mark) {
-    used_floats_ = mark.floats;
-    used_pointers_ = mark.pointers;
-  }
-  /// The next `count` floats, on a 64-byte boundary.
-  float* floats(std::int64_t count);
-  const float** pointers(std::int64_t count);
-  float** mutable_pointers(std::int64_t count) { return const_cast<float**>(pointers(count)); }
-
-  /// Floats that `floats(count)` takes.
-  static std::int64_t rounded(std::int64_t count) { return (count + 15) / 16 * 16; }
-
- private:
-  kernels::AlignedBuffer floats_;
-  std::vector<const float*> pointers_;
-  std::int64_t used_floats_ = 0;
-  std::int64_t used_pointers_ = 0;
-};
 
 struct NativeBackend::State {
   State(ThreadPool& thread_pool, std::shared_ptr<PackedParameters> packed)
@@ -90,6 +34,7 @@ struct NativeBackend::State {
         parameters(*packed_parameters),
         scratches(static_cast<std::size_t>(thread_pool.size())) {}
 
+  const ops::Backend* owner = nullptr;  ///< the backend that this is of
   ThreadPool& pool;
   ValueStore values;
   std::shared_ptr<PackedParameters> packed_parameters;  ///< other backends' too where they are a whole model's
@@ -97,11 +42,18 @@ struct NativeBackend::State {
   std::vector<Scratch> scratches;
   std::int32_t batch = 0;
   std::int32_t largest_batch = 0;
-  TapHook tap_hook;
   Tape tape;
 
   ops::Value make_value(NativeBackend& backend, const ops::Shape& shape);
-  const float* data(const ops::Value& value) { return values.data(value.id()); }
+  /// Throws `Error` unless `value` is one of this backend and this run; so do all that take a value.
+  void check(const ops::Value& value) const {
+    if (value.backend() != owner || !values.is_current(value.id())) refuse(value);
+  }
+  [[noreturn]] void refuse(const ops::Value& value) const;
+  const float* data(const ops::Value& value) {
+    check(value);
+    return values.data(value.id());
+  }
 
   /// Runs body(index, scratch) for each index on the pool, each worker with its own emptied scratch of that room.
   template <typename Body>
@@ -119,16 +71,19 @@ struct NativeBackend::State {
   /// Forgets the last run, whose values then are none of the next, and begins to record the next one or not.
   void start_tape(bool recording, Training training);
 
-  /// Whether something that is trained or watched lies behind `value`.
+  /// Whether something that is trained or whose gradient is retained lies behind `value`.
   bool needs_gradient(const ops::Value& value);
   bool trains(const ops::Parameter& parameter) const;
   bool trains(const std::optional<ops::Parameter>& parameter) const { return parameter && trains(*parameter); }
   bool trains(const ops::LayerNorm& norm) const { return trains(norm.weight) || trains(norm.bias); }
   bool trains(const ops::Linear& linear) const { return trains(linear.weight) || trains(linear.bias); }
-  std::int32_t node(const ops::Value& value) { return values.node(value.id()); }
+  std::int32_t node(const ops::Value& value) {
+    check(value);
+    return values.node(value.id());
+  }
   void record(const ops::Value& y, Tape::Backward backward) { tape.record(node(y), std::move(backward)); }
-  /// One half of a block, `compute`d from `x` as its plain composition. Where halves are computed again in backward it is
-  /// recorded as a whole that keeps nothing but x.
+  /// One sub-layer, `compute`d from `x` as its plain composition. Where sub-layers are computed again in backward it is
+  /// recorded as a whole that keeps only x.
   ops::Value record_sublayer(NativeBackend& backend, const ops::Value& x, bool trains,
                              std::function<ops::Value(const ops::Value& x)> compute);
   /// Runs, last first, what was recorded behind the first `begin` entries.
@@ -145,7 +100,7 @@ struct NativeBackend::State {
   void add_to(float* y, const float* x, std::int64_t count);
   /// y [channels] += the sum of `count` rows x [channels], in an order that `count` alone decides.
   void add_row_sums(const float* x, std::int64_t count, std::int64_t channels, float* y);
-  /// Calls body(first, count, partial, scratch) for stretches of `count` rows, each with zeros [channels] of its own to
+  /// Calls body(first, count, partial, scratch) for chunks of `count` rows, each with zeros [channels] of its own to
   /// add to, and adds their sum, in an order that `count` alone decides, to y [channels].
   template <typename Body>
   void sum_over_rows(std::int64_t count, std::int64_t channels, std::int64_t pointers, float* y, const Body& body) {
@@ -173,46 +128,18 @@ struct NativeBackend::State {
   /// [image][window][h x w x C], in the order of the windows.
   void add_query_gradient(NativeBackend& backend, std::int32_t query, const float* parts, std::int64_t per_image);
 
+  // The optimiser; optimiser.cc.
+
+  /// A matrix' update with momentum and orthogonalisation.
+  void update_matrix(const ops::OptimiserStep& step, const ops::Parameter& parameter, const ops::MuonUpdate& update,
+                     std::span<float> weight);
+
+  Orthogonaliser orthogonaliser{pool};
+  std::vector<float> matrix;  ///< of the running step
+  std::vector<std::span<float>> weights;  ///< by parameter, of the running step
+
   kernels::AlignedBuffer partials;
   std::vector<const float*> gradient_rows, input_rows;  ///< for add_weight_gradient, kept from operation to operation
 };
-
-/// Cuts `count` rows into tiles of at most `limit`, their sizes differing by one at most; when they are few, their
-/// number is a multiple of the threads. Which tiles there are changes the schedule, never a result.
-class RowTiles {
- public:
-  RowTiles(std::int64_t count, std::int64_t limit, int threads);
-  std::int64_t size() const { return tiles_; }
-  std::int64_t first(std::int64_t tile) const { return tile * (count_ / tiles_) + std::min(tile, count_ % tiles_); }
-  std::int64_t rows(std::int64_t tile) const { return count_ / tiles_ + (tile < count_ % tiles_ ? 1 : 0); }
-  std::int64_t most_rows() const { return (count_ + tiles_ - 1) / tiles_; }
-
- private:
-  std::int64_t count_;
-  std::int64_t tiles_;
-};
-
-/// Cuts a layer's column panels into chunks where its row tiles alone don't occupy the threads.
-class PanelChunks {
- public:
-  PanelChunks(std::int32_t panels, std::int64_t row_tiles, int threads);
-  std::int64_t size() const { return chunks_; }
-  std::int32_t first(std::int32_t chunk) const {
-    return static_cast<std::int32_t>(std::int64_t{panels_} * chunk / chunks_);
-  }
-  std::int32_t last(std::int32_t chunk) const { return first(chunk + 1); }
-
- private:
-  std::int32_t panels_;
-  std::int32_t chunks_;
-};
-
-/// Rows of a linear layer's tile: while they wait in L2 for the panels to come by, these are used so often that it doesn't
-/// matter where they come from. A multiple of the microkernel's rows.
-inline std::int64_t linear_tile_rows(std::int64_t k) { return k <= 256 ? 96 : 48; }
-
-/// Rows of a tile: an image of the last level at 224 (49 positions) is one, and what a tile of the widest published
-/// tiny models keeps stays within 512 KB of L2.
-inline constexpr std::int64_t kTileRows = 50;
 
 }  // namespace gcvit::native

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The backward of a block's halves as tiles that walk through the whole half on one core, like their forward: nothing is
-// kept but the half's input, the rest is computed again where it is used. The form of the wide maps, whose values would
-// have to come from memory and whose weights fit the cache; where channels are many the composition is faster.
+// The backward of a block's sub-layers as tile loops, like their forward: a tile goes through the whole sub-layer on one
+// core, only the sub-layer's input is kept, and the rest is computed again where it is used. For maps with many positions,
+// whose values would have to come from memory and whose weights fit the cache; where channels are many the composition is
+// faster.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,7 @@
 
 namespace gcvit::native {
 
-/// Whether a half on such a map takes this form: where positions are many and the weights few, so that what a group of
+/// Whether a sub-layer on such a map takes this form: where positions are many and the weights few, so that what a group of
 /// tiles adds up by itself is small against its work. It decides the order of sums, so by shape alone.
 inline bool backward_is_tile_loop(const ops::Shape& map) {
   return map.channels <= 128 && map.positions() >= 2 * std::int64_t{map.channels};

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "native/native_backend.h"
+#include "native/parameter_vector.h"
 #include "ops/backend.h"
 
 namespace gcvit::native {
@@ -21,7 +22,7 @@ class Tape {
     ops::Shape shape;
     bool needs_gradient = false;
     bool retains_grad = false;
-    ops::Value gradient;  ///< what has come together so far; a watched one stays
+    ops::Value gradient;  ///< what has come together so far; a retained one stays
   };
 
   bool recording() const { return recording_; }

@@ -26,7 +26,7 @@ void NativeBackend::State::start_tape(bool recording, Training training) {
 
 void NativeBackend::retain_grad(const Value& value) {
   const std::int32_t node = state_->node(value);
-  if (!state_->tape.recording() || node < 0) fail("[native] watch: expected a value of a training run");
+  if (!state_->tape.recording() || node < 0) fail("[native] retain_grad: expected a value of a training run");
   state_->tape.node(node).retains_grad = true;
   state_->tape.node(node).needs_gradient = true;
 }
@@ -34,12 +34,13 @@ void NativeBackend::retain_grad(const Value& value) {
 std::span<const float> NativeBackend::gradient_of(const Value& value) const {
   const std::int32_t index = state_->node(value);
   if (index < 0 || !state_->tape.node(index).retains_grad || state_->tape.node(index).gradient.empty()) {
-    fail("[native] gradient_of: expected a watched value that the loss depends on, after backward");
+    fail("[native] gradient_of: expected a retained value that the loss depends on, after backward");
   }
   return read(state_->tape.node(index).gradient);
 }
 
-void NativeBackend::backward(const Value& value, std::span<const float> gradient, ParameterVector& gradients) {
+void NativeBackend::backward(const Value& value, std::span<const float> gradient, ops::ParameterVector& to) {
+  ParameterVector& gradients = own(to);
   const std::int32_t node = state_->node(value);
   if (!state_->tape.recording() || node < 0) fail("[native] backward: expected a value of a training run");
   if (static_cast<std::int64_t>(gradient.size()) != state_->batch * value.shape().size()) {

@@ -98,13 +98,13 @@ class Backend {
   /// H x W x C -> height x width x C, no side larger: what is in the top left corner.
   virtual Value crop(const Value& x, std::int32_t height, std::int32_t width) = 0;
   /// H x W x C -> height x width x C, each channel by itself: cubic convolution with a = -0.75, half-pixel centres, no
-  /// antialiasing, the edge repeated beyond the border (tensor/bicubic.h); PyTorch's interpolate(mode="bicubic").
+  /// antialiasing, the edge repeated beyond the border (base/bicubic.h); PyTorch's interpolate(mode="bicubic").
   virtual Value resize_bicubic(const Value& x, std::int32_t height, std::int32_t width) = 0;
 
-  /// The attention half of a block. The default is its plain composition of the operations above. A map that isn't made
-  /// of whole windows is padded behind the normalisation, and what attention makes of the padding is cropped away.
+  /// The attention sub-layer of a block. The default is its plain composition of the operations above. A map that isn't made
+  /// of whole windows is padded after the normalisation, and what attention makes of the padding is cropped away.
   virtual Value attention_sublayer(const Value& x, const AttentionSublayer& sublayer);
-  /// The MLP half of a block. The default is its plain composition of the operations above.
+  /// The MLP sub-layer of a block. The default is its plain composition of the operations above.
   virtual Value mlp_sublayer(const Value& x, const MlpSublayer& sublayer);
 
   /// `Scope` calls these around a module: `name` is its canonical prefix ("levels.0"), `type` its class ("Level").

@@ -143,7 +143,7 @@ Shape attention_sublayer_shape(const Shape& x, const AttentionSublayer& sublayer
   const Shape* query = sublayer.global_query == nullptr ? nullptr : &sublayer.global_query->shape();
   const Shape attended = window_attention_shape(qkv, query, sublayer.bias_table, sublayer.heads, sublayer.window);
   if (linear_shape(crop_shape(attended, x.height, x.width), sublayer.proj, {}) != x) {
-    fail("[ops] attention_half \"{}\": expected an output of {}", sublayer.proj.weight.name, to_string(x));
+    fail("[ops] attention_sublayer \"{}\": expected an output of {}", sublayer.proj.weight.name, to_string(x));
   }
   return x;
 }
@@ -151,7 +151,7 @@ Shape attention_sublayer_shape(const Shape& x, const AttentionSublayer& sublayer
 Shape mlp_sublayer_shape(const Shape& x, const MlpSublayer& sublayer) {
   const Shape hidden = linear_shape(layer_norm_shape(x, sublayer.norm), sublayer.fc1, {});
   if (linear_shape(hidden, sublayer.fc2, {}) != x) {
-    fail("[ops] mlp_half \"{}\": expected an output of {}", sublayer.fc2.weight.name, to_string(x));
+    fail("[ops] mlp_sublayer \"{}\": expected an output of {}", sublayer.fc2.weight.name, to_string(x));
   }
   return x;
 }

@@ -22,7 +22,7 @@ Shape resize_bicubic_shape(const Shape& x, std::int32_t height, std::int32_t wid
 Shape attention_sublayer_shape(const Shape& x, const AttentionSublayer& sublayer);
 Shape mlp_sublayer_shape(const Shape& x, const MlpSublayer& sublayer);
 
-/// `x` with its sides rounded up to multiples of the window's: what the attention half of a block works on.
+/// `x` with its sides rounded up to multiples of the window's: what the attention sub-layer works on.
 Shape whole_windows(const Shape& x, Window window);
 
 }  // namespace gcvit::ops

@@ -43,6 +43,8 @@ class Value {
   ~Value();
 
   bool empty() const { return backend_ == nullptr; }
+  /// The backend that made it; null when empty.
+  const Backend* backend() const { return backend_; }
   std::int32_t id() const { return id_; }
   const Shape& shape() const { return shape_; }
 

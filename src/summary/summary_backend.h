@@ -40,7 +40,7 @@ class SummaryBackend final : public ops::Backend {
   std::int64_t buffer_floats() const { return buffer_floats_; }
   /// Floats of all values of one image, as if each were kept.
   std::int64_t value_floats() const { return value_floats_; }
-  /// A half of a block: its map, and the floats of what lies between its input and its output.
+  /// A sub-layer of a block: its map, and the floats of what lies between its input and its output.
   struct Sublayer {
     ops::Shape map;
     std::int64_t inner_floats = 0;

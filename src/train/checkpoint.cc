@@ -259,8 +259,8 @@ void write_checkpoint(const std::string& path, const RunState& state, const mode
   for (const ops::Parameter* parameter : model.parameters()) tensors.push_back({parameter->name, parameter->tensor});
   for (const Optimiser::Slot& slot : slots) {
     for (const ops::Parameter* parameter : trained) {
-      const native::ParameterVector& values = *slot.values;
-      tensors.push_back({slot_name(slot.name, parameter->name), view_of(parameter->dims, values.of(*parameter))});
+      tensors.push_back(
+          {slot_name(slot.name, parameter->name), view_of(parameter->dims, slot.values->read(*parameter))});
     }
   }
   for (const NamedTensor& entry : tensors) check_finite(entry, path);
@@ -307,17 +307,16 @@ Checkpoint parse_checkpoint(weights::RawFile raw, const std::string& path) {
 void restore(const Checkpoint& checkpoint, model::GCViT& model, std::span<const ops::Parameter* const> trained,
              std::span<const Optimiser::Slot> slots) {
   const ByName by_name = by_name_of(checkpoint.raw.tensors);
-  const auto copy = [&](const std::string& name, const Dims& dims, std::span<float> to) {
-    const Tensor values = find(by_name, name, dims, checkpoint.file).to_f32();
-    std::ranges::copy(values.values(), to.begin());
+  const auto values_of = [&](const std::string& name, const Dims& dims) {
+    return find(by_name, name, dims, checkpoint.file).to_f32();
   };
   for (ops::Parameter* parameter : model.parameters()) {
-    copy(parameter->name, parameter->dims, parameter->tensor.mutable_values());
+    std::ranges::copy(values_of(parameter->name, parameter->dims).values(), parameter->tensor.mutable_values().begin());
     ++parameter->version;
   }
   for (const Optimiser::Slot& slot : slots) {
     for (const ops::Parameter* parameter : trained) {
-      copy(slot_name(slot.name, parameter->name), parameter->dims, slot.values->of(*parameter));
+      slot.values->write(*parameter, values_of(slot_name(slot.name, parameter->name), parameter->dims).values());
     }
   }
 }

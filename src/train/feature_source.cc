@@ -24,13 +24,17 @@ void mirror(std::span<float> images, std::size_t count, std::size_t height, std:
 /// The pooled features of a model, for a slice of images at a time.
 class Extractor {
  public:
-  Extractor(const model::GCViT& model, ThreadPool& pool) : model_(model), backend_(pool) {
-    backend_.set_tap_hook([this](std::string_view name, const ops::Value& value) {
+  Extractor(const model::GCViT& model, ops::Executor& executor) : model_(model), executor_(executor) {
+    executor_.set_tap_hook([this](std::string_view name, const ops::Value& value) {
       if (name != "pooled") return;
-      const std::span<const float> values = backend_.read(value);
+      const std::span<const float> values = executor_.read(value);
       into_->insert(into_->end(), values.begin(), values.end());
     });
   }
+
+  ~Extractor() { executor_.set_tap_hook({}); }
+  Extractor(const Extractor&) = delete;
+  Extractor& operator=(const Extractor&) = delete;
 
   void append(std::span<const float> images, std::size_t count, std::vector<float>& features) {
     into_ = &features;
@@ -38,27 +42,28 @@ class Extractor {
     const auto size = static_cast<std::size_t>(shape.size());
     for (std::size_t begin = 0; begin < count;) {
       const std::size_t slice = std::min(slice_images(shape), count - begin);
-      backend_.start(static_cast<std::int32_t>(slice));
-      (void)model_.forward(backend_, backend_.input(shape, images.subspan(begin * size, slice * size)));
+      executor_.start(static_cast<std::int32_t>(slice));
+      (void)model_.forward(executor_, executor_.input(shape, images.subspan(begin * size, slice * size)));
       begin += slice;
     }
   }
 
  private:
   const model::GCViT& model_;
-  native::NativeBackend backend_;
+  ops::Executor& executor_;
   std::vector<float>* into_ = nullptr;
 };
 
 }  // namespace
 
-FeatureSource::FeatureSource(const model::GCViT& model, ImageSource& images, const Recipe& recipe, ThreadPool& pool,
-                             const Skipped& skipped, const std::function<void(std::int64_t done)>& progress)
+FeatureSource::FeatureSource(const model::GCViT& model, ImageSource& images, const Recipe& recipe,
+                             ops::Executor& executor, const Skipped& skipped,
+                             const std::function<void(std::int64_t done)>& progress)
     : recipe_(recipe), channels_(static_cast<std::size_t>(model.config().channels(model::kLevels - 1))) {
-  Extractor extractor(model, pool);
+  Extractor extractor(model, executor);
   data::Batch batch;
   std::int64_t done = 0;
-  const auto walk = [&](Side& side, bool mirrored) {
+  const auto run = [&](Side& side, bool mirrored) {
     while (true) {
       const bool more = images.next(batch);
       for (const data::SkippedSample& sample : batch.skipped) skipped(sample);
@@ -76,13 +81,13 @@ FeatureSource::FeatureSource(const model::GCViT& model, ImageSource& images, con
     }
   };
   images.start_unaugmented();
-  walk(training_, recipe.augment == "flip");
+  run(training_, recipe.augment == "flip");
   images.start_validation();
-  walk(validation_, false);
+  run(validation_, false);
 }
 
 void FeatureSource::start_training(std::uint64_t epoch, std::size_t position) {
-  walked_ = &training_;
+  side_ = &training_;
   epoch_ = epoch;
   position_ = position;
   std::vector<std::size_t> rows(training_.samples.size());
@@ -91,7 +96,7 @@ void FeatureSource::start_training(std::uint64_t epoch, std::size_t position) {
 }
 
 void FeatureSource::start_validation() {
-  walked_ = &validation_;
+  side_ = &validation_;
   position_ = 0;
   order_.resize(validation_.samples.size());
   std::iota(order_.begin(), order_.end(), std::size_t{0});
@@ -105,13 +110,13 @@ bool FeatureSource::next(data::Batch& batch) {
   const std::size_t end = std::min(order_.size(), position_ + static_cast<std::size_t>(recipe_.batch_size));
   for (; position_ < end; ++position_) {
     const std::size_t row = order_[position_];
-    const std::size_t sample = walked_->samples[row];
-    const bool mirrored = !walked_->mirrored.empty() &&
+    const std::size_t sample = side_->samples[row];
+    const bool mirrored = !side_->mirrored.empty() &&
                           data::random_for(recipe_.seed, data::Purpose::kView, epoch_, sample).uniform() < 0.5f;
-    const std::vector<float>& features = mirrored ? walked_->mirrored : walked_->features;
+    const std::vector<float>& features = mirrored ? side_->mirrored : side_->features;
     const auto first = features.begin() + static_cast<std::ptrdiff_t>(row * channels_);
     batch.samples.push_back(sample);
-    batch.labels.push_back(walked_->labels[row]);
+    batch.labels.push_back(side_->labels[row]);
     batch.images.insert(batch.images.end(), first, first + static_cast<std::ptrdiff_t>(channels_));
   }
   batch.next_position = position_;

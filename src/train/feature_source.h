@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "model/gcvit.h"
-#include "native/native_backend.h"
+#include "ops/executor.h"
 #include "train/batch_source.h"
 
 namespace gcvit::train {
@@ -17,9 +17,9 @@ class FeatureSource final : public BatchSource {
  public:
   using Skipped = std::function<void(const data::SkippedSample& skipped)>;
 
-  /// Runs all photos of `photos` through `model` as evaluation sees them. `progress` is called with the photos that are
-  /// through.
-  FeatureSource(const model::GCViT& model, ImageSource& images, const Recipe& recipe, ThreadPool& pool,
+  /// Runs all photos of `images` through `model` on `executor` as evaluation sees them. `progress` is called with the
+  /// number of photos that are done.
+  FeatureSource(const model::GCViT& model, ImageSource& images, const Recipe& recipe, ops::Executor& executor,
                 const Skipped& skipped, const std::function<void(std::int64_t done)>& progress);
 
   std::size_t training_images() const override { return training_.samples.size(); }
@@ -40,7 +40,7 @@ class FeatureSource final : public BatchSource {
   std::size_t channels_;
   Side training_;
   Side validation_;
-  const Side* walked_ = nullptr;
+  const Side* side_ = nullptr;
   std::vector<std::size_t> order_;
   std::size_t position_ = 0;
   std::uint64_t epoch_ = 0;

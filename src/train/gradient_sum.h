@@ -3,13 +3,12 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <optional>
+#include <memory>
 #include <span>
 #include <vector>
 
-#include "native/parameter_vector.h"
+#include "ops/training_executor.h"
 #include "ops/value.h"
-#include "base/thread_pool.h"
 
 namespace gcvit::train {
 
@@ -24,26 +23,27 @@ inline std::size_t slice_images(const ops::Shape& image) {
 /// so on. Which sums there are depends on the number of slices alone, and no more than one a level is kept.
 class GradientSum {
  public:
-  /// `pool` must outlive the sum.
-  GradientSum(std::span<const ops::Parameter* const> parameters, ThreadPool& pool);
+  /// `executor` must outlive the sum.
+  GradientSum(std::span<const ops::Parameter* const> parameters, ops::TrainingExecutor& executor);
 
-  /// Where the next slice's gradient goes: `NativeBackend::backward` writes what is trained; what isn't stays zero.
-  native::ParameterVector& next();
+  /// Where the next slice's gradient goes: the executor's `backward` writes what is trained; what isn't stays zero.
+  ops::ParameterVector& next();
   /// `next()` has it now.
   void add();
   /// The sum of all since the last call; at least one. Valid until the next `next()`.
-  native::ParameterVector& finish();
+  ops::ParameterVector& finish();
 
  private:
-  native::ParameterVector take();
-  void merge(native::ParameterVector& into, native::ParameterVector& from);
+  using Vector = std::unique_ptr<ops::ParameterVector>;
+
+  Vector take();
 
   std::vector<const ops::Parameter*> parameters_;
-  ThreadPool& pool_;
-  std::optional<native::ParameterVector> current_;
-  std::vector<std::optional<native::ParameterVector>> levels_;  ///< level l: the sum of 2^l slices, or nothing
-  std::vector<native::ParameterVector> free_;
-  std::optional<native::ParameterVector> total_;
+  ops::TrainingExecutor& executor_;
+  Vector current_;
+  std::vector<Vector> levels_;  ///< level l: the sum of 2^l slices, or null
+  std::vector<Vector> free_;
+  Vector total_;
 };
 
 }  // namespace gcvit::train

@@ -24,6 +24,7 @@
 #include "train/feature_source.h"
 #include "train/found_json.h"
 #include "train/gradient_sum.h"
+#include "train/make_executor.h"
 #include "train/progress.h"
 #include "train/results.h"
 #include "train/run_log.h"
@@ -212,18 +213,19 @@ void Run::build(bool is_new) {
                     recipe().augment == "flip" ? ", and once of the mirrored photos to train on" : ""));
     progress_.begin_features(static_cast<std::int64_t>(split.train.size() + split.validation.size()));
     std::int64_t images_done = 0;
-    source_ =
-        std::make_unique<FeatureSource>(*prepared_.model, *images, recipe(), pool_, skipped, [&](std::int64_t done) {
-          images_done = done;
-          progress_.features(done);
-          stop_if_asked();
-        });
+    const std::unique_ptr<ops::Executor> executor = make_executor(pool_);
+    source_ = std::make_unique<FeatureSource>(*prepared_.model, *images, recipe(), *executor, skipped,
+                                              [&](std::int64_t done) {
+                                                images_done = done;
+                                                progress_.features(done);
+                                                stop_if_asked();
+                                              });
     feature_seconds_ = progress_.end_features(images_done);
   } else {
     source_ = std::move(images);
   }
   trainer_ = std::make_unique<Trainer>(recipe().linear_probe ? head_network() : whole_network(), recipe(), soft_.get(),
-                                       pool_, skipped);
+                                       make_executor(pool_), skipped);
   const auto images_per_epoch = static_cast<std::int64_t>(source_->training_images());
   steps_per_epoch_ = (images_per_epoch + trainer_->images_per_step() - 1) / trainer_->images_per_step();
   if (steps_per_epoch_ == 0) fail("[train] {}: none of the photos to train on can be read", options_.data);
@@ -403,10 +405,14 @@ void Run::finish() {
   options_.notice(fmt::format("[train] {} shows the run", folder_ / "report.html"));
 }
 
-void Run::save_model(const std::string& name) { weights::save_model(folder_ / name, *prepared_.model, prepared_.info); }
+void Run::save_model(const std::string& name) {
+  trainer_->update_tensors();
+  weights::save_model(folder_ / name, *prepared_.model, prepared_.info);
+}
 
 void Run::save_checkpoint() {
   trainer_->check_last_step(false);
+  trainer_->update_tensors();
   if (steps_ != nullptr) steps_->flush();  // a resumed run keeps the rows before its checkpoint
   state_.skipped = {skipped_.begin(), skipped_.end()};
   write_checkpoint(folder_.checkpoint(), state_, *prepared_.model, prepared_.info,

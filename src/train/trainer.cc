@@ -7,7 +7,6 @@
 
 #include "data/mix.h"
 #include "data/sampler.h"
-#include "kernels/optimiser.h"
 #include "base/error.h"
 #include "train/loss.h"
 
@@ -33,20 +32,22 @@ std::size_t argmax(std::span<const float> values) {
 
 /// The first value that isn't finite.
 std::optional<float> not_finite(std::span<const float> values) {
-  if (kernels::all_finite(values.data(), static_cast<std::int64_t>(values.size()))) return std::nullopt;
-  return *std::ranges::find_if_not(values, [](float value) { return std::isfinite(value); });
+  const auto found = std::ranges::find_if_not(values, [](float value) { return std::isfinite(value); });
+  if (found == values.end()) return std::nullopt;
+  return *found;
 }
 
 }  // namespace
 
-Trainer::Trainer(Network network, const Recipe& recipe, const SoftLabels* soft, ThreadPool& pool, Skipped skipped)
+Trainer::Trainer(Network network, const Recipe& recipe, const SoftLabels* soft,
+                 std::unique_ptr<ops::TrainingExecutor> executor, Skipped skipped)
     : network_(std::move(network)),
       recipe_(recipe),
       soft_(soft),
       skipped_(std::move(skipped)),
-      backend_(pool),
-      optimiser_(recipe, network_.parameters, network_.groups, pool),
-      gradients_(constant(network_.parameters), pool),
+      executor_(std::move(executor)),
+      optimiser_(recipe, network_.parameters, network_.groups, *executor_),
+      gradients_(constant(network_.parameters), *executor_),
       trainable_(trainable_of(network_.groups)) {}
 
 bool Trainer::keeps_branch(std::int64_t step, std::size_t sample, std::int32_t branch, float drop_path) const {
@@ -62,16 +63,16 @@ void Trainer::run_slice(std::span<const float> images, std::span<const std::size
   if (result.images == 0) first_images_.assign(images.begin(), images.end());
   slope_.resize(samples.size() * classes);
   losses_.resize(samples.size());
-  native::NativeBackend::Training training;
+  ops::TrainingExecutor::Training training;
   training.trainable = trainable_;
   training.recompute_sublayers = recipe_.grad_checkpointing;
   training.keeps_branch = [&](std::int32_t image, std::int32_t branch, float drop_path) {
     return keeps_branch(step, samples[static_cast<std::size_t>(image)], branch, drop_path);
   };
-  backend_.set_precision(recipe_.dtype == "bf16" ? kernels::Precision::kBf16 : kernels::Precision::kF32);
-  backend_.start_training(static_cast<std::int32_t>(samples.size()), std::move(training));
-  const ops::Value logits = network_.forward(backend_, backend_.input(network_.input, images));
-  const std::span<const float> values = backend_.read(logits);
+  executor_->set_precision(recipe_.dtype == "bf16" ? ops::Precision::kBf16 : ops::Precision::kF32);
+  executor_->start_training(static_cast<std::int32_t>(samples.size()), std::move(training));
+  const ops::Value logits = network_.forward(*executor_, executor_->input(network_.input, images));
+  const std::span<const float> values = executor_->read(logits);
   cross_entropy(values, targets, network_.classes, scale,
                 {.teacher = teacher, .temperature = recipe_.soft_temperature, .weight = recipe_.soft_weight}, losses_,
                 slope_);
@@ -83,7 +84,7 @@ void Trainer::run_slice(std::span<const float> images, std::span<const std::size
   result.images += static_cast<std::int64_t>(samples.size());
   // A loss that isn't finite ends the run before the weights change, so nothing more is needed of this slice.
   if (!std::isfinite(result.loss_sum)) return;
-  backend_.backward(logits, slope_, gradients_.next());
+  executor_->backward(logits, slope_, gradients_.next());
   gradients_.add();
 }
 
@@ -134,10 +135,9 @@ std::optional<StepResult> Trainer::step(BatchSource& source, std::int64_t step, 
     if (!std::isfinite(result.loss_sum)) fail_not_finite("loss", result.loss_sum, step, lr);
   }
   if (result.images == 0) return std::nullopt;
-  native::ParameterVector& gradient = gradients_.finish();
+  ops::ParameterVector& gradient = gradients_.finish();
   if (result.images != expected) {
-    const auto factor = static_cast<float>(static_cast<double>(expected) / static_cast<double>(result.images));
-    for (float& value : gradient.all()) value *= factor;
+    executor_->scale(gradient, static_cast<float>(static_cast<double>(expected) / static_cast<double>(result.images)));
   }
   result.norm = optimiser_.gradient_norm(gradient);
   if (!std::isfinite(result.norm)) fail_not_finite("norm of the gradient", result.norm, step, lr);
@@ -159,12 +159,13 @@ void Trainer::check_last_step(bool average) {
 }
 
 void Trainer::check_numbers() {
+  update_tensors();
   for (const ops::Parameter* parameter : network_.parameters) {
     if (const auto broken = not_finite(parameter->tensor.values())) {
       fail_diverged("weight " + parameter->name, *broken);
     }
     for (const Optimiser::Slot& slot : optimiser_.slots()) {
-      if (const auto broken = not_finite(slot.values->of(*parameter))) {
+      if (const auto broken = not_finite(slot.values->read(*parameter))) {
         fail_diverged(fmt::format("optimiser's {} of {}", slot.name, parameter->name), *broken);
       }
     }
@@ -205,9 +206,9 @@ void Trainer::fail_step(std::string_view what, double value, std::int64_t step, 
 
 std::span<const float> Trainer::logits_of(std::span<const float> images) {
   const auto size = static_cast<std::size_t>(network_.input.size());
-  backend_.set_precision(kernels::Precision::kF32);
-  backend_.start(static_cast<std::int32_t>(images.size() / size));
-  return backend_.read(network_.forward(backend_, backend_.input(network_.input, images)));
+  executor_->set_precision(ops::Precision::kF32);
+  executor_->start(static_cast<std::int32_t>(images.size() / size));
+  return executor_->read(network_.forward(*executor_, executor_->input(network_.input, images)));
 }
 
 Validation Trainer::validate(BatchSource& source, const std::function<void(std::int64_t done)>& progress) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -12,7 +13,7 @@
 
 #include "data/loader.h"
 #include "evaluate/metrics.h"
-#include "native/native_backend.h"
+#include "ops/training_executor.h"
 #include "train/batch_source.h"
 #include "train/gradient_sum.h"
 #include "train/optimiser.h"
@@ -52,11 +53,15 @@ class Trainer {
  public:
   using Skipped = std::function<void(const data::SkippedSample& skipped)>;
 
-  /// `soft` may be null; it and `pool` must outlive the trainer. `skipped` hears of photos that can't be read.
-  Trainer(Network network, const Recipe& recipe, const SoftLabels* soft, ThreadPool& pool, Skipped skipped);
+  /// `soft` may be null, else it must outlive the trainer. `skipped` is called with photos that can't be read.
+  Trainer(Network network, const Recipe& recipe, const SoftLabels* soft,
+          std::unique_ptr<ops::TrainingExecutor> executor, Skipped skipped);
 
   Optimiser& optimiser() { return optimiser_; }
   const Network& network() const { return network_; }
+
+  /// Brings the parameters' tensors up to date with the steps that were made: before anyone else reads them.
+  void update_tensors() { executor_->update_tensors(network_.parameters); }
 
   /// Photos of a step: batch_size * grad_accum.
   std::int64_t images_per_step() const { return std::int64_t{recipe_.batch_size} * recipe_.grad_accum; }
@@ -78,7 +83,7 @@ class Trainer {
   void run_slice(std::span<const float> images, std::span<const std::size_t> samples, std::span<const float> targets,
                  std::span<const float> teacher, std::int64_t step, double scale, StepResult& result);
   bool keeps_branch(std::int64_t step, std::size_t sample, std::int32_t branch, float drop_path) const;
-  /// The logits of a slice of images or fewer, as evaluation computes them; they last until the backend's next run.
+  /// The logits of a slice of images or fewer, as evaluation computes them; they last until the executor's next run.
   std::span<const float> logits_of(std::span<const float> images);
   void check_numbers();
   void check_last_logits();
@@ -93,7 +98,7 @@ class Trainer {
   Recipe recipe_;
   const SoftLabels* soft_;
   Skipped skipped_;
-  native::NativeBackend backend_;
+  std::unique_ptr<ops::TrainingExecutor> executor_;
   Optimiser optimiser_;
   GradientSum gradients_;
   std::vector<bool> trainable_;

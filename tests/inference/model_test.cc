@@ -218,8 +218,8 @@ TEST_F(ModelTest, WhatGradientsNeedIsPackedFromWhatIsThere) {
     const ops::Value image = backend.input({64, 64, 3}, tensor());
     backend.retain_grad(image);
     const ops::Value logits = forward.forward(backend, image);
-    native::ParameterVector none(forward.parameters());
-    backend.backward(logits, std::vector<float>{1, 0, 0, -1, 0, 0, 0.5f}, none);
+    const auto none = backend.make_vector(forward.parameters());
+    backend.backward(logits, std::vector<float>{1, 0, 0, -1, 0, 0, 0.5f}, *none);
     const std::span<const float> gradient = backend.gradient_of(image);
     return std::vector<float>(gradient.begin(), gradient.end());
   };

@@ -175,12 +175,13 @@ TEST(GCViT, TakesTheQueryFromTheLevelsInput) {
       std::ranges::find_if(level, [](const std::string& line) { return line.find("blocks.0") != std::string::npos; });
   EXPECT_EQ(
       Lines(blocks, blocks + 7),
-      (Lines{"v32 = attention_half(v10, levels.0.blocks.0.attn.qkv.weight, 1 heads, 2x2)",
-             "v33 = mlp_half(v32, levels.0.blocks.0.mlp.fc1.weight)",
-             "v34 = attention_half(v33, levels.0.blocks.1.attn.qkv.weight, query v31, 1 heads, 2x2, drop_path 0.05)",
-             "v35 = mlp_half(v34, levels.0.blocks.1.mlp.fc1.weight, drop_path 0.05)",
-             "v36 = attention_half(v35, levels.0.blocks.2.attn.qkv.weight, 1 heads, 2x2, drop_path 0.1)",
-             "v37 = mlp_half(v36, levels.0.blocks.2.mlp.fc1.weight, drop_path 0.1)", "tap level1 v37"}));
+      (Lines{
+          "v32 = attention_sublayer(v10, levels.0.blocks.0.attn.qkv.weight, 1 heads, 2x2)",
+          "v33 = mlp_sublayer(v32, levels.0.blocks.0.mlp.fc1.weight)",
+          "v34 = attention_sublayer(v33, levels.0.blocks.1.attn.qkv.weight, query v31, 1 heads, 2x2, drop_path 0.05)",
+          "v35 = mlp_sublayer(v34, levels.0.blocks.1.mlp.fc1.weight, drop_path 0.05)",
+          "v36 = attention_sublayer(v35, levels.0.blocks.2.attn.qkv.weight, 1 heads, 2x2, drop_path 0.1)",
+          "v37 = mlp_sublayer(v36, levels.0.blocks.2.mlp.fc1.weight, drop_path 0.1)", "tap level1 v37"}));
   EXPECT_EQ(*(blocks + 7), "v38 = layer_norm(v37, levels.0.downsample.norm1.weight)");
   EXPECT_TRUE(level.back().ends_with(", levels.0.downsample.norm2.weight)"));
 }

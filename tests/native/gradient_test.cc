@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "native/native_backend.h"
+#include "native/parameter_vector.h"
 #include "tests/native/test_model.h"
 #include "tests/testing/training_reference.h"
 
@@ -135,7 +136,7 @@ TEST_P(GradientTest, Bf16RoundsALittleAndTheSameOnAnyThreadCount) {
   ThreadPool alone(1);
   NativeBackend one(alone);
   const ParameterVector exact = gradients_on(one, false);
-  one.set_precision(kernels::Precision::kBf16);
+  one.set_precision(ops::Precision::kBf16);
   const ParameterVector expected = gradients_on(one, false, 1e-2);
   double difference = 0.0;
   double norm = 0.0;
@@ -150,11 +151,11 @@ TEST_P(GradientTest, Bf16RoundsALittleAndTheSameOnAnyThreadCount) {
   for (const int threads : {2, 7}) {
     ThreadPool pool(threads);
     NativeBackend backend(pool);
-    backend.set_precision(kernels::Precision::kBf16);
+    backend.set_precision(ops::Precision::kBf16);
     const ParameterVector found = gradients_on(backend, threads == 7, 1e-2);
     EXPECT_EQ(std::memcmp(found.all().data(), expected.all().data(), expected.all().size_bytes()), 0) << threads;
   }
-  one.set_precision(kernels::Precision::kF32);
+  one.set_precision(ops::Precision::kF32);
   const ParameterVector again = gradients_on(one, false);
   EXPECT_EQ(std::memcmp(again.all().data(), exact.all().data(), exact.all().size_bytes()), 0);
 }

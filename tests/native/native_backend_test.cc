@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
-#include "tests/native/scalar_backend.h"
+#include "tests/testing/scalar_executor.h"
 #include "tests/native/test_model.h"
 
 namespace gcvit::native {
@@ -16,7 +16,7 @@ using ops::Shape;
 using ops::Value;
 using testing::random_parameter;
 using testing::random_values;
-using testing::ScalarBackend;
+using testing::ScalarExecutor;
 
 constexpr double kTolerance = 2e-6;
 
@@ -28,7 +28,7 @@ void expect_equal(const Shape& shape, const Operation& operation, double toleran
   ThreadPool pool(threads);
   NativeBackend native(pool);
   native.start(kBatch);
-  ScalarBackend scalar(kBatch);
+  ScalarExecutor scalar(kBatch);
   const Value found = operation(native, native.input(shape, values));
   const Value expected = operation(scalar, scalar.input(shape, values));
   ASSERT_EQ(found.shape(), expected.shape());
@@ -204,7 +204,7 @@ TEST(NativeBackend, SublayersAreTheirCompositions) {
     const ops::Linear fc2{random_parameter(Role::kLinear, {channels, 3 * channels}, 23, 0.2f),
                           random_parameter(Role::kBias, {channels}, 24, 0.3f)};
     const Shape query{c.window.height, c.window.width, c.map.channels};
-    // One thread always walks; seven never have windows enough and run the stages.
+    // One thread always runs the tile loop; seven never have enough windows and run the stages.
     for (const int threads : {1, 7}) {
       for (const int parts : {3, 2}) {
         const ops::Linear qkv{random_parameter(Role::kLinear, {parts * channels, channels}, 25, 0.3f),

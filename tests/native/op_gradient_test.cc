@@ -5,8 +5,9 @@
 #include <cmath>
 
 #include "native/native_backend.h"
+#include "native/parameter_vector.h"
 #include "base/error.h"
-#include "tests/native/scalar_backend.h"
+#include "tests/testing/scalar_executor.h"
 #include "tests/native/test_model.h"
 #include "tests/testing/error_of.h"
 
@@ -18,14 +19,14 @@ using ops::Shape;
 using ops::Value;
 using testing::random_parameter;
 using testing::random_values;
-using testing::ScalarBackend;
+using testing::ScalarExecutor;
 
 constexpr int kBatch = 2;
 constexpr double kTolerance = 5e-5;
 /// Elements of each input and parameter that are held against differences, spread over all of them.
 constexpr std::size_t kProbes = 12;
 
-/// What an operation is made of: inputs, whose gradients are watched, and parameters.
+/// What an operation is made of: inputs, whose gradients are retained, and parameters.
 struct Case {
   std::vector<Shape> inputs;
   std::vector<ops::Parameter*> parameters;
@@ -59,11 +60,11 @@ void expect_gradients(const Case& test, const Operation& operation) {
 
   // The twin's value when element `element` of input `which` is moved by `step`.
   const auto twin = [&](std::size_t which, std::size_t element, double step) {
-    ScalarBackend scalar(kBatch);
+    ScalarExecutor scalar(kBatch);
     std::vector<Value> twins;
     for (std::size_t i = 0; i < test.inputs.size(); ++i) {
       twins.push_back(scalar.input(test.inputs[i], values[i]));
-      if (i == which) scalar.data(twins.back())[element] += step;
+      if (i == which) scalar.add(twins.back(), element, step);
     }
     const std::vector<double> result = scalar.data(operation(scalar, twins));
     double sum = 0.0;
@@ -167,7 +168,7 @@ TEST(OpGradient, LayerNorm) {
   for (const int channels : {2, 13, 64}) {
     ops::LayerNorm norm{random_parameter(Role::kNormScale, {channels}, 1, 0.3f, 1.0f),
                         random_parameter(Role::kNormShift, {channels}, 2, 0.3f)};
-    // More rows than one stretch of the sums over them.
+    // More rows than one chunk of the sums over them.
     expect_gradients({{{17, 9, channels}}, {&norm.weight, &norm.bias}},
                      [&](auto& backend, const std::vector<Value>& x) { return backend.layer_norm(x[0], norm); });
   }
@@ -218,7 +219,7 @@ TEST(OpGradient, WindowAttention) {
   }
 }
 
-/// A block's halves on maps of whole windows, with many positions for their channels and with few, and on one that has to
+/// A block's sub-layers on maps of whole windows, with many positions for their channels and with few, and on one that has to
 /// be padded; kept whole and computed again.
 TEST(OpGradient, SublayersOfABlock) {
   constexpr std::int32_t kHeads = 2;
@@ -304,7 +305,7 @@ TEST(OpGradient, MisuseIsSaid) {
   EXPECT_NE(
       testing::error_of([&] { native.backward(again, random_values(5, 1), gradients); }).find("4 floats, found 5"),
       std::string::npos);
-  EXPECT_NE(testing::error_of([&] { static_cast<void>(native.gradient_of(again)); }).find("watched"),
+  EXPECT_NE(testing::error_of([&] { static_cast<void>(native.gradient_of(again)); }).find("retained"),
             std::string::npos);
 }
 

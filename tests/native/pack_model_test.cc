@@ -57,7 +57,7 @@ TEST(PackModel, BackendsOnItComputeWhatOneOfTheirOwnDoes) {
   Models models;
   ThreadPool pool(2);
   const std::vector<float> input = testing::random_values(2 * 64 * 64 * 3, 1);
-  for (const kernels::Precision precision : {kernels::Precision::kF32, kernels::Precision::kBf16}) {
+  for (const ops::Precision precision : {ops::Precision::kF32, ops::Precision::kBf16}) {
     NativeBackend own(pool);
     own.set_precision(precision);
     own.start(2);

@@ -16,6 +16,7 @@
 #include "native/native_backend.h"
 #include "base/error.h"
 #include "tests/native/test_model.h"
+#include "tests/testing/scalar_executor.h"
 #include "weights/load.h"
 
 namespace gcvit::native {
@@ -67,28 +68,35 @@ std::string weights_of(const Case& expected) {
 
 class ParityTest : public ::testing::TestWithParam<Case> {};
 
-/// Every output of `model` on the reference's images against the reference's.
-void expect_outputs(const model::GCViT& model, const std::map<std::string, Tensor>& reference) {
+/// Every output of `model` on the reference's images, computed by `executor`, against the reference's.
+void expect_outputs(const model::GCViT& model, const std::map<std::string, Tensor>& reference,
+                    ops::Executor& executor) {
   const Tensor& images = reference.at("images");
   const Dims& dims = images.dims();
   ASSERT_EQ(dims, (Dims{dims[0], model.config().image_height, model.config().image_width, 3}));
-  ThreadPool pool(2);
-  NativeBackend backend(pool);
   std::map<std::string, double> errors;
-  backend.set_tap_hook([&](std::string_view name, const ops::Value& value) {
+  executor.set_tap_hook([&](std::string_view name, const ops::Value& value) {
     const auto entry = reference.find(std::string(name));
     if (entry == reference.end()) return;
-    const std::span<const float> values = backend.read(value);
+    const std::span<const float> values = executor.read(value);
     ASSERT_EQ(std::ssize(values), entry->second.size()) << name;
     errors[entry->first] = testing::relative_error(values, entry->second.values());
   });
-  backend.start(static_cast<std::int32_t>(dims[0]));
+  executor.start(static_cast<std::int32_t>(dims[0]));
   const ops::Shape shape{static_cast<std::int32_t>(dims[1]), static_cast<std::int32_t>(dims[2]), 3};
-  model.forward(backend, backend.input(shape, images.values()));
+  model.forward(executor, executor.input(shape, images.values()));
 
   ASSERT_TRUE(errors.contains("logits"));
   EXPECT_EQ(errors.size(), reference.size() - 1);  // all but the images
   for (const auto& [name, error] : errors) EXPECT_LT(error, kTolerance) << name;
+}
+
+void expect_outputs(const model::GCViT& model, const std::map<std::string, Tensor>& reference) {
+  ThreadPool pool(2);
+  NativeBackend native(pool);
+  expect_outputs(model, reference, native);
+  testing::ScalarExecutor scalar;
+  expect_outputs(model, reference, scalar);
 }
 
 weights::LoadOptions load_options_of(const Case& expected) {

@@ -56,9 +56,9 @@ TEST(ShapeRule, Linear) {
   const Value same = backend.input({5, 7, 20});
   const Value other = backend.input({7, 5, 20});
   const Residual fits{same};
-  const Residual turned{other};
+  const Residual transposed{other};
   EXPECT_EQ(linear_shape({5, 7, 12}, fc, {.residual = &fits}), (Shape{5, 7, 20}));
-  EXPECT_EQ(error_of([&] { linear_shape({5, 7, 12}, fc, {.residual = &turned}); }),
+  EXPECT_EQ(error_of([&] { linear_shape({5, 7, 12}, fc, {.residual = &transposed}); }),
             "[ops] linear \"fc\": expected a residual of 5x7x20, found 7x5x20");
 }
 
@@ -109,8 +109,8 @@ TEST(ShapeRule, WindowAttention) {
             "[ops] window_attention \"table\": expected a bias table of [51, 4], found [15, 4]");
   EXPECT_EQ(sentence({4, 9, 24}, nullptr, 2, kWindow),
             "[ops] window_attention \"table\": expected a bias table of [15, 2], found [15, 4]");
-  const Shape turned{3, 2, 8};
-  EXPECT_EQ(sentence({4, 9, 16}, &turned, 4, kWindow),
+  const Shape transposed{3, 2, 8};
+  EXPECT_EQ(sentence({4, 9, 16}, &transposed, 4, kWindow),
             "[ops] window_attention \"table\": expected a global query of 2x3x8, found 3x2x8");
 }
 
@@ -166,7 +166,7 @@ TEST(ShapeRule, SublayersOfABlock) {
   const AttentionSublayer broken{
       .norm = norm, .qkv = qkv, .bias_table = table, .proj = narrow, .heads = 2, .window = {2, 2}};
   EXPECT_EQ(error_of([&] { attention_sublayer_shape({4, 6, 8}, broken); }),
-            "[ops] attention_half \"narrow\": expected an output of 4x6x8");
+            "[ops] attention_sublayer \"narrow\": expected an output of 4x6x8");
   EXPECT_EQ(error_of([&] { attention_sublayer_shape({4, 6, 12}, local); }),
             "[ops] layer_norm \"norm\" [8]: expected 8 input channels, found 12");
 
@@ -175,7 +175,7 @@ TEST(ShapeRule, SublayersOfABlock) {
   const Linear wide = linear("wide", 20, 16);
   EXPECT_EQ(mlp_sublayer_shape({4, 6, 8}, {.norm = norm, .fc1 = fc1, .fc2 = fc2}), (Shape{4, 6, 8}));
   EXPECT_EQ(error_of([&] { mlp_sublayer_shape({4, 6, 8}, {.norm = norm, .fc1 = fc1, .fc2 = wide}); }),
-            "[ops] mlp_half \"wide\": expected an output of 4x6x8");
+            "[ops] mlp_sublayer \"wide\": expected an output of 4x6x8");
   EXPECT_EQ(error_of([&] { mlp_sublayer_shape({4, 6, 8}, {.norm = norm, .fc1 = fc1, .fc2 = narrow}); }),
             "[ops] linear \"narrow\" [4, 8]: expected 8 input channels, found 20");
 }

@@ -26,6 +26,7 @@
 #include "tests/native/test_model.h"
 #include "tests/testing/training_reference.h"
 #include "tests/train/reference_source.h"
+#include "train/make_executor.h"
 #include "train/schedule.h"
 #include "train/trainer.h"
 
@@ -150,7 +151,8 @@ std::string train_twenty_steps(const model::GCViTConfig& config, const train::Re
   train::ReferenceSource source(recipe.batch_size, network.input.size(), network.classes);
   const train::Schedule schedule(recipe, 10);
   ThreadPool pool(threads);
-  train::Trainer trainer(network, recipe, nullptr, pool, [](const data::SkippedSample&) { FAIL(); });
+  train::Trainer trainer(network, recipe, nullptr, train::make_executor(pool),
+                         [](const data::SkippedSample&) { FAIL(); });
   for (std::int64_t step = 0; step < 20; ++step) {
     EXPECT_TRUE(trainer.step(source, step, recipe.batch_size, schedule.lr(step)).has_value());
   }

@@ -110,16 +110,16 @@ class RecordingBackend : public ops::Backend {
   }
 };
 
-/// Also takes the halves of a block as one operation each.
+/// Also takes the sub-layers of a block as one operation each.
 class FusedRecordingBackend final : public RecordingBackend {
  public:
   Value attention_sublayer(const Value& x, const ops::AttentionSublayer& sublayer) override {
-    return record(ops::attention_sublayer_shape(x.shape(), sublayer), "attention_half", x,
+    return record(ops::attention_sublayer_shape(x.shape(), sublayer), "attention_sublayer", x,
                   name_of(sublayer.qkv.weight) + text(sublayer.global_query, sublayer.heads, sublayer.window) +
                       text(sublayer.gamma, sublayer.drop_path));
   }
   Value mlp_sublayer(const Value& x, const ops::MlpSublayer& sublayer) override {
-    return record(ops::mlp_sublayer_shape(x.shape(), sublayer), "mlp_half", x,
+    return record(ops::mlp_sublayer_shape(x.shape(), sublayer), "mlp_sublayer", x,
                   name_of(sublayer.fc1.weight) + text(sublayer.gamma, sublayer.drop_path));
   }
 };

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <limits>
 
+#include "native/parameter_vector.h"
 #include "tests/native/test_model.h"
 #include "tests/weights/test_files.h"
 #include "weights/load.h"

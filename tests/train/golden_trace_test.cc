@@ -12,6 +12,7 @@
 
 #include "tests/testing/training_reference.h"
 #include "tests/train/reference_source.h"
+#include "train/make_executor.h"
 #include "train/schedule.h"
 #include "train/trainer.h"
 #include "weights/load.h"
@@ -67,7 +68,7 @@ TEST_P(GoldenTrace, LossesArePyTorchs) {
   ReferenceSource source(recipe_.batch_size, network.input.size(), network.classes);
   const Schedule schedule(recipe_, traces().at("steps_per_epoch").get<std::int64_t>());
   ThreadPool pool(2);
-  Trainer trainer(network, recipe_, nullptr, pool, [](const data::SkippedSample&) { FAIL(); });
+  Trainer trainer(network, recipe_, nullptr, make_executor(pool), [](const data::SkippedSample&) { FAIL(); });
   const auto losses = expected_.at("losses").get<std::vector<double>>();
   ASSERT_EQ(losses.size(), 20u);
   ASSERT_EQ(schedule.steps(), 20);

@@ -8,6 +8,8 @@
 #include <numeric>
 
 #include "model/gcvit.h"
+#include "native/native_backend.h"
+#include "native/parameter_vector.h"
 #include "tests/native/test_model.h"
 #include "tests/testing/error_of.h"
 #include "tests/train/reference.h"
@@ -62,7 +64,8 @@ Recipe plain_recipe(const std::string& optimizer) {
 void expect_trace(const Recipe& recipe, const nlohmann::json& reference, const std::string& run) {
   Head head(reference);
   ThreadPool pool(2);
-  Optimiser optimiser(recipe, head.parameters, kGroups, pool);
+  native::NativeBackend executor(pool);
+  Optimiser optimiser(recipe, head.parameters, kGroups, executor);
   for (std::size_t step = 0; step < reference["gradients"].size(); ++step) {
     const ParameterVector gradient = head.vector(testing::floats(reference["gradients"][step]));
     optimiser.step(gradient, reference["lr"], optimiser.gradient_norm(gradient));
@@ -101,7 +104,8 @@ TEST(Optimiser, TheAverageFollowsAndChangesPlaces) {
   Recipe recipe = plain_recipe("sgd");
   recipe.ema_decay = 0.15;
   ThreadPool pool(1);
-  Optimiser optimiser(recipe, head.parameters, kGroups, pool);
+  native::NativeBackend executor(pool);
+  Optimiser optimiser(recipe, head.parameters, kGroups, executor);
   std::vector<double> average;
   for (const float value : head.values()) average.push_back(value);
   for (int step = 0; step < 3; ++step) {
@@ -126,7 +130,8 @@ TEST(Optimiser, WhatIsFrozenStays) {
   Head head(reference);
   const std::vector<float> before = head.values();
   ThreadPool pool(1);
-  Optimiser optimiser(plain_recipe("adamw"), head.parameters, {{.trainable = false, .decayed = true}, {}}, pool);
+  native::NativeBackend executor(pool);
+  Optimiser optimiser(plain_recipe("adamw"), head.parameters, {{.trainable = false, .decayed = true}, {}}, executor);
   const ParameterVector gradient = head.vector(testing::floats(reference["gradients"][0]));
   const std::vector<float> values = testing::floats(reference["gradients"][0]);
   EXPECT_NEAR(optimiser.gradient_norm(gradient), std::hypot(values[6], values[7]), 1e-6);
@@ -142,9 +147,10 @@ TEST(Optimiser, ALayersFactorScalesItsRate) {
   Head head(reference);
   const std::vector<float> before = head.values();
   ThreadPool pool(1);
+  native::NativeBackend executor(pool);
   Recipe recipe = plain_recipe("sgd");
   recipe.weight_decay = recipe.momentum = 0.0;
-  Optimiser optimiser(recipe, head.parameters, {{.lr_factor = 0.5}, {}}, pool);
+  Optimiser optimiser(recipe, head.parameters, {{.lr_factor = 0.5}, {}}, executor);
   const std::vector<float> gradient = testing::floats(reference["gradients"][0]);
   optimiser.step(head.vector(gradient), 0.1, 1.0);
   for (std::size_t i = 0; i < 8; ++i) {
@@ -157,19 +163,20 @@ std::vector<float> step_on(int threads) {
   model::GCViT model(testing::tiny_config());
   testing::fill_alive(model, 3);
   ThreadPool pool(threads);
+  native::NativeBackend executor(pool);
   Recipe recipe = plain_recipe("adamw");
   recipe.ema_decay = 0.9;
   recipe.clip_grad = 1.0;
   std::vector<const Parameter*> constant(model.parameters().begin(), model.parameters().end());
-  Optimiser optimiser(recipe, model.parameters(), parameter_groups(constant, model.config(), recipe), pool);
-  GradientSum sum(constant, pool);
+  Optimiser optimiser(recipe, model.parameters(), parameter_groups(constant, model.config(), recipe), executor);
+  GradientSum sum(constant, executor);
   for (unsigned slice = 0; slice < 5; ++slice) {
-    const std::span<float> all = sum.next().all();
+    const std::span<float> all = native::own(sum.next()).all();
     const std::vector<float> values = testing::random_values(static_cast<std::int64_t>(all.size()), slice);
     std::copy(values.begin(), values.end(), all.begin());
     sum.add();
   }
-  ParameterVector& gradient = sum.finish();
+  const ops::ParameterVector& gradient = sum.finish();
   optimiser.step(gradient, 0.01, optimiser.gradient_norm(gradient));
   std::vector<float> bits;
   for (const Parameter* parameter : constant) {
@@ -190,12 +197,13 @@ TEST(GradientSum, AddsInTheTreeOfItsNumber) {
   const nlohmann::json reference = testing::read_reference("optimiser.json");
   const Head head(reference);
   ThreadPool pool(2);
-  GradientSum sum(head.constant, pool);
+  native::NativeBackend executor(pool);
+  GradientSum sum(head.constant, executor);
   for (const int count : {1, 2, 3, 6, 7, 11}) {
     std::vector<float> slices;
     for (int i = 0; i < count; ++i) {
       slices.push_back(1.0f / static_cast<float>(3 + i * i));
-      std::ranges::fill(sum.next().of(head.weight), slices.back());
+      sum.next().write(head.weight, std::vector<float>(6, slices.back()));
       sum.add();
     }
     // Pairs of neighbours, again and again; with the last of an odd number left as it is: the tree of a binary counter.
@@ -206,10 +214,10 @@ TEST(GradientSum, AddsInTheTreeOfItsNumber) {
       if (level.size() % 2 == 1) above.push_back(level.back());
       level = above;
     }
-    const ParameterVector& total = sum.finish();
-    EXPECT_EQ(total.of(head.weight)[0], level[0]) << count;
-    EXPECT_EQ(total.of(head.weight)[5], level[0]) << count;
-    EXPECT_EQ(total.of(head.bias)[0], 0.0f) << count;
+    const ops::ParameterVector& total = sum.finish();
+    EXPECT_EQ(total.read(head.weight)[0], level[0]) << count;
+    EXPECT_EQ(total.read(head.weight)[5], level[0]) << count;
+    EXPECT_EQ(total.read(head.bias)[0], 0.0f) << count;
   }
   EXPECT_EQ(testing::error_of([&] { (void)sum.finish(); }), "[train] expected the gradient of at least one slice");
 }

@@ -8,7 +8,7 @@
 #include "kernels/gemm.h"
 #include "base/thread_pool.h"
 
-namespace gcvit::train {
+namespace gcvit::native {
 
 /// What Muon makes of a matrix' momentum (K. Jordan, "Muon: an optimizer for hidden layers in neural networks", 2024;
 /// torch.optim.Muon): the matrix with all singular values moved close to 1, so that no direction of a layer learns
@@ -27,4 +27,4 @@ class Orthogonaliser {
   kernels::PackedWeights packed_;                             ///< likewise
 };
 
-}  // namespace gcvit::train
+}  // namespace gcvit::native

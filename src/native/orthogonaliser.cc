@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "train/muon.h"
+#include "native/orthogonaliser.h"
 
 #include <algorithm>
 #include <cmath>
@@ -8,7 +8,7 @@
 #include "kernels/gemm.h"
 #include "kernels/optimiser.h"
 
-namespace gcvit::train {
+namespace gcvit::native {
 namespace {
 
 constexpr float kA = 3.4445f;
@@ -61,7 +61,7 @@ void Orthogonaliser::run(std::span<float> matrix, std::int64_t rows, std::int64_
     }
   }
   for (int step = 0; step < kSteps; ++step) {
-    // Both are symmetric or multiplied by themselves turned, which is what packing rows as columns does.
+    // Both are symmetric or multiplied by themselves flipped, which is what packing rows as columns does.
     multiply(pool_, x, height,
              kernels::pack_weights(x, nullptr, static_cast<std::int32_t>(height), 1, static_cast<std::int32_t>(width)),
              square_.data());
@@ -88,4 +88,4 @@ void Orthogonaliser::run(std::span<float> matrix, std::int64_t rows, std::int64_
   }
 }
 
-}  // namespace gcvit::train
+}  // namespace gcvit::native

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Muon's orthogonalisation against the same polynomial in double precision, and what it is for: singular values near 1.
-#include "train/muon.h"
+#include "native/orthogonaliser.h"
 
 #include <gtest/gtest.h>
 
@@ -8,49 +8,10 @@
 #include <vector>
 
 #include "tests/native/test_model.h"
+#include "tests/testing/orthogonalised.h"
 
-namespace gcvit::train {
+namespace gcvit::native {
 namespace {
-
-using Matrix = std::vector<std::vector<double>>;
-
-Matrix product(const Matrix& a, const Matrix& b) {
-  Matrix c(a.size(), std::vector<double>(b[0].size()));
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    for (std::size_t k = 0; k < b.size(); ++k) {
-      for (std::size_t j = 0; j < b[0].size(); ++j) c[i][j] += a[i][k] * b[k][j];
-    }
-  }
-  return c;
-}
-
-Matrix transposed(const Matrix& a) {
-  Matrix t(a[0].size(), std::vector<double>(a.size()));
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    for (std::size_t j = 0; j < a[0].size(); ++j) t[j][i] = a[i][j];
-  }
-  return t;
-}
-
-std::vector<float> twin(const std::vector<float>& values, std::size_t rows, std::size_t columns) {
-  Matrix x(rows, std::vector<double>(columns));
-  double squares = 0.0;
-  for (const float value : values) squares += double{value} * value;
-  for (std::size_t i = 0; i < values.size(); ++i) x[i / columns][i % columns] = values[i] / (std::sqrt(squares) + 1e-7);
-  for (int step = 0; step < 5; ++step) {
-    const Matrix a = product(x, transposed(x));
-    const Matrix a2 = product(a, a);
-    Matrix polynomial = a;
-    for (std::size_t i = 0; i < rows; ++i) {
-      for (std::size_t j = 0; j < rows; ++j) polynomial[i][j] = -4.7750 * a[i][j] + 2.0315 * a2[i][j];
-      polynomial[i][i] += 3.4445;
-    }
-    x = product(polynomial, x);
-  }
-  std::vector<float> result;
-  for (const auto& row : x) result.insert(result.end(), row.begin(), row.end());
-  return result;
-}
 
 TEST(Orthogonaliser, IsThePolynomialOnWideAndTallMatrices) {
   ThreadPool pool(2);
@@ -58,7 +19,7 @@ TEST(Orthogonaliser, IsThePolynomialOnWideAndTallMatrices) {
   for (const auto& [rows, columns] :
        {std::pair<std::size_t, std::size_t>{1, 1}, {3, 7}, {7, 3}, {16, 16}, {33, 70}, {70, 33}, {8, 72}}) {
     std::vector<float> matrix = testing::random_values(static_cast<std::int64_t>(rows * columns), 5);
-    const std::vector<float> expected = twin(matrix, rows, columns);
+    const std::vector<float> expected = testing::orthogonalised(std::span<const float>(matrix), rows, columns);
     orthogonaliser.run(matrix, static_cast<std::int64_t>(rows), static_cast<std::int64_t>(columns));
     EXPECT_LE(testing::relative_error(matrix, expected), 2e-5) << rows << " x " << columns;
   }
@@ -94,4 +55,4 @@ TEST(Orthogonaliser, ThreadsChangeNoBitAndZerosStay) {
 }
 
 }  // namespace
-}  // namespace gcvit::train
+}  // namespace gcvit::native
