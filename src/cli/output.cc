@@ -10,7 +10,8 @@
 #include "summary/table.h"
 #include "base/error.h"
 #include "base/printable.h"
-#include "base/tell.h"
+#include "base/duration.h"
+#include "terminal/tell.h"
 
 namespace gcvit::cli {
 

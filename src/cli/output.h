@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "base/status_line.h"
+#include "terminal/status_line.h"
 
 namespace gcvit::cli {
 

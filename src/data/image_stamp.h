@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "data/image_set.h"
-#include "base/sha256.h"
+#include "digest/sha256.h"
 
 namespace gcvit::data {
 

@@ -13,7 +13,7 @@
 
 #include "data/sampler.h"
 #include "base/error.h"
-#include "base/sha256.h"
+#include "digest/sha256.h"
 
 namespace gcvit::data {
 namespace {

@@ -10,7 +10,7 @@
 #include "report/html.h"
 #include "report/pictures.h"
 #include "report/run_report.h"
-#include "base/status_line.h"
+#include "base/duration.h"
 
 namespace gcvit::report {
 namespace {

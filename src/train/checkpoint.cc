@@ -15,7 +15,7 @@
 #include "kernels/optimiser.h"
 #include "base/error.h"
 #include "base/json.h"
-#include "base/sha256.h"
+#include "digest/sha256.h"
 #include "train/json_bytes.h"
 #include "weights/safetensors.h"
 

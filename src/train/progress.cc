@@ -5,7 +5,8 @@
 
 #include <algorithm>
 
-#include "base/tell.h"
+#include "base/duration.h"
+#include "terminal/tell.h"
 
 namespace gcvit::train {
 namespace {

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "data/image_hash.h"
-#include "base/status_line.h"
+#include "terminal/status_line.h"
 #include "train/run_log.h"
 
 namespace gcvit::train {

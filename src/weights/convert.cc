@@ -8,7 +8,7 @@
 #include <memory>
 
 #include "base/error.h"
-#include "base/sha256.h"
+#include "digest/sha256.h"
 #include "weights/keras_file.h"
 #include "weights/safetensors.h"
 #include "weights/torch_writer.h"

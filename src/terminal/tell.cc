@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "base/tell.h"
+#include "terminal/tell.h"
 
 namespace gcvit {
 
