@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/softmax.h"
 
 namespace gcvit::evaluate {
 
@@ -27,8 +28,7 @@ void Metrics::add(std::int32_t label, std::span<const float> logits) {
   const auto best = static_cast<std::size_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 
   const double largest = logits[best];
-  double sum = 0.0;
-  for (const float logit : logits) sum += std::exp((static_cast<double>(logit) - largest) / temperature_);
+  const double sum = softmax_denominator(logits, temperature_);
   const double confidence = 1.0 / sum;
 
   ++count_;

@@ -11,6 +11,7 @@
 #include "inference/preprocessing.h"
 #include "image/image_queue.h"
 #include "base/error.h"
+#include "base/softmax.h"
 
 namespace gcvit::inference {
 namespace {
@@ -148,20 +149,9 @@ void run_images(Session& session, std::size_t count, const std::function<image::
   flush();
 }
 
-std::vector<double> probabilities_of(std::span<const float> logits, double temperature) {
-  const double largest = *std::max_element(logits.begin(), logits.end());
-  std::vector<double> probabilities(logits.size());
-  double sum = 0.0;
-  for (std::size_t i = 0; i < logits.size(); ++i) {
-    sum += probabilities[i] = std::exp((static_cast<double>(logits[i]) - largest) / temperature);
-  }
-  for (double& probability : probabilities) probability /= sum;
-  return probabilities;
-}
-
 std::vector<Prediction> top_predictions(const Session& session, std::span<const float> logits, int k) {
   if (k < 1) fail("[classifier] k: expected at least 1, found {}", k);
-  const std::vector<double> probabilities = probabilities_of(logits, session.info.temperature.value_or(1.0));
+  const std::vector<double> probabilities = softmax(logits, session.info.temperature.value_or(1.0));
   std::vector<std::size_t> order(logits.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   const std::size_t count = std::min(static_cast<std::size_t>(k), order.size());

@@ -73,9 +73,6 @@ void prepare_images(
     const Preparation& preparation, std::span<const Image> images, int threads,
     const std::function<void(std::size_t image, std::span<const float> tensor, std::string_view error)>& take);
 
-/// Softmax of logits / temperature, in double.
-std::vector<double> probabilities_of(std::span<const float> logits, double temperature);
-
 /// The `k` most probable classes, most probable first, the lower index first among equals.
 std::vector<Prediction> top_predictions(const Session& session, std::span<const float> logits, int k);
 

@@ -110,11 +110,6 @@ TEST(TopPredictions, AreSortedAndSumToOne) {
   EXPECT_NE(error_of([&] { top_predictions(session, logits, 0); }).find("at least 1"), std::string::npos);
 }
 
-TEST(Probabilities, TemperatureFlattens) {
-  const std::vector<float> logits{2, 0};
-  EXPECT_NEAR(probabilities_of(logits, 2.0)[0], 1.0 / (1.0 + std::exp(-1.0)), 1e-12);
-}
-
 TEST(Engine, RefusesWhatIsNoWholeImage) {
   const Images images(0);
   Session session(images.folder / "m.safetensors", {});
