@@ -12,6 +12,7 @@
 #include "inference/session.h"
 #include "cli/output.h"
 #include "hub/cache.h"
+#include "base/build_options.h"
 #include "base/error.h"
 
 namespace gcvit::cli {
@@ -136,11 +137,14 @@ void notice_loading(const weights::LoadedModel& loaded) {
 }
 
 std::string file_of_model(const std::string& model) {
-  std::error_code error;
-  const std::optional<hub::OfficialFile> official = hub::find_official(model);
-  if (!official || std::filesystem::exists(model, error)) return model;
-  if (const std::optional<std::string> pulled = hub::find_in_cache(*official)) return *pulled;
-  fail("[model] {}: there is no such file here, and it was never pulled; run `gcvit pull {}`", model, model);
+  if constexpr (kWithHub) {
+    std::error_code error;
+    const std::optional<hub::OfficialFile> official = hub::find_official(model);
+    if (!official || std::filesystem::exists(model, error)) return model;
+    if (const std::optional<std::string> pulled = hub::find_in_cache(*official)) return *pulled;
+    fail("[model] {}: there is no such file here, and it was never pulled; run `gcvit pull {}`", model, model);
+  }
+  return model;
 }
 
 Size parse_size(const std::string& text) {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // gcvit: classify photos with GCViT. Exit code 0: done; 1: the run failed, or a part of it; 2: called wrongly.
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
 #include <exception>
 #include <initializer_list>
@@ -12,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/build_options.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/output.h"
@@ -44,13 +47,55 @@ void prepare_process() {
   }
 }
 
+/// A subcommand that a build may leave out, by an option of CMake's.
+struct Part {
+  std::string_view command;
+  bool built;
+  std::string_view what;
+  std::string_view option;
+};
+
+constexpr std::array<Part, 4> kParts = {{{"train", kWithTraining, "training", "GCVIT_TRAIN"},
+                                         {"convert", kWithConverter, "converter", "GCVIT_CONVERT"},
+                                         {"export", kWithOnnx, "ONNX export", "GCVIT_ONNX"},
+                                         {"pull", kWithHub, "downloads", "GCVIT_HUB"}}};
+
+/// What to say of a subcommand that this build leaves out; empty for others.
+std::string why_not_built(std::string_view command) {
+  for (const Part& part : kParts) {
+    if (part.command == command && !part.built) {
+      return fmt::format("{}: this build has no {} ({}=OFF)", command, part.what, part.option);
+    }
+  }
+  return "";
+}
+
+/// In the order in which help lists them.
+std::vector<Command> commands_of_this_build(CLI::App& program) {
+  std::vector<Command> commands = {add_classify(program)};
+  if constexpr (kWithTraining) commands.push_back(add_train(program));
+  commands.push_back(add_eval(program));
+  commands.push_back(add_info(program));
+  commands.push_back(add_forward(program));
+  commands.push_back(add_preprocess(program));
+  commands.push_back(add_bench(program));
+  if constexpr (kWithConverter) commands.push_back(add_convert(program));
+  if constexpr (kWithOnnx) commands.push_back(add_export(program));
+  if constexpr (kWithHub) commands.push_back(add_pull(program));
+  return commands;
+}
+
 int run(int argc, char** argv) {
   CLI::App program("GCViT image classification", "gcvit");
   program.require_subcommand(1);
   program.set_version_flag("--version", "gcvit " GCVIT_VERSION);
-  const std::vector<Command> commands = {
-      add_classify(program),   add_train(program), add_eval(program),    add_info(program),   add_forward(program),
-      add_preprocess(program), add_bench(program), add_convert(program), add_export(program), add_pull(program)};
+  if (argc > 1) {
+    if (const std::string sentence = why_not_built(argv[1]); !sentence.empty()) {
+      notice(sentence);
+      return kUsage;
+    }
+  }
+  const std::vector<Command> commands = commands_of_this_build(program);
   for (const Command& command : commands) command.app->set_version_flag("--version", "gcvit " GCVIT_VERSION);
 
   const auto chosen = [&] {

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/build_options.h"
 #include "digest/sha256.h"
 #include "weights/keras_file.h"
 #include "weights/safetensors.h"
@@ -175,8 +176,11 @@ ConvertReport convert(const LoadedModel& loaded, const std::string& path, const 
   }
   std::vector<NamedTensor> tensors = tensors_of(*loaded.model, report.dtype, path);
   if (layout == Layout::kKeras) {
-    write_keras(path, tensors, options.keras_flavour);
-    return report;
+    if constexpr (kWithKerasWriter) {
+      write_keras(path, tensors, options.keras_flavour);
+      return report;
+    }
+    fail("[convert] {}: this build writes no Keras files (GCVIT_KERAS_WRITER=OFF)", path);
   }
   for (NamedTensor& tensor : tensors) tensor = to_layout(layout, tensor);
   if (layout == Layout::kNvlabs) add_index_buffers(tensors, loaded.info.config);
