@@ -102,10 +102,10 @@ Command add_pull(CLI::App& program) {
   const auto options = std::make_shared<Options>();
   CLI::Option* name = app->add_option(
       "NAME", options->name,
-      "gcvit_VARIANT.PRODUCER, as gcvit_xxtiny.keras, .timm or .nvlabs; -m takes this name from then on");
-  CLI::Option* to = app->add_option("--to", options->folder, "Folder to put it in, instead of the cache that -m knows")
+      "gcvit_VARIANT.PRODUCER, such as gcvit_xxtiny.keras, .timm or .nvlabs; -m accepts this name afterwards");
+  CLI::Option* to = app->add_option("--to", options->folder, "Folder to download to, instead of the cache in which -m looks")
                         ->type_name("DIR");
-  app->add_flag("--list", options->list, "Show all names, where they come from and which were pulled")
+  app->add_flag("--list", options->list, "List all names, where the files come from and which are downloaded")
       ->excludes(name)
       ->excludes(to);
   add_json(*app, options->json);

@@ -97,7 +97,7 @@ void check_longer(const Options& options, const train::RunState& state) {
                     "another run with -m {}",
                     begun.epochs, reason, train::shell_word(options.folder + "/last.safetensors")));
   };
-  if (begun.sched != "constant") refuse(fmt::format("--sched {} leads its learning rate to their end", begun.sched));
+  if (begun.sched != "constant") refuse(fmt::format("--sched {} ends its learning rate with them", begun.sched));
   if (begun.max_steps > 0) refuse(fmt::format("ends at --max-steps {}", begun.max_steps));
   const std::int32_t begun_epochs = state.epoch + (state.position > 0 ? 1 : 0);
   if (options.flags.epochs < begun_epochs) refuse(fmt::format("is in epoch {} already", begun_epochs));
@@ -168,7 +168,7 @@ train::RunOptions new_run(const Options& options) {
 }
 
 train::Outcome resume(const Options& options) {
-  if (!train::holds_run(options.folder)) fail("[train] {}: holds no run to go on with", options.folder);
+  if (!train::holds_run(options.folder)) fail("[train] {}: expected a folder with a run to resume, found none", options.folder);
   train::RunFolder folder(options.folder);
   folder.open();
   const train::Checkpoint checkpoint = train::read_checkpoint(folder.checkpoint());
@@ -183,9 +183,9 @@ int run(const Options& options) {
   const train::Outcome outcome = options.resume ? resume(options) : train::start_run(options.folder, new_run(options));
   if (outcome == train::Outcome::kFinished) return 0;
   if (train::holds_run(options.folder)) {
-    notice("stopped; go on with: " + train::resume_command(options.data, options.folder));
+    notice("stopped; resume with: " + train::resume_command(options.data, options.folder));
   } else {
-    notice("stopped before the first step: there is nothing to go on with");
+    notice("stopped before the first step: there is nothing to resume");
   }
   return kInterrupted;
 }
@@ -198,59 +198,59 @@ void add_recipe_flags(CLI::App& app, train::Recipe& flags) {
   const auto add_flag = [&](const char* flag, bool& field, const char* what) {
     app.add_flag(flag, field, what)->group(section);
   };
-  add("--epochs", flags.epochs, "Passes over the photos");
-  add("--max-steps", flags.max_steps, "End after so many steps, and the schedule with them");
-  add("--batch-size", flags.batch_size, "Photos of a batch");
-  add("--grad-accum", flags.grad_accum, "Batches of a step: its loss is the mean over all their photos");
-  add("--early-stop", flags.early_stop, "End after so many epochs without a better validation");
+  add("--epochs", flags.epochs, "Passes over the training photos");
+  add("--max-steps", flags.max_steps, "End the run, and its schedule, after this many steps");
+  add("--batch-size", flags.batch_size, "Photos in a batch");
+  add("--grad-accum", flags.grad_accum, "Batches in a step, whose loss is the mean over all their photos");
+  add("--early-stop", flags.early_stop, "End after this many epochs without a better validation accuracy");
 
   section = "Optimiser";
   add("--optimizer", flags.optimizer, "adam, adamw, muon or sgd");
   add("--lr", flags.lr, "Learning rate");
-  add("--momentum", flags.momentum, "Of sgd and muon");
-  add("--beta1", flags.beta1, "Of adam and adamw");
-  add("--beta2", flags.beta2, "Of adam and adamw");
-  add("--adam-epsilon", flags.adam_epsilon, "Of adam and adamw");
-  add("--adam-form", flags.adam_form, "Where epsilon stands: torch or keras");
+  add("--momentum", flags.momentum, "Momentum of sgd and muon");
+  add("--beta1", flags.beta1, "Decay of the first moment, of adam and adamw");
+  add("--beta2", flags.beta2, "Decay of the second moment, of adam and adamw");
+  add("--adam-epsilon", flags.adam_epsilon, "Epsilon of adam and adamw");
+  add("--adam-form", flags.adam_form, "Where epsilon is added: as in torch or as in keras");
   add("--weight-decay", flags.weight_decay,
-      "Of convolutions and linear layers; not of biases, bias tables, norms and gammas");
-  add("--clip-grad", flags.clip_grad, "Greatest norm of the gradient; 0: any");
-  add("--ema-decay", flags.ema_decay, "Average the weights with this decay; 0: don't");
-  add("--sched", flags.sched, "Learning rate over the run: constant or cosine");
-  add("--warmup-epochs", flags.warmup_epochs, "Epochs over which it rises first");
-  add("--min-lr", flags.min_lr, "Where cosine ends");
-  add("--layer-decay", flags.layer_decay, "Its factor from a layer to the one before it");
-  add("--freeze", flags.freeze, "Leave as they are: none, stem, levels or all-but-head");
+      "Weight decay of convolutions and linear layers; biases, bias tables, norms and layer scales have none");
+  add("--clip-grad", flags.clip_grad, "Clip the gradient to this norm; 0: off");
+  add("--ema-decay", flags.ema_decay, "Keep an exponential moving average of the weights with this decay; 0: off");
+  add("--sched", flags.sched, "Schedule of the learning rate: constant or cosine");
+  add("--warmup-epochs", flags.warmup_epochs, "Epochs of linear warm-up");
+  add("--min-lr", flags.min_lr, "Learning rate at the end of the cosine schedule");
+  add("--layer-decay", flags.layer_decay, "Factor of the learning rate from each layer to the one before it");
+  add("--freeze", flags.freeze, "What not to train: none, stem, levels or all-but-head");
   add_flag("--linear-probe", flags.linear_probe,
-           "Train the head alone, on features that are computed once: the fast way on a CPU");
+           "Train only the head, on features that are computed once: fast on a CPU");
 
   section = "Loss and augmentation";
-  add("--label-smoothing", flags.label_smoothing, "Share of a target that goes to all classes");
-  add("--mixup", flags.mixup, "Blend pairs of photos: alpha of the Beta distribution; 0: don't");
-  add("--cutmix", flags.cutmix, "Paste a part of one photo into another: alpha; 0: don't");
-  add("--augment", flags.augment, "none (as in evaluation), flip or randaug");
-  add("--random-erasing", flags.random_erasing, "Chance that a rectangle becomes noise");
-  add("--rrc-scale", flags.rrc_scale, "Random crops of at least this share of a photo; 0: whole photos");
-  add("--drop-path", flags.drop_path, "Chance that the last block is left out; less before it");
-  add("--soft-labels", flags.soft_labels, "A teacher's logits, a JSON object a line")->type_name("FILE");
-  add("--soft-temperature", flags.soft_temperature, "Of teacher and student");
-  add("--soft-weight", flags.soft_weight, "Share of the teacher in the loss");
+  add("--label-smoothing", flags.label_smoothing, "Share of each target that is spread over all classes");
+  add("--mixup", flags.mixup, "Blend pairs of photos: alpha of the Beta distribution; 0: off");
+  add("--cutmix", flags.cutmix, "Paste a part of one photo into another: alpha of the Beta distribution; 0: off");
+  add("--augment", flags.augment, "Augmentation: none (as in evaluation), flip or randaug");
+  add("--random-erasing", flags.random_erasing, "Probability of replacing a rectangle by noise");
+  add("--rrc-scale", flags.rrc_scale, "Least share of a photo's area in a random crop; 0: no random crops");
+  add("--drop-path", flags.drop_path, "Drop path rate of the last block; it increases linearly from 0 at the first");
+  add("--soft-labels", flags.soft_labels, "File with a teacher's logits, one JSON object per line")->type_name("FILE");
+  add("--soft-temperature", flags.soft_temperature, "Temperature of teacher and student");
+  add("--soft-weight", flags.soft_weight, "Weight of the teacher in the loss, 0 to 1");
 
   section = "Photos and model";
-  add("--val-split", flags.val_split, "Share of the photos that validate, where DATA has no side for it");
-  add("--val-list", flags.val_list, "Photos that validate, a name a line; all others train")->type_name("FILE");
-  add_flag("--tutorial-split", flags.tutorial_split, "The last of all photos, shuffled, validate");
-  add_flag("--no-shuffle", flags.no_shuffle, "Batches follow the sorted paths");
-  add_flag("--strict", flags.strict, "A photo that can't be read ends the run");
-  add("--max-pixels", flags.max_pixels, "A photo of more pixels (width x height) can't be read");
-  add("--preprocess", flags.preprocess, "From photo to tensor: auto, keras, keras-train, timm or nvlabs");
-  add("--image-size", flags.image_size, "Height and width of images, multiples of 32")->type_name("HxW");
-  add("--window-mode", flags.window_mode, "At another size, windows are exact or fixed");
-  add("--num-classes", flags.num_classes, "Outputs of the head; without it as many as classes in DATA");
-  add("--seed", flags.seed, "Of all random numbers");
-  add("--dtype", flags.dtype, "What products round their operands to: f32 or bf16");
+  add("--val-split", flags.val_split, "Share of the photos to validate on, when DATA has no validation split");
+  add("--val-list", flags.val_list, "File that names the validation photos, one per line; all others are for training")->type_name("FILE");
+  add_flag("--tutorial-split", flags.tutorial_split, "Shuffle all photos and validate on the last of them, as the Keras example does");
+  add_flag("--no-shuffle", flags.no_shuffle, "Take the photos in the order of their sorted paths");
+  add_flag("--strict", flags.strict, "End the run at the first photo that can't be read");
+  add("--max-pixels", flags.max_pixels, "Refuse photos with more pixels (width x height) than this");
+  add("--preprocess", flags.preprocess, "How photos become tensors: auto (as the model file says), keras, keras-train, timm or nvlabs");
+  add("--image-size", flags.image_size, "Height and width of the input, multiples of 32")->type_name("HxW");
+  add("--window-mode", flags.window_mode, "Attention windows at another image size: exact (resized) or fixed (kept, maps are padded)");
+  add("--num-classes", flags.num_classes, "Number of outputs of the head; default: the number of classes in DATA");
+  add("--seed", flags.seed, "Seed of all random numbers");
+  add("--dtype", flags.dtype, "Data type of the operands of matrix products: f32 or bf16");
   add_flag("--grad-checkpointing", flags.grad_checkpointing,
-           "Compute parts of each block again in the backward pass: less memory, more time");
+           "Recompute parts of each block in the backward pass: less memory, more time");
 }
 
 }  // namespace
@@ -260,26 +260,26 @@ Command add_train(CLI::App& program) {
   const auto options = std::make_shared<Options>();
   options->app = app;
   app->add_option("data", options->data,
-                  "Photos: a folder with one for each class, perhaps inside train/ and val/; a .csv list; TFRecord or "
-                  "WebDataset shards")
+                  "Labelled photos: a folder with a sub-folder for each class, perhaps inside train/ and val/; a .csv list; "
+                  "TFRecord or WebDataset shards")
       ->required()
       ->type_name("DATA");
   CLI::Option* weights = app->add_option("-m,--model", options->weights,
-                                         "Weights to start from: a file of any format, or a pulled one's name");
+                                         "Weights to start from: a file of any format that gcvit reads, or the name of a pulled file");
   app->add_option("--variant", options->variant,
-                  "Start from random weights of this model, as xxtiny, or of the one that a .json file describes")
+                  "Start from random weights of this variant, such as xxtiny, or of the model that a .json file describes")
       ->excludes(weights);
-  app->add_option("-o,--output", options->folder, "Folder for all that the run leaves")
+  app->add_option("-o,--output", options->folder, "Folder for everything that the run writes")
       ->required()
       ->type_name("RUN_DIR");
-  app->add_flag("--resume", options->resume, "Go on with the run in RUN_DIR where it stopped");
+  app->add_flag("--resume", options->resume, "Continue the run in RUN_DIR where it stopped");
   app->add_option("--checkpoint-minutes", options->checkpoint_minutes,
-                  "Time between checkpoints; there is one at each epoch's end too")
+                  "Minutes between checkpoints; one is also written at the end of each epoch")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   app->add_option("--recipe", options->flags.recipe,
-                  "What all other flags start from: tutorial (the Keras example's), finetune (default with -m) or "
-                  "scratch (default with --variant)")
+                  "Defaults of all flags below: tutorial (the Keras example's), finetune (default with -m) or scratch (default "
+                  "with --variant)")
       ->check(CLI::IsMember({"tutorial", "finetune", "scratch"}));
   add_recipe_flags(*app, options->flags);
   options->arguments.add_ema(*app);
