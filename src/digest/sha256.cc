@@ -2,10 +2,8 @@
 #include "digest/sha256.h"
 
 #include <openssl/evp.h>
-#include <unistd.h>
 
 #include <array>
-#include <cerrno>
 #include <new>
 #include <string_view>
 #include <vector>
@@ -65,13 +63,12 @@ std::string sha256_of_file(const std::string& path) {
   const RegularFile file = open_regular_file(path, "file");
   Sha256 hash;
   std::vector<std::byte> block(kBlock);
-  while (true) {
-    const ssize_t count = ::read(file.descriptor.number(), block.data(), block.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail_to_read("file", path, errno);
-    if (count == 0) return hash.finish();
-    hash.update(std::span(block).first(static_cast<std::size_t>(count)));
+  std::uint64_t offset = 0;
+  while (const std::size_t count = read_at(file, offset, block, "file", path)) {
+    hash.update(std::span(block).first(count));
+    offset += count;
   }
+  return hash.finish();
 }
 
 }  // namespace gcvit
