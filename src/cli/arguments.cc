@@ -52,7 +52,8 @@ void ModelArguments::add_max_memory(CLI::App& app) {
 void ModelArguments::add_ema(CLI::App& app) {
   CLI::Option* const averaged = app.add_flag_callback(
       "--ema", [this] { options.ema = true; },
-      "Use the averaged (EMA) weights of a checkpoint that holds both raw and averaged ones; without this flag a notice "
+      "Use the averaged (EMA) weights of a checkpoint that holds both raw and averaged ones; without this flag a "
+      "notice "
       "says which were used");
   app.add_flag_callback(
          "--no-ema", [this] { options.ema = false; },

@@ -169,8 +169,8 @@ int run(const Options& options) {
 }  // namespace
 
 Command add_bench(CLI::App& program) {
-  CLI::App* app =
-      program.add_subcommand("bench", "Measure a model's speed on random images, as images a second and as a share of this machine's peak");
+  CLI::App* app = program.add_subcommand(
+      "bench", "Measure a model's speed on random images, as images a second and as a share of this machine's peak");
   const auto options = std::make_shared<Options>();
   options->arguments.add_model(*app);
   app->add_option("--variant", options->variant,
@@ -181,7 +181,8 @@ Command add_bench(CLI::App& program) {
       ->delimiter(',')
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
-  app->add_option("-t,--threads", options->threads, "Numbers of threads to measure, such as 1,2; 0: one for each available processor")
+  app->add_option("-t,--threads", options->threads,
+                  "Numbers of threads to measure, such as 1,2; 0: one for each available processor")
       ->delimiter(',')
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();

@@ -107,7 +107,8 @@ Command add_classify(CLI::App& program) {
   app->add_option("--threshold", options->threshold, "Answer \"unsure\" when the best class is less probable than this")
       ->check(CLI::Range(0.0, 1.0));
   CLI::Option* json = app->add_flag("--json", options->json, "Print one JSON object");
-  app->add_flag("--jsonl", options->jsonl, "Print one JSON object per line, each as soon as it is ready")->excludes(json);
+  app->add_flag("--jsonl", options->jsonl, "Print one JSON object per line, each as soon as it is ready")
+      ->excludes(json);
   options->arguments.add_images(*app);
   options->arguments.add_image_size(*app);
   options->arguments.add_batch(*app);

@@ -9,7 +9,7 @@
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/output.h"
-#include "data/found.h"
+#include "data/source_summary.h"
 #include "evaluate/evaluate.h"
 #include "base/memory.h"
 #include "base/printable.h"
@@ -129,9 +129,9 @@ int run(const Options& options) {
                  fmt::format("the confusion matrix of {} classes in JSON", session.labels.size()));
   }
   evaluate::LabelledImages wanted = options.images;
-  if (!options.side.empty()) wanted.side = data::side_of_word(options.side);
+  if (!options.side.empty()) wanted.split = data::split_of_word(options.side);
   const data::ImageSet images = evaluate::read_labelled_images(session, wanted);
-  for (const std::string& line : data::describe(data::found_in(images))) notice("[data] " + line);
+  for (const std::string& line : data::describe(data::summarise(images))) notice("[data] " + line);
   for (const std::string& sentence : images.notices) notice("[data] " + sentence);
 
   Progress progress(images.samples.size());
@@ -154,13 +154,14 @@ int run(const Options& options) {
 }  // namespace
 
 Command add_eval(CLI::App& program) {
-  CLI::App* app =
-      program.add_subcommand("eval", "Measure a model's accuracy on labelled photos: class folders, a CSV list or shards");
+  CLI::App* app = program.add_subcommand(
+      "eval", "Measure a model's accuracy on labelled photos: class folders, a CSV list or shards");
   const auto options = std::make_shared<Options>();
   options->arguments.add_model(*app);
   app->add_option("data", options->images.path, "Labelled photos")->required()->type_name("DATA");
-  app->add_option("--list", options->images.list,
-                  "Use only the photos that this file names, one path relative to DATA per line, such as a run's val.txt")
+  app->add_option(
+         "--list", options->images.list,
+         "Use only the photos that this file names, one path relative to DATA per line, such as a run's val.txt")
       ->type_name("FILE");
   app->add_option("--side", options->side,
                   "Use only this split of DATA; default: the validation split if DATA has one, else all photos")

@@ -92,8 +92,8 @@ int run(const Options& options) {
 }  // namespace
 
 Command add_forward(CLI::App& program) {
-  CLI::App* app =
-      program.add_subcommand("forward", "Run tensors through a model and write the logits, the pooled features and each level's feature map");
+  CLI::App* app = program.add_subcommand(
+      "forward", "Run tensors through a model and write the logits, the pooled features and each level's feature map");
   const auto options = std::make_shared<Options>();
   options->arguments.add_model(*app);
   app->add_option("input", options->input, "A .npy file: float32 [N,H,W,3], normalised as `gcvit preprocess` writes it")

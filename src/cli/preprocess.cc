@@ -74,7 +74,8 @@ Command add_preprocess(CLI::App& program) {
   app->add_option("-o,--output", options->output, "The .npy file to write: float32 [N,H,W,3], normalised")->required();
   options->arguments.add_images(*app);
   options->arguments.add_image_size(*app);
-  app->get_option("--image-size")->description("Height and width of the tensors; together with --preprocess no model is needed");
+  app->get_option("--image-size")
+      ->description("Height and width of the tensors; together with --preprocess no model is needed");
   options->arguments.add_threads(*app);
   return {app, [options] { return run(*options); }};
 }

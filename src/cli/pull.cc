@@ -103,8 +103,9 @@ Command add_pull(CLI::App& program) {
   CLI::Option* name = app->add_option(
       "NAME", options->name,
       "gcvit_VARIANT.PRODUCER, such as gcvit_xxtiny.keras, .timm or .nvlabs; -m accepts this name afterwards");
-  CLI::Option* to = app->add_option("--to", options->folder, "Folder to download to, instead of the cache in which -m looks")
-                        ->type_name("DIR");
+  CLI::Option* to =
+      app->add_option("--to", options->folder, "Folder to download to, instead of the cache in which -m looks")
+          ->type_name("DIR");
   app->add_flag("--list", options->list, "List all names, where the files come from and which are downloaded")
       ->excludes(name)
       ->excludes(to);

@@ -168,7 +168,8 @@ train::RunOptions new_run(const Options& options) {
 }
 
 train::Outcome resume(const Options& options) {
-  if (!train::holds_run(options.folder)) fail("[train] {}: expected a folder with a run to resume, found none", options.folder);
+  if (!train::holds_run(options.folder))
+    fail("[train] {}: expected a folder with a run to resume, found none", options.folder);
   train::RunFolder folder(options.folder);
   folder.open();
   const train::Checkpoint checkpoint = train::read_checkpoint(folder.checkpoint());
@@ -238,14 +239,18 @@ void add_recipe_flags(CLI::App& app, train::Recipe& flags) {
 
   section = "Photos and model";
   add("--val-split", flags.val_split, "Share of the photos to validate on, when DATA has no validation split");
-  add("--val-list", flags.val_list, "File that names the validation photos, one per line; all others are for training")->type_name("FILE");
-  add_flag("--tutorial-split", flags.tutorial_split, "Shuffle all photos and validate on the last of them, as the Keras example does");
+  add("--val-list", flags.val_list, "File that names the validation photos, one per line; all others are for training")
+      ->type_name("FILE");
+  add_flag("--tutorial-split", flags.tutorial_split,
+           "Shuffle all photos and validate on the last of them, as the Keras example does");
   add_flag("--no-shuffle", flags.no_shuffle, "Take the photos in the order of their sorted paths");
   add_flag("--strict", flags.strict, "End the run at the first photo that can't be read");
   add("--max-pixels", flags.max_pixels, "Refuse photos with more pixels (width x height) than this");
-  add("--preprocess", flags.preprocess, "How photos become tensors: auto (as the model file says), keras, keras-train, timm or nvlabs");
+  add("--preprocess", flags.preprocess,
+      "How photos become tensors: auto (as the model file says), keras, keras-train, timm or nvlabs");
   add("--image-size", flags.image_size, "Height and width of the input, multiples of 32")->type_name("HxW");
-  add("--window-mode", flags.window_mode, "Attention windows at another image size: exact (resized) or fixed (kept, maps are padded)");
+  add("--window-mode", flags.window_mode,
+      "Attention windows at another image size: exact (resized) or fixed (kept, maps are padded)");
   add("--num-classes", flags.num_classes, "Number of outputs of the head; default: the number of classes in DATA");
   add("--seed", flags.seed, "Seed of all random numbers");
   add("--dtype", flags.dtype, "Data type of the operands of matrix products: f32 or bf16");
@@ -259,15 +264,18 @@ Command add_train(CLI::App& program) {
   CLI::App* app = program.add_subcommand("train", "Fine-tune a model on labelled photos, or train one from scratch");
   const auto options = std::make_shared<Options>();
   options->app = app;
-  app->add_option("data", options->data,
-                  "Labelled photos: a folder with a sub-folder for each class, perhaps inside train/ and val/; a .csv list; "
-                  "TFRecord or WebDataset shards")
+  app->add_option(
+         "data", options->data,
+         "Labelled photos: a folder with a sub-folder for each class, perhaps inside train/ and val/; a .csv list; "
+         "TFRecord or WebDataset shards")
       ->required()
       ->type_name("DATA");
-  CLI::Option* weights = app->add_option("-m,--model", options->weights,
-                                         "Weights to start from: a file of any format that gcvit reads, or the name of a pulled file");
-  app->add_option("--variant", options->variant,
-                  "Start from random weights of this variant, such as xxtiny, or of the model that a .json file describes")
+  CLI::Option* weights =
+      app->add_option("-m,--model", options->weights,
+                      "Weights to start from: a file of any format that gcvit reads, or the name of a pulled file");
+  app->add_option(
+         "--variant", options->variant,
+         "Start from random weights of this variant, such as xxtiny, or of the model that a .json file describes")
       ->excludes(weights);
   app->add_option("-o,--output", options->folder, "Folder for everything that the run writes")
       ->required()
@@ -277,9 +285,10 @@ Command add_train(CLI::App& program) {
                   "Minutes between checkpoints; one is also written at the end of each epoch")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  app->add_option("--recipe", options->flags.recipe,
-                  "Defaults of all flags below: tutorial (the Keras example's), finetune (default with -m) or scratch (default "
-                  "with --variant)")
+  app->add_option(
+         "--recipe", options->flags.recipe,
+         "Defaults of all flags below: tutorial (the Keras example's), finetune (default with -m) or scratch (default "
+         "with --variant)")
       ->check(CLI::IsMember({"tutorial", "finetune", "scratch"}));
   add_recipe_flags(*app, options->flags);
   options->arguments.add_ema(*app);

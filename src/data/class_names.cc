@@ -239,6 +239,13 @@ void remap_labels(ImageSet& set, std::span<const std::string> class_names, std::
   set.numbered = false;
 }
 
+bool all_classes_known(const ImageSet& set, std::span<const std::string> class_names,
+                       std::span<const std::string> wordnet_ids) {
+  const std::map<std::string, std::int32_t> classes = class_of_name(class_names, wordnet_ids);
+  return std::all_of(set.classes.begin(), set.classes.end(),
+                     [&](const std::string& name) { return classes.contains(canonical(name)); });
+}
+
 void take_numbers_as_indices(ImageSet& set, std::size_t classes) {
   if (!set.numbered) fail("[data] {}: expected classes named by whole numbers, found others", set.root);
   std::vector<std::string> names;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A list of photos, their classes and perhaps their sides, as spreadsheets write it (RFC 4180).
+// A list of photos, their classes and perhaps their splits, as spreadsheets write it (RFC 4180).
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -100,7 +100,7 @@ struct Row {
   std::string name;
   std::string file;
   std::string label;
-  std::optional<Side> side;
+  std::optional<Split> split;
 };
 
 /// Whether a name ends as pictures of kinds do that can't be read.
@@ -122,22 +122,22 @@ bool is_id(const std::string& name) {
   return !name.empty() && name.find('\0') == std::string::npos && ending_of(fs::path(name).filename().native()).empty();
 }
 
-/// The side of a photo that validates if this is true.
-std::optional<Side> side_of_truth(std::string_view text) {
+/// The split of a photo that validates if this is true.
+std::optional<Split> split_of_truth(std::string_view text) {
   const std::string word = lower_case(text);
   for (const std::string_view yes : {"true", "1", "1.0", "yes"}) {
-    if (word == yes) return Side::kValidation;
+    if (word == yes) return Split::kValidation;
   }
   for (const std::string_view no : {"false", "0", "0.0", "no"}) {
-    if (word == no) return Side::kTrain;
+    if (word == no) return Split::kTrain;
   }
   return std::nullopt;
 }
 
-/// Whether a field of the column is a side's word.
-bool has_side_word(std::span<const CsvRecord> records, std::size_t column) {
+/// Whether a field of the column is a split's word.
+bool has_split_word(std::span<const CsvRecord> records, std::size_t column) {
   return std::any_of(records.begin(), records.end(), [&](const CsvRecord& record) {
-    return column < record.fields.size() && side_of_word(trimmed(record.fields[column])).has_value();
+    return column < record.fields.size() && split_of_word(trimmed(record.fields[column])).has_value();
   });
 }
 
@@ -146,7 +146,7 @@ std::string unused_columns(const CsvRecord& header, const Columns& columns, cons
   std::string unused;
   for (std::size_t i = 0; i < header.fields.size(); ++i) {
     const std::string_view name = trimmed(header.fields[i]);
-    if (name.empty() || i == columns.path || i == columns.label || i == columns.side) continue;
+    if (name.empty() || i == columns.path || i == columns.label || i == columns.split) continue;
     unused += fmt::format("{}\"{}\"", unused.empty() ? "" : ", ", name);
   }
   if (unused.empty()) return "";
@@ -165,8 +165,8 @@ std::vector<Row> read_rows(const std::vector<CsvRecord>& records, const std::str
         return is_id(name) && ids.find(name, path).has_value();
       });
   if (columns.header) {
-    if (columns.side_if_words && !has_side_word(std::span(records).subspan(1), columns.side)) {
-      columns.side = std::string::npos;
+    if (columns.split_if_words && !has_split_word(std::span(records).subspan(1), columns.split)) {
+      columns.split = std::string::npos;
     }
     std::string unused = unused_columns(records.front(), columns, path);
     if (!unused.empty()) set.notices.push_back(std::move(unused));
@@ -188,19 +188,19 @@ std::vector<Row> read_rows(const std::vector<CsvRecord>& records, const std::str
             .name = std::string(trimmed(fields[columns.path])),
             .file = {},
             .label = std::string(trimmed(fields[columns.label])),
-            .side = {}};
+            .split = {}};
     if (row.name.empty() || row.label.empty()) {
       fail("[csv] {}: line {}: expected a path and a label, found an empty one", path, record.line);
     }
     if ((row.name + row.label).find('\0') != std::string::npos) {
       fail("[csv] {}: line {}: expected a path and a label, found a zero byte in them", path, record.line);
     }
-    const std::string_view side = columns.side < fields.size() ? trimmed(fields[columns.side]) : "";
-    if (!side.empty()) {
-      row.side = columns.validates ? side_of_truth(side) : side_of_word(side);
-      if (!row.side) {
+    const std::string_view split = columns.split < fields.size() ? trimmed(fields[columns.split]) : "";
+    if (!split.empty()) {
+      row.split = columns.validates ? split_of_truth(split) : split_of_word(split);
+      if (!row.split) {
         fail("[csv] {}: line {}: expected {} in column {}, found \"{}\"", path, record.line,
-             columns.validates ? "true or false" : "train, val or test", columns.side + 1, side);
+             columns.validates ? "true or false" : "train, val or test", columns.split + 1, split);
       }
     }
     if (is_id(row.name) && !is_file(folder / row.name)) {
@@ -265,10 +265,10 @@ LeftOut drop_repeated(std::vector<Row>& rows, const std::string& path) {
       fail("[csv] {}: \"{}\": expected one class for a photo, found \"{}\" in line {} and \"{}\" in line {}", path,
            first.name, first.label, first.line, rows[i].label, rows[i].line);
     }
-    const Side side = rows[i].side.value_or(Side::kTrain);
-    if (first.side.value_or(Side::kTrain) != side) {
-      fail("[csv] {}: \"{}\": expected one side for a photo, found {} in line {} and {} in line {}", path, first.name,
-           name_of(first.side.value_or(Side::kTrain)), first.line, name_of(side), rows[i].line);
+    const Split split = rows[i].split.value_or(Split::kTrain);
+    if (first.split.value_or(Split::kTrain) != split) {
+      fail("[csv] {}: \"{}\": expected one split for a photo, found {} in line {} and {} in line {}", path, first.name,
+           name_of(first.split.value_or(Split::kTrain)), first.line, name_of(split), rows[i].line);
     }
     if (repeated.count++ == 0) repeated.example = rows[i].name;
   }
@@ -284,7 +284,7 @@ ImageSet read_csv_list(const std::string& path, const OpenOptions& options) {
 
 ImageSet image_set_of_csv(std::string_view text, const std::string& path, const OpenOptions& options) {
   if (text.empty()) fail("[csv] {}: expected lines of path and label, found an empty file", path);
-  const std::string kind = wrapped_kind(text);
+  const std::string kind = placeholder_or_packed_kind(text);
   if (!kind.empty()) fail("[csv] {}: expected lines of path and label, found {}", path, kind);
   if (text.find('\n') == std::string_view::npos && text.find('\r') < text.size() - 1) {
     fail("[csv] {}: expected lines that end with LF or CR LF, found CR alone", path);
@@ -301,30 +301,31 @@ ImageSet image_set_of_csv(std::string_view text, const std::string& path, const 
 
   set.root = path;
   set.kind = SourceKind::kList;
-  if (std::any_of(rows.begin(), rows.end(), [](const Row& row) { return row.side.has_value(); })) {
-    std::map<Side, std::size_t> counts;
-    for (const Row& row : rows) ++counts[row.side.value_or(Side::kTrain)];
-    for (const auto& [side, count] : counts) set.sides.push_back({std::string(name_of(side)), side, {}, count});
+  if (std::any_of(rows.begin(), rows.end(), [](const Row& row) { return row.split.has_value(); })) {
+    std::map<Split, std::size_t> counts;
+    for (const Row& row : rows) ++counts[row.split.value_or(Split::kTrain)];
+    for (const auto& [split, count] : counts) set.splits.push_back({std::string(name_of(split)), split, {}, count});
   }
-  choose_sides(set, options);
-  const auto side_of = [&](const Row& row) -> const SideFound* {
-    const auto found = std::find_if(set.sides.begin(), set.sides.end(), [&](const SideFound& side) {
-      return side.side == row.side.value_or(Side::kTrain);
+  choose_splits(set, options);
+  const auto split_of = [&](const Row& row) -> const FoundSplit* {
+    const auto found = std::find_if(set.splits.begin(), set.splits.end(), [&](const FoundSplit& split) {
+      return split.split == row.split.value_or(Split::kTrain);
     });
-    return found == set.sides.end() ? nullptr : &*found;
+    return found == set.splits.end() ? nullptr : &*found;
   };
-  for (const SideFound& side : set.sides) {
-    if (side.use != SideUse::kLeftOut) continue;
-    const auto example = std::find_if(rows.begin(), rows.end(), [&](const Row& row) { return side_of(row) == &side; });
-    leave_out_side(set, side, example->name);
+  for (const FoundSplit& split : set.splits) {
+    if (split.use != SplitUse::kLeftOut) continue;
+    const auto example =
+        std::find_if(rows.begin(), rows.end(), [&](const Row& row) { return split_of(row) == &split; });
+    leave_out_split(set, split, example->name);
   }
   std::vector<std::string> labels;
   for (Row& row : rows) {
-    const SideFound* const side = side_of(row);
-    if (side != nullptr && side->use == SideUse::kLeftOut) continue;
+    const FoundSplit* const split = split_of(row);
+    if (split != nullptr && split->use == SplitUse::kLeftOut) continue;
     labels.push_back(std::move(row.label));
     set.samples.push_back({.name = std::move(row.name), .file = std::move(row.file)});
-    if (side != nullptr) set.validates.push_back(side->use == SideUse::kValidates);
+    if (split != nullptr) set.validates.push_back(split->use == SplitUse::kValidates);
   }
   if (!any_validates(set)) set.validates.clear();
   std::move(others.begin(), others.end(), std::back_inserter(set.left_out));

@@ -153,7 +153,7 @@ LineCutter line_collector(const std::string& path, std::vector<std::string>& lin
   return {"data", path, kLongestLine, [&](const std::string& line, std::size_t number) {
             if (number > kMostLines)
               fail("[data] {}: expected a list of at most {} lines, found more", path, kMostLines);
-            const std::string kind = number == 1 ? wrapped_kind(line) : "";
+            const std::string kind = number == 1 ? placeholder_or_packed_kind(line) : "";
             if (!kind.empty()) fail("[data] {}: expected a list, found {}", path, kind);
             if (!line.empty()) lines.push_back(line);
           }};

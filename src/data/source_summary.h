@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What was found in a source of photos, for people and for files that keep it.
+// A summary of a source of photos, for messages and for the files of a run.
 #pragma once
 
 #include <cstddef>
@@ -8,42 +8,41 @@
 #include <vector>
 
 #include "data/image_set.h"
-#include "data/split.h"
+#include "data/partition.h"
 
 namespace gcvit::data {
 
 /// A class with its photos.
-struct ClassFound {
+struct ClassSummary {
   std::string name;
-  std::size_t images = 0;      ///< of both sides
-  std::size_t validation = 0;  ///< of which validate
+  std::size_t images = 0;      ///< for training and validation
+  std::size_t validation = 0;  ///< of these for validation
 };
 
-struct Found {
+struct SourceSummary {
   std::string root;
   std::string kind;  ///< "class folders", "a list", "TFRecord shards", "WebDataset shards"
   std::size_t images = 0;
-  std::size_t train = 0;       ///< without a split: all that don't validate
+  std::size_t train = 0;       ///< without a partition: all that aren't for validation
   std::size_t validation = 0;
-  std::vector<ClassFound> classes;  ///< those of the source, in order
-  std::vector<SideFound> sides;
+  std::vector<ClassSummary> classes;  ///< those of the source, in order
+  std::vector<FoundSplit> splits;
   std::vector<LeftOut> left_out;
-  bool read = false;  ///< the photos were read to split them, so that the next three are known
-  LeftOut identical;     ///< photos that are byte for byte an earlier one; they stay in the set
-  LeftOut contradictory;  ///< those of them whose class is another than the earlier one's
+  bool read = false;  ///< the photos were read to divide them, so that the next three are known
+  LeftOut identical;     ///< photos that are byte-identical to an earlier one; they stay in the set
+  LeftOut contradictory;  ///< those of them that have another class than the earlier one
   LeftOut unreadable;
 };
 
-/// What `set` is; with the sides of `split`, unless there is none.
-Found found_in(const ImageSet& set, const Split* split = nullptr);
+/// Describes `set`, with the training and validation photos of `partition` when one is given.
+SourceSummary summarise(const ImageSet& set, const Partition* partition = nullptr);
 
 /// "class folders", ...
 std::string_view name_of(SourceKind kind);
 /// "trains", "validates", "taken", "left out".
-std::string_view name_of(SideUse use);
+std::string_view name_of(SplitUse use);
 
-/// The few lines for people: classes with counts, sides with counts, what was left out. Neither a prefix nor an end of
-/// the line.
-std::vector<std::string> describe(const Found& found);
+/// A few lines of text: classes with counts, splits with counts, what was left out. Without a prefix or line ends.
+std::vector<std::string> describe(const SourceSummary& found);
 
 }  // namespace gcvit::data

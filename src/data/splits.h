@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the photos of a source are for: words in names of folders, shards and columns say it.
+// The splits of a data set (train, validation, test), recognised by words in the names of folders, shards and columns.
 #pragma once
 
 #include <cstddef>
@@ -12,37 +12,36 @@
 
 namespace gcvit::data {
 
-enum class Side : std::uint8_t { kTrain, kValidation, kTest };
+enum class Split : std::uint8_t { kTrain, kValidation, kTest };
 
 /// "train", "validation" or "test".
-std::string_view name_of(Side side);
+std::string_view name_of(Split split);
 
-/// The side that a word names, in whatever case: train, training; val, valid, validation, eval, evaluation; test,
-/// testing. Nothing for other words.
-std::optional<Side> side_of_word(std::string_view word);
+/// The split that a word names, in any case: train, training; val, valid, validation, eval, evaluation; test, testing.
+/// Nothing for other words.
+std::optional<Split> split_of_word(std::string_view word);
 
-/// The side of each of the names of folders or shards that lie beside each other: the one that a whole word of the name
-/// says, where words end at every character but letters and digits, and a run of digits is a word of its own
-/// ("imagenet1k-train-0000.tar", "seg_train", "val2017"). Where one of the names says two sides, those that all of the
-/// names say are the data set's name and don't count ("test-drive-train-0.tar"). Nothing for a name that says none, or
-/// still two.
-std::vector<std::optional<Side>> sides_of(std::span<const std::string> names);
+/// The split of each of the names of sibling folders or shards: the one that a whole word of the name names. Words end at
+/// every character but letters and digits, and a run of digits is a word of its own ("imagenet1k-train-0000.tar",
+/// "seg_train", "val2017"). When one of the names has words for two splits, words that all names have are taken as part of
+/// the data set's name and don't count ("test-drive-train-0.tar"). Nothing for a name that has no such word, or still two.
+std::vector<std::optional<Split>> splits_of(std::span<const std::string> names);
 
-/// What becomes of the photos of a side.
-enum class SideUse : std::uint8_t {
+/// What the photos of a split are used for.
+enum class SplitUse : std::uint8_t {
   kTrains,
   kValidates,
-  kTaken,  ///< it was asked for: the set is its photos alone
+  kTaken,  ///< it was selected: the set has only its photos
   kLeftOut
 };
 
-/// A side that a source has.
-struct SideFound {
+/// A split found in a source.
+struct FoundSplit {
   std::string name;  ///< as the source has it: "Train", "val", "imagenet1k-validation-00.tar"
-  Side side = Side::kTrain;
-  SideUse use = SideUse::kTrains;
-  std::size_t images = 0;  ///< 0 in shards that are left out, which nobody opens
-  std::size_t shards = 0;  ///< that hold them; 0 for folders and lists
+  Split split = Split::kTrain;
+  SplitUse use = SplitUse::kTrains;
+  std::size_t images = 0;  ///< 0 for shards that are left out, as they are not opened
+  std::size_t shards = 0;  ///< number of shards that hold them; 0 for folders and lists
 };
 
 }  // namespace gcvit::data

@@ -96,8 +96,8 @@ std::vector<std::string> class_names_in(const std::filesystem::path& folder) {
   return lines;
 }
 
-/// The names of the classes beside the shards, or beside the folders of the sides that have them. Throws `Error` where
-/// two sides have others: a number would be two classes.
+/// The names of the classes beside the shards, or beside the folders of the splits that have them. Throws `Error` where
+/// two splits have others: a number would be two classes.
 std::vector<std::string> class_names_of(std::span<const Shard> shards) {
   std::vector<std::string> names;
   std::optional<std::filesystem::path> first;  // empty for shards that are named without their folder
@@ -105,7 +105,7 @@ std::vector<std::string> class_names_of(std::span<const Shard> shards) {
     std::filesystem::path folder = std::filesystem::path(shard.file).parent_path();
     if (folder == first) continue;
     std::vector<std::string> found = class_names_in(folder);
-    if (found.empty() && shard.side) found = class_names_in(folder.parent_path());
+    if (found.empty() && shard.split) found = class_names_in(folder.parent_path());
     if (first && found != names) {
       fail("[tfrecord] {}: expected the classes of {} in its label.labels.txt, found others", folder.string(),
            first->string());

@@ -21,7 +21,7 @@ struct Evaluation {
 /// Which photos are measured, and how they are matched with a model's classes.
 struct LabelledImages {
   std::string path;
-  std::optional<data::Side> side = {};  ///< only this side's; else those that validate, where the set says which
+  std::optional<data::Split> split = {};  ///< only this split's; else those that validate, where the set says which
   std::string list = {};  ///< a file that names the photos, whether they validate or not; empty: all
   bool by_index = false;           ///< class i of a set whose names don't match is class i of the model
 };

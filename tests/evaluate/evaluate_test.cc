@@ -77,7 +77,7 @@ TEST(Evaluate, TakesListsAndWhatTheySayValidates) {
   EXPECT_EQ(images.samples[0].label, 0);
   EXPECT_EQ(images.samples[1].label, 4);
   ASSERT_EQ(images.left_out.size(), 1u);
-  EXPECT_EQ(data::describe(images.left_out[0]), "4 photos of the train side, such as photos/0.png");
+  EXPECT_EQ(data::describe(images.left_out[0]), "4 photos of the train split, such as photos/0.png");
   const Evaluation found = evaluate(session, images, [](std::string_view error) { EXPECT_EQ(error, ""); });
   EXPECT_EQ(found.metrics.count(), 2);
 }
