@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <memory>
 #include <set>
+#include <string>
+#include <utility>
 
 #include "cli/arguments.h"
 #include "cli/commands.h"
@@ -191,71 +193,93 @@ int run(const Options& options) {
   return kInterrupted;
 }
 
-void add_recipe_flags(CLI::App& app, train::Recipe& flags) {
-  std::string section = "Length";
-  const auto add = [&](const char* flag, auto& field, const char* what) {
-    return app.add_option(flag, field, what)->group(section);
-  };
-  const auto add_flag = [&](const char* flag, bool& field, const char* what) {
-    app.add_flag(flag, field, what)->group(section);
-  };
-  add("--epochs", flags.epochs, "Passes over the training photos");
-  add("--max-steps", flags.max_steps, "End the run, and its schedule, after this many steps");
-  add("--batch-size", flags.batch_size, "Photos in a batch");
-  add("--grad-accum", flags.grad_accum, "Batches in a step, whose loss is the mean over all their photos");
-  add("--early-stop", flags.early_stop, "End after this many epochs without a better validation accuracy");
+/// Adds the flags of recipe fields to a group of the help.
+class FlagGroup {
+ public:
+  FlagGroup(CLI::App& app, std::string name) : app_(app), name_(std::move(name)) {}
 
-  section = "Optimiser";
-  add("--optimizer", flags.optimizer, "adam, adamw, muon or sgd");
-  add("--lr", flags.lr, "Learning rate");
-  add("--momentum", flags.momentum, "Momentum of sgd and muon");
-  add("--beta1", flags.beta1, "Decay of the first moment, of adam and adamw");
-  add("--beta2", flags.beta2, "Decay of the second moment, of adam and adamw");
-  add("--adam-epsilon", flags.adam_epsilon, "Epsilon of adam and adamw");
-  add("--adam-form", flags.adam_form, "Where epsilon is added: as in torch or as in keras");
-  add("--weight-decay", flags.weight_decay,
-      "Weight decay of convolutions and linear layers; biases, bias tables, norms and layer scales have none");
-  add("--clip-grad", flags.clip_grad, "Clip the gradient to this norm; 0: off");
-  add("--ema-decay", flags.ema_decay, "Keep an exponential moving average of the weights with this decay; 0: off");
-  add("--sched", flags.sched, "Schedule of the learning rate: constant or cosine");
-  add("--warmup-epochs", flags.warmup_epochs, "Epochs of linear warm-up");
-  add("--min-lr", flags.min_lr, "Learning rate at the end of the cosine schedule");
-  add("--layer-decay", flags.layer_decay, "Factor of the learning rate from each layer to the one before it");
-  add("--freeze", flags.freeze, "What not to train: none, stem, levels or all-but-head");
-  add_flag("--linear-probe", flags.linear_probe,
-           "Train only the head, on features that are computed once: fast on a CPU");
+  template <typename Field>
+  CLI::Option* add(const char* flag, Field& field, const char* what) {
+    return app_.add_option(flag, field, what)->group(name_);
+  }
+  void add_flag(const char* flag, bool& field, const char* what) { app_.add_flag(flag, field, what)->group(name_); }
 
-  section = "Loss and augmentation";
-  add("--label-smoothing", flags.label_smoothing, "Share of each target that is spread over all classes");
-  add("--mixup", flags.mixup, "Blend pairs of photos: alpha of the Beta distribution; 0: off");
-  add("--cutmix", flags.cutmix, "Paste a part of one photo into another: alpha of the Beta distribution; 0: off");
-  add("--augment", flags.augment, "Augmentation: none (as in evaluation), flip or randaug");
-  add("--random-erasing", flags.random_erasing, "Probability of replacing a rectangle by noise");
-  add("--rrc-scale", flags.rrc_scale, "Least share of a photo's area in a random crop; 0: no random crops");
-  add("--drop-path", flags.drop_path, "Drop path rate of the last block; it increases linearly from 0 at the first");
-  add("--soft-labels", flags.soft_labels, "File with a teacher's logits, one JSON object per line")->type_name("FILE");
-  add("--soft-temperature", flags.soft_temperature, "Temperature of teacher and student");
-  add("--soft-weight", flags.soft_weight, "Weight of the teacher in the loss, 0 to 1");
+ private:
+  CLI::App& app_;
+  std::string name_;
+};
 
-  section = "Photos and model";
-  add("--val-split", flags.val_split, "Share of the photos to validate on, when DATA has no validation split");
-  add("--val-list", flags.val_list, "File that names the validation photos, one per line; all others are for training")
+void add_length_flags(CLI::App& app, train::Recipe& flags) {
+  FlagGroup group(app, "Length");
+  group.add("--epochs", flags.epochs, "Passes over the training photos");
+  group.add("--max-steps", flags.max_steps, "End the run, and its schedule, after this many steps");
+  group.add("--batch-size", flags.batch_size, "Photos in a batch");
+  group.add("--grad-accum", flags.grad_accum, "Batches in a step, whose loss is the mean over all their photos");
+  group.add("--early-stop", flags.early_stop, "End after this many epochs without a better validation accuracy");
+}
+
+void add_optimiser_flags(CLI::App& app, train::Recipe& flags) {
+  FlagGroup group(app, "Optimiser");
+  group.add("--optimizer", flags.optimizer, "adam, adamw, muon or sgd");
+  group.add("--lr", flags.lr, "Learning rate");
+  group.add("--momentum", flags.momentum, "Momentum of sgd and muon");
+  group.add("--beta1", flags.beta1, "Decay of the first moment, of adam and adamw");
+  group.add("--beta2", flags.beta2, "Decay of the second moment, of adam and adamw");
+  group.add("--adam-epsilon", flags.adam_epsilon, "Epsilon of adam and adamw");
+  group.add("--adam-form", flags.adam_form, "Where epsilon is added: as in torch or as in keras");
+  group.add("--weight-decay", flags.weight_decay,
+            "Weight decay of convolutions and linear layers; biases, bias tables, norms and layer scales have none");
+  group.add("--clip-grad", flags.clip_grad, "Clip the gradient to this norm; 0: off");
+  group.add("--ema-decay", flags.ema_decay,
+            "Keep an exponential moving average of the weights with this decay; 0: off");
+  group.add("--sched", flags.sched, "Schedule of the learning rate: constant or cosine");
+  group.add("--warmup-epochs", flags.warmup_epochs, "Epochs of linear warm-up");
+  group.add("--min-lr", flags.min_lr, "Learning rate at the end of the cosine schedule");
+  group.add("--layer-decay", flags.layer_decay, "Factor of the learning rate from each layer to the one before it");
+  group.add("--freeze", flags.freeze, "What not to train: none, stem, levels or all-but-head");
+  group.add_flag("--linear-probe", flags.linear_probe,
+                 "Train only the head, on features that are computed once: fast on a CPU");
+}
+
+void add_loss_flags(CLI::App& app, train::Recipe& flags) {
+  FlagGroup group(app, "Loss and augmentation");
+  group.add("--label-smoothing", flags.label_smoothing, "Share of each target that is spread over all classes");
+  group.add("--mixup", flags.mixup, "Blend pairs of photos: alpha of the Beta distribution; 0: off");
+  group.add("--cutmix", flags.cutmix, "Paste a part of one photo into another: alpha of the Beta distribution; 0: off");
+  group.add("--augment", flags.augment, "Augmentation: none (as in evaluation), flip or randaug");
+  group.add("--random-erasing", flags.random_erasing, "Probability of replacing a rectangle by noise");
+  group.add("--rrc-scale", flags.rrc_scale, "Least share of a photo's area in a random crop; 0: no random crops");
+  group.add("--drop-path", flags.drop_path,
+            "Drop path rate of the last block; it increases linearly from 0 at the first");
+  group.add("--soft-labels", flags.soft_labels, "File with a teacher's logits, one JSON object per line")
       ->type_name("FILE");
-  add_flag("--tutorial-split", flags.tutorial_split,
-           "Shuffle all photos and validate on the last of them, as the Keras example does");
-  add_flag("--no-shuffle", flags.no_shuffle, "Take the photos in the order of their sorted paths");
-  add_flag("--strict", flags.strict, "End the run at the first photo that can't be read");
-  add("--max-pixels", flags.max_pixels, "Refuse photos with more pixels (width x height) than this");
-  add("--preprocess", flags.preprocess,
-      "How photos become tensors: auto (as the model file says), keras, keras-train, timm or nvlabs");
-  add("--image-size", flags.image_size, "Height and width of the input, multiples of 32")->type_name("HxW");
-  add("--window-mode", flags.window_mode,
-      "Attention windows at another image size: exact (resized) or fixed (kept, maps are padded)");
-  add("--num-classes", flags.num_classes, "Number of outputs of the head; default: the number of classes in DATA");
-  add("--seed", flags.seed, "Seed of all random numbers");
-  add("--dtype", flags.dtype, "Data type of the operands of matrix products: f32 or bf16");
-  add_flag("--grad-checkpointing", flags.grad_checkpointing,
-           "Recompute parts of each block in the backward pass: less memory, more time");
+  group.add("--soft-temperature", flags.soft_temperature, "Temperature of teacher and student");
+  group.add("--soft-weight", flags.soft_weight, "Weight of the teacher in the loss, 0 to 1");
+}
+
+void add_data_flags(CLI::App& app, train::Recipe& flags) {
+  FlagGroup group(app, "Photos and model");
+  group.add("--val-split", flags.val_split, "Share of the photos to validate on, when DATA has no validation split");
+  group
+      .add("--val-list", flags.val_list,
+           "File that names the validation photos, one per line; all others are for training")
+      ->type_name("FILE");
+  group.add_flag("--tutorial-split", flags.tutorial_split,
+                 "Shuffle all photos and validate on the last of them, as the Keras example does");
+  group.add_flag("--no-shuffle", flags.no_shuffle, "Take the photos in the order of their sorted paths");
+  group.add_flag("--strict", flags.strict, "End the run at the first photo that can't be read");
+  group.add("--max-pixels", flags.max_pixels, "Refuse photos with more pixels (width x height) than this");
+  group.add("--preprocess", flags.preprocess,
+            "How photos become tensors: auto (as the model file says), keras, keras-train, timm or nvlabs");
+  group.add("--image-size", flags.image_size, "Height and width of the input, multiples of 32")->type_name("HxW");
+  group.add("--window-mode", flags.window_mode,
+            "Attention windows at another image size: exact (resized) or fixed (kept, maps are padded)");
+  group.add("--num-classes", flags.num_classes,
+            "Number of outputs of the head; default: the number of classes in DATA");
+  group.add("--seed", flags.seed, "Seed of all random numbers");
+  group.add("--dtype", flags.dtype, "Data type of the operands of matrix products: f32 or bf16");
+  group.add_flag("--grad-checkpointing", flags.grad_checkpointing,
+                 "Recompute parts of each block in the backward pass: less memory, more time");
 }
 
 }  // namespace
@@ -290,7 +314,10 @@ Command add_train(CLI::App& program) {
          "Defaults of all flags below: tutorial (the Keras example's), finetune (default with -m) or scratch (default "
          "with --variant)")
       ->check(CLI::IsMember({"tutorial", "finetune", "scratch"}));
-  add_recipe_flags(*app, options->flags);
+  add_length_flags(*app, options->flags);
+  add_optimiser_flags(*app, options->flags);
+  add_loss_flags(*app, options->flags);
+  add_data_flags(*app, options->flags);
   options->arguments.add_ema(*app);
   options->arguments.add_threads(*app);
   options->arguments.add_max_memory(*app);

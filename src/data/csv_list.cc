@@ -154,10 +154,10 @@ std::string unused_columns(const CsvRecord& header, const Columns& columns, cons
                      trimmed(header.fields[columns.path]), trimmed(header.fields[columns.label]), unused);
 }
 
-/// The rows of the list, in its order.
-std::vector<Row> read_rows(const std::vector<CsvRecord>& records, const std::string& path, ImageSet& set) {
+/// The columns of the list; `set` gets a notice when some aren't used.
+Columns columns_of_list(const std::vector<CsvRecord>& records, const std::string& path, FilesOfIds& ids,
+                        ImageSet& set) {
   const fs::path folder = fs::path(path).parent_path();
-  FilesOfIds ids(folder);
   Columns columns = columns_of(
       records, path, [&](const std::string& field) { return is_image_path(folder, std::string(trimmed(field))); },
       [&](const std::string& field) {
@@ -171,38 +171,51 @@ std::vector<Row> read_rows(const std::vector<CsvRecord>& records, const std::str
     std::string unused = unused_columns(records.front(), columns, path);
     if (!unused.empty()) set.notices.push_back(std::move(unused));
   }
+  return columns;
+}
+
+/// The row of a record, without its file. Throws `Error` when a field is missing or isn't what it should be.
+Row row_of(const CsvRecord& record, const Columns& columns, const std::string& path) {
+  const std::vector<std::string>& fields = record.fields;
+  if (fields.size() <= std::max(columns.path, columns.label)) {
+    fail("[csv] {}: line {}: expected a path and a label, found {}", path, record.line,
+         counted(fields.size(), "column"));
+  }
+  Row row{.line = record.line,
+          .name = std::string(trimmed(fields[columns.path])),
+          .file = {},
+          .label = std::string(trimmed(fields[columns.label])),
+          .split = {}};
+  if (row.name.empty() || row.label.empty()) {
+    fail("[csv] {}: line {}: expected a path and a label, found an empty one", path, record.line);
+  }
+  if ((row.name + row.label).find('\0') != std::string::npos) {
+    fail("[csv] {}: line {}: expected a path and a label, found a zero byte in them", path, record.line);
+  }
+  const std::string_view split = columns.split < fields.size() ? trimmed(fields[columns.split]) : "";
+  if (split.empty()) return row;
+  row.split = columns.validates ? split_of_truth(split) : split_of_word(split);
+  if (!row.split) {
+    fail("[csv] {}: line {}: expected {} in column {}, found \"{}\"", path, record.line,
+         columns.validates ? "true or false" : "train, val or test", columns.split + 1, split);
+  }
+  return row;
+}
+
+/// The rows of the list, in its order.
+std::vector<Row> read_rows(const std::vector<CsvRecord>& records, const std::string& path, ImageSet& set) {
+  const fs::path folder = fs::path(path).parent_path();
+  FilesOfIds ids(folder);
+  const Columns columns = columns_of_list(records, path, ids, set);
   std::vector<Row> rows;
   LeftOut headers{.reason = "lines that repeat the header"};
   std::size_t lost = 0;
   for (const CsvRecord& record : std::span(records).subspan(columns.header ? 1 : 0)) {
-    const std::vector<std::string>& fields = record.fields;
-    if (columns.header && fields == records.front().fields) {  // lists that were put together
+    if (columns.header && record.fields == records.front().fields) {  // concatenated lists
       ++headers.count;
       continue;
     }
-    if (fields.size() <= std::max(columns.path, columns.label)) {
-      fail("[csv] {}: line {}: expected a path and a label, found {}", path, record.line,
-           counted(fields.size(), "column"));
-    }
-    Row row{.line = record.line,
-            .name = std::string(trimmed(fields[columns.path])),
-            .file = {},
-            .label = std::string(trimmed(fields[columns.label])),
-            .split = {}};
-    if (row.name.empty() || row.label.empty()) {
-      fail("[csv] {}: line {}: expected a path and a label, found an empty one", path, record.line);
-    }
-    if ((row.name + row.label).find('\0') != std::string::npos) {
-      fail("[csv] {}: line {}: expected a path and a label, found a zero byte in them", path, record.line);
-    }
-    const std::string_view split = columns.split < fields.size() ? trimmed(fields[columns.split]) : "";
-    if (!split.empty()) {
-      row.split = columns.validates ? split_of_truth(split) : split_of_word(split);
-      if (!row.split) {
-        fail("[csv] {}: line {}: expected {} in column {}, found \"{}\"", path, record.line,
-             columns.validates ? "true or false" : "train, val or test", columns.split + 1, split);
-      }
-    }
+    Row row = row_of(record, columns, path);
     if (is_id(row.name) && !is_file(folder / row.name)) {
       if (auto found = ids.find(row.name, path)) {
         row.name = std::move(*found);
