@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// gcvit forward: tensors through a model, with what comes out of each level.
+// gcvit forward: runs tensors through a model and writes the output of each level.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -27,7 +27,7 @@ struct Options {
   std::string output;
 };
 
-/// The input's tensor, [N, H, W, 3] as the model takes it.
+/// The input tensor, [N, H, W, 3], of the model's size.
 Tensor read_input(const std::string& file, const model::GCViTConfig& config) {
   const Tensor input = weights::read_npy(file);
   const Dims& dims = input.dims();

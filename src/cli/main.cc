@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// gcvit: classify photos with GCViT. Exit code 0: done; 1: the run failed, or a part of it; 2: called wrongly.
+// gcvit: classify photos with GCViT. Exit code 0: success; 1: the command, or a part of it, failed; 2: wrong usage.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -36,18 +36,18 @@ int usage_error(std::string_view sentence, const std::string& command) {
 
 /// Makes the process one that the rest can count on.
 void prepare_process() {
-  // A reader that has gone and a file that may not grow show as failed writes (EPIPE, EFBIG), so that what is half done
-  // is cleaned up and said. A terminal that stops what writes from the background (stty tostop) doesn't stop a run for
-  // a notice.
+  // A closed pipe and a file at its size limit become failed writes (EPIPE, EFBIG), so that partial work is cleaned up and
+  // the error reported. A terminal that stops background processes that write to it (stty tostop) doesn't stop a run
+  // because of a notice.
   for (const int signal : {SIGPIPE, SIGXFSZ, SIGTTOU}) std::signal(signal, SIG_IGN);
-  // The number of a standard stream that the caller closed would go to the next file opened, and notices into it. It is
-  // taken by what can neither be read nor written, so a result for a closed stdout still fails.
+  // The descriptor of a closed standard stream would be reused for the next opened file, and notices written to it. It is
+  // occupied by one that can neither be read nor written, so that writing a result to a closed stdout still fails.
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (fcntl(stream, F_GETFD) < 0 && open("/dev/null", O_PATH) < 0) (void)open("/", O_PATH);
   }
 }
 
-/// A subcommand that a build may leave out, by an option of CMake's.
+/// A subcommand that a CMake option can leave out.
 struct Part {
   std::string_view command;
   bool built;
@@ -60,7 +60,7 @@ constexpr std::array<Part, 4> kParts = {{{"train", kWithTraining, "training", "G
                                          {"export", kWithOnnx, "ONNX export", "GCVIT_ONNX"},
                                          {"pull", kWithHub, "downloads", "GCVIT_HUB"}}};
 
-/// What to say of a subcommand that this build leaves out; empty for others.
+/// The error for a subcommand that this build leaves out; empty for others.
 std::string why_not_built(std::string_view command) {
   for (const Part& part : kParts) {
     if (part.command == command && !part.built) {

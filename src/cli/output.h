@@ -15,11 +15,11 @@ namespace gcvit::cli {
 /// Keys stay in the order they are set.
 using Json = nlohmann::ordered_json;
 
-/// Whoever read our stdout has gone: there is nothing left to do, and nothing to complain about.
+/// The reader of stdout has closed it: the program ends without an error.
 struct ReaderGone {};
 
-/// Writes lines to stdout at once, made printable. A name from a file that stands in them goes through `printable`
-/// before, which keeps it on its line. Throws `ReaderGone` when nobody reads any more, `Error` when it can't be written.
+/// Writes lines to stdout at once, made printable. Names from files in them must have gone through
+/// `printable`, which keeps them on one line. Throws `ReaderGone` when the reader closed stdout, `Error` when writing fails.
 void print(std::string_view text);
 /// The object on one line; bytes that aren't UTF-8 are replaced. Throws as `print` does.
 void print_json(const Json& json);

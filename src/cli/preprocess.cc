@@ -24,7 +24,7 @@ struct Options {
   std::string output;
 };
 
-/// A preset and a size say all there is to say; else a model's file says the rest.
+/// A preset and a size are sufficient; otherwise the rest comes from a model file.
 inference::Preparation preparation_of(const ModelArguments& arguments) {
   const ClassifierOptions options = arguments.classifier_options();
   const std::string& preset = options.preprocess;

@@ -22,7 +22,7 @@ struct Options {
   bool json = false;
 };
 
-/// The path of a pulled file; what is wrong with one that was changed is said, and it counts as not pulled.
+/// The path of a pulled file. A changed file is reported and counts as not pulled.
 std::optional<std::string> pulled_path(const hub::OfficialFile& file) {
   try {
     return hub::find_in_cache(file);

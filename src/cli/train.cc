@@ -84,13 +84,13 @@ train::Recipe recipe_of(const Options& options) {
   return recipe;
 }
 
-/// How the command line names where the weights come from.
+/// The source of the weights as given on the command line.
 std::string start_of(const Options& options) {
   if (!options.weights.empty()) return "-m " + options.weights;
   return options.variant.empty() ? "" : "--variant " + options.variant;
 }
 
-/// Throws `UsageError` unless the run can go on to the end of epoch `options.flags.epochs`, another one than it began with.
+/// Throws `UsageError` unless the run can be lengthened or shortened to `options.flags.epochs` epochs.
 void check_longer(const Options& options, const train::RunState& state) {
   const train::Recipe& begun = state.recipe;
   const auto refuse = [&](const std::string& reason) {
@@ -108,7 +108,7 @@ void check_longer(const Options& options, const train::RunState& state) {
   }
 }
 
-/// Throws `UsageError` when a flag says something else than the run that is to go on began with, and that can't be.
+/// Throws `UsageError` when a flag differs from the value with which the run began and can't be changed.
 void check_same(const Options& options, const train::Checkpoint& checkpoint) {
   const train::Recipe& begun = checkpoint.state.recipe;
   const auto refuse = [](const std::string& flag, const auto& had, const auto& found) {

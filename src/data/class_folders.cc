@@ -44,7 +44,7 @@ void add_images(ImageSet& set, Part& part) {
                             .count = part.listing.linked.count,
                             .example = part.prefix + part.listing.linked.example});
   }
-  // What lies beside the class folders, such as a licence, was never meant to be a photo; shards were.
+  // Files next to the class folders, such as a licence, aren't meant to be photos, but shards are.
   LeftOut shards{.reason = "shards beside the class folders"};
   for (const auto& [ending, files] : part.listing.beside) {
     if (ending != ".tar" && !is_tfrecord_name(files.example)) continue;
@@ -74,7 +74,7 @@ void check_no_splits(const std::string& root, const Listing& listing) {
   // A single folder, such as "images", is a layer of every class.
   std::erase_if(folders_of, [&](const auto& one) { return one.second.size() < 2 || with_images.contains(one.first); });
   if (folders_of.size() < 2) return;
-  // The split that trains has the most; others may lack some.
+  // The train split has the most classes; others may lack some.
   const auto most = std::max_element(folders_of.begin(), folders_of.end(),
                                      [](const auto& a, const auto& b) { return a.second.size() < b.second.size(); });
   std::map<std::set<std::string_view>, std::string_view> seen;
@@ -131,7 +131,7 @@ void add_splits(ImageSet& set, const std::string& base, const std::vector<SplitF
     const std::string folder = base + "/" + split.name;
     Part part{folder, split.name + "/", list_below(folder)};
     found.push_back({split.name, split.split, {}, part.listing.images.size()});
-    // Photos to be tested on often come without classes.
+    // Test photos often have no classes.
     if (split.split != Split::kTest && folders_in(folder).empty()) {
       fail("[data] {}: expected class folders, as those beside it have, found none", folder);
     }
@@ -142,7 +142,7 @@ void add_splits(ImageSet& set, const std::string& base, const std::vector<SplitF
 
   std::set<std::string> classes;
   for (std::size_t i = 0; i < parts.size(); ++i) {
-    // Splits that are left out have classes of the set as well, but for a test split, whose folders may be none.
+    // Splits that are left out contribute classes too, except a test split, whose folders may not be classes.
     if (set.splits[i].use == SplitUse::kLeftOut && set.splits[i].split == Split::kTest) continue;
     for (std::string& folder : folders_in(parts[i].folder)) classes.insert(std::move(folder));
   }
@@ -193,7 +193,7 @@ ImageSet read_class_folders(const std::string& root, const OpenOptions& options)
   if (folders.empty()) fail("[data] {}: expected a folder for each class, found none", root);
   const std::string base = root.ends_with('/') && root.size() > 1 ? root.substr(0, root.size() - 1) : root;
   std::optional<std::vector<SplitFolder>> splits = split_folders(folders);
-  // Classes may be called "train" and "test": then photos lie right in them.
+  // Classes may be called "train" and "test": then they contain photos directly.
   if (splits && std::all_of(folders.begin(), folders.end(),
                             [&](const std::string& folder) { return folders_in(base + "/" + folder).empty(); })) {
     splits.reset();

@@ -210,7 +210,7 @@ void check_class_names(const ImageSet& set) {
       fail("[data] {}: expected classes whose names differ by more than case and blanks, found \"{}\" and \"{}\"",
            set.root, other->second, name);
     }
-    // A model with both would take neither for itself.
+    // In a model with both, neither could be matched.
     const auto [same, first] = canonical_names.emplace(canonical(name), name);
     if (!first && same->second != name) {
       fail(

@@ -70,13 +70,13 @@ constexpr std::array<std::string_view, 41> kLabelWords = {
     "genus",        "class_id",    "classid",       "class_label", "class_index",
     "class_idx",    "label_id",    "labelid",       "label_index", "category_id",
     "target_id"};
-/// The first kSureSplitWords say a split and nothing else.
+/// The first kSureSplitWords always mean a split.
 constexpr std::size_t kSureSplitWords = 4;
 constexpr std::array<std::string_view, 12> kSplitWords = {"split",    "subset", "partition", "data_split",
                                                           "side",     "set",    "phase",     "dataset",
                                                           "data_set", "usage",  "stage",     "fold_name"};
 
-/// Columns that say whether a photo validates.
+/// Columns that say whether a photo is for validation.
 constexpr std::array<std::string_view, 3> kValidatesWords = {"is_valid", "is_val", "is_validation"};
 
 /// A name of a column as the lists above have it: in lower case, with `_` for blanks and dashes.

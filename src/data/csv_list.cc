@@ -39,7 +39,7 @@ bool is_file(const fs::path& path) {
   return fs::is_regular_file(path, error);
 }
 
-/// Finds the files of names that have no ending, such as ids: beside the list first, then in all folders below.
+/// Finds the files of names without an extension, such as ids: next to the list first, then in all folders below.
 class FilesOfIds {
  public:
   explicit FilesOfIds(fs::path folder) : folder_(std::move(folder)) {}
@@ -80,7 +80,7 @@ class FilesOfIds {
       } catch (const ResourceError&) {
         throw;
       } catch (const Error&) {
-        // A folder that nobody asked for can't be read.
+        // An unrelated folder that can't be read is no error.
       }
     }
     const auto [first, last] = by_id_.equal_range(id);
@@ -103,26 +103,26 @@ struct Row {
   std::optional<Split> split;
 };
 
-/// Whether a name ends as pictures of kinds do that can't be read.
+/// Whether a name has the extension of an image format that can't be read.
 bool is_other_picture(const std::string& name) {
   constexpr std::array<std::string_view, 14> kEndings = {".bmp",  ".gif", ".tif", ".tiff", ".heic", ".heif", ".avif",
                                                          ".apng", ".jp2", ".jxl", ".ppm",  ".pgm",  ".svg",  ".dcm"};
   return std::find(kEndings.begin(), kEndings.end(), ending_of(name)) != kEndings.end();
 }
 
-/// Whether a field names a photo by its ending or as a file.
+/// Whether a field names a photo by its extension or as an existing file.
 bool is_image_path(const fs::path& folder, const std::string& name) {
   if (name.empty() || name.find('\0') != std::string::npos) return false;
   const std::string file = fs::path(name).filename().string();
   return is_image_name(file) || is_other_picture(file) || is_file(folder / name);
 }
 
-/// Whether a name has no ending, so that a photo's may be missing.
+/// Whether a name has no extension, so that a photo's may be missing.
 bool is_id(const std::string& name) {
   return !name.empty() && name.find('\0') == std::string::npos && ending_of(fs::path(name).filename().native()).empty();
 }
 
-/// The split of a photo that validates if this is true.
+/// The split for a value that says whether a photo is for validation.
 std::optional<Split> split_of_truth(std::string_view text) {
   const std::string word = lower_case(text);
   for (const std::string_view yes : {"true", "1", "1.0", "yes"}) {
@@ -134,14 +134,14 @@ std::optional<Split> split_of_truth(std::string_view text) {
   return std::nullopt;
 }
 
-/// Whether a field of the column is a split's word.
+/// Whether a field of the column names a split.
 bool has_split_word(std::span<const CsvRecord> records, std::size_t column) {
   return std::any_of(records.begin(), records.end(), [&](const CsvRecord& record) {
     return column < record.fields.size() && split_of_word(trimmed(record.fields[column])).has_value();
   });
 }
 
-/// A sentence about the columns of a header, where some have a name and aren't used; else nothing.
+/// A sentence about named columns of a header that aren't used; empty if there are none.
 std::string unused_columns(const CsvRecord& header, const Columns& columns, const std::string& path) {
   std::string unused;
   for (std::size_t i = 0; i < header.fields.size(); ++i) {
@@ -255,12 +255,12 @@ std::string normal_path(const std::string& path) {
   return normal ? path : fs::path(path).lexically_normal().string();
 }
 
-/// Keeps one row of each photo, and says how many others there were. Throws `Error` where they say different things.
+/// Keeps one row of each photo and returns the number of others. Throws `Error` when these contradict it.
 LeftOut drop_repeated(std::vector<Row>& rows, const std::string& path) {
   LeftOut repeated{.reason = "lines that repeat a photo"};
   std::unordered_map<std::string, std::size_t> first_of;
   first_of.reserve(rows.size());
-  // A photo may be named from the root and from the list's folder.
+  // A photo may have an absolute path and one relative to the list's folder.
   const bool absolute = std::any_of(rows.begin(), rows.end(), [](const Row& row) { return row.name.starts_with('/'); });
   std::error_code error;
   const std::string here = absolute ? fs::current_path(error).string() + "/" : "";

@@ -60,7 +60,7 @@ std::string newest_version(const std::string& folder, const std::vector<std::str
   return found;
 }
 
-/// Endings of files in which no photo could be read where it lies.
+/// Extensions of archives in which photos can't be read in place.
 bool is_packed_name(const std::string& name) {
   const std::string ending = ending_of(name);
   for (const std::string_view packed : {".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".tzst", ".zip"}) {

@@ -35,7 +35,7 @@ constexpr std::uint64_t kSmallImage = std::uint64_t{16} << 20;
 /// Adds the file's bytes to the hash and returns their number. Throws `Error` like `read_sample`.
 std::uint64_t hash_file(const std::string& path, HashScratch& scratch) {
   const RegularFile file = open_regular_file(path, "data");
-  // A small file and its end come in one piece.
+  // A small file is read in one piece, with its end.
   const auto piece = static_cast<std::size_t>(std::min<std::uint64_t>(file.size + 1, kPiece));
   if (scratch.buffer.size() < piece) scratch.buffer.resize(piece);
   std::uint64_t size = 0;

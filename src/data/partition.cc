@@ -38,7 +38,7 @@ std::string identity(const Sample& sample, const std::string& hash) {
   return of_name.finish();
 }
 
-/// Where a group stands in its class's order.
+/// The rank of a group in its class's order.
 std::uint64_t rank_of(const std::string& identity, std::uint64_t seed) {
   std::uint64_t first = 0;
   std::uint64_t second = 0;

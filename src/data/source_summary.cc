@@ -14,7 +14,7 @@
 namespace gcvit::data {
 namespace {
 
-/// More are no use to a reader.
+/// More would not be read.
 constexpr std::size_t kShownClasses = 10;
 constexpr std::size_t kShownSplits = 6;
 
@@ -22,7 +22,7 @@ void note(LeftOut& one, const Sample& sample) {
   if (one.count++ == 0) one.example = sample.name;
 }
 
-/// What hashes say of the photos of the split.
+/// Adds what hashes reveal about the photos.
 void compare(SourceSummary& found, const ImageSet& set, const Partition& partition) {
   found.read = true;
   found.identical.reason = "photos that are byte for byte another one";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // WebDataset shards: tar archives whose members with one key, the path up to the first dot of its file name, make a
-// sample: key.jpg beside key.cls (an index or a name) or key.json with a "label". A photo is found once and then read
-// from where it lies in its shard.
+// sample: key.jpg with key.cls (an index or a name) or key.json with a "label". A photo is located once and then read
+// in place.
 
 #include <algorithm>
 #include <cerrno>
@@ -67,7 +67,7 @@ std::optional<std::string> label_in_json(std::string_view text, const std::strin
   return std::nullopt;
 }
 
-/// Whether a path has a hidden name in it, or is of what macOS keeps beside files ("._a.jpg", "__MACOSX/a.jpg").
+/// Whether a path contains a hidden name or is macOS metadata ("._a.jpg", "__MACOSX/a.jpg").
 bool is_hidden(std::string_view path) {
   while (!path.empty()) {
     const std::string_view name = path.substr(0, path.find('/'));

@@ -33,7 +33,7 @@ struct Sha256::State {
   State(const State&) = delete;
   State& operator=(const State&) = delete;
 
-  /// Starts anew with the digest that the context has: looking for it again costs as much as hashing a small photo.
+  /// Starts over with the context's digest: fetching it again would take as long as hashing a small image.
   void restart() { check(EVP_DigestInit_ex(context, nullptr, nullptr)); }
 };
 

@@ -20,7 +20,7 @@ Metrics::Metrics(std::int32_t classes, double temperature)
 void Metrics::add(std::int32_t label, std::span<const float> logits) {
   check_labelled(classes_, label, logits.size());
   const auto truth = static_cast<std::size_t>(label);
-  // What stands before the true class when all are sorted.
+  // The number of classes before the true one when sorted.
   std::int64_t before = 0;
   for (std::size_t i = 0; i < logits.size(); ++i) {
     if (logits[i] > logits[truth] || (logits[i] == logits[truth] && i < truth)) ++before;

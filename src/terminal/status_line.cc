@@ -24,7 +24,7 @@ std::size_t StatusLine::columns() const {
 
 void StatusLine::draw(std::string_view text) {
   if (!terminal_) return;
-  // A full line would take the cursor to the next one, where a carriage return no longer leads back.
+  // A full line would move the cursor to the next one, from which a carriage return doesn't lead back.
   tell(stream_, kClear + printable(text).substr(0, columns() - 1));
   drawn_ = true;
   next_ = Clock::now() + kRedraw;

@@ -86,7 +86,7 @@ weights::LoadedModel load_start(const Start& start, const Recipe& recipe, std::i
 bool classes_are_output_indices(const data::ImageSet& set, std::size_t outputs) {
   if (!set.numbered || set.classes.size() > outputs) return false;
   const std::string& name = set.classes.back();
-  std::size_t last = 0;  // by value: zeros may go before it
+  std::size_t last = 0;  // by value, ignoring leading zeros
   const bool fits = std::from_chars(name.data(), name.data() + name.size(), last).ec == std::errc();
   return set.classes.size() < outputs || (fits && (last == outputs - 1 || last == outputs));
 }
@@ -102,7 +102,7 @@ void join_classes(data::ImageSet& set, weights::LoadedModel& loaded, const Recip
     const std::vector<std::string> ids = inference::wordnet_ids(labels);
     if (data::all_classes_known(set, labels, ids) || by_number) {
       data::remap_labels(set, labels, ids);
-      info.classes = labels;  // so that a run that goes on finds them again
+      info.classes = labels;  // for a resumed run
       return;
     }
     if (!info.classes.empty()) {
@@ -111,7 +111,7 @@ void join_classes(data::ImageSet& set, weights::LoadedModel& loaded, const Recip
     }
   }
   const bool fits = set.classes.size() == outputs;
-  // A new head of as many outputs takes numbers as names.
+  // For a new head with as many outputs, numbers are names.
   const bool as_indices = by_number && (!loaded.report.new_head || !fits);
   if (as_indices) data::take_numbers_as_indices(set, outputs);
   if (loaded.report.new_head) {
@@ -178,17 +178,17 @@ std::vector<const SplitImage*> by_place(const RunState& state) {
   return images;
 }
 
-/// Puts each photo of the run where it was in the set, which its random numbers go by, though photos before it may have
-/// come or gone since. Empty samples are in the places of others.
+/// Restores each photo of the run to its index in the set, which determines its random numbers, even if other photos were
+/// added or removed since. All other indices get empty samples.
 void restore_places(data::ImageSet& set, const Checkpoint& checkpoint, const std::vector<const SplitImage*>& images) {
   const auto stays = [&](const SplitImage* image) {
     return image->sample < set.samples.size() && set.samples[image->sample].name == image->name;
   };
   if (std::ranges::all_of(images, stays)) return;
-  // A set may have a name more than once: the first of its places is the first one's.
+  // A set may have a name more than once; its indices are assigned in order.
   std::unordered_map<std::string_view, std::vector<std::size_t>> by_name;
   for (std::size_t i = set.samples.size(); i-- > 0;) by_name[set.samples[i].name].push_back(i);
-  // A set of which a run takes a small part has many other places, but no file may ask for any number of them.
+  // A run on a small part of a set has many other indices, but a file must not be able to claim any number of them.
   const std::uint64_t most = 16 * (images.size() + set.samples.size()) + 4096;
   std::vector<data::Sample> placed;
   for (const SplitImage* image : images) {
@@ -247,7 +247,7 @@ void find_images(Prepared& prepared, const Checkpoint& checkpoint, const Notice&
   }
 }
 
-/// Throws `Error` unless the photos are those that the run began with, as far as anything tells.
+/// Throws `Error` when a photo has changed since the run began, as far as that can be detected.
 void check_unchanged(Prepared& prepared, const RunState& state, const Notice& notice) {
   const std::string& root = prepared.set.root;
   if (!state.stamped) {
@@ -298,7 +298,7 @@ Prepared prepare(data::ImageSet images, const Start& start, const Recipe& recipe
   if (classes < found) {
     fail("[train] {}: expected at most {} classes, as --num-classes says, found {}", data, classes, found);
   }
-  // Before the photos are read, which may take an hour.
+  // Before the photos are hashed, which may take an hour.
   weights::LoadedModel loaded = load_start(start, recipe, classes);
   prepared.stamps = data::stamps_of(set);
   if (!recipe.val_list.empty()) data::validate_on_list(set, recipe.val_list, options.while_waiting_for_list);
