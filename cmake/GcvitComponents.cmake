@@ -1,6 +1,7 @@
 # One CMake target a component: gcvit_component(ops USES tensor) makes the static library gcvit_ops from
 # src/ops/*.cc. The USES list is the row of the components' table in docs/architecture.md;
 # scripts/check_includes holds every #include against it.
+# WITHOUT lists sources of it that this build leaves out; a component of the USES list that it leaves out is skipped.
 # gcvit_library_of_components(gcvit_library) then makes one shared library of all components that exist.
 
 add_library(gcvit_compile_options INTERFACE)
@@ -18,8 +19,11 @@ if(GCVIT_SANITIZE)
 endif()
 
 function(gcvit_component name)
-  cmake_parse_arguments(COMPONENT "" "" "USES;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(COMPONENT "" "" "USES;LIBRARIES;WITHOUT" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cc)
+  foreach(source IN LISTS COMPONENT_WITHOUT)
+    list(REMOVE_ITEM sources ${CMAKE_SOURCE_DIR}/src/${name}/${source})
+  endforeach()
   if(NOT sources)
     message(WARNING "component ${name} is empty")
     add_library(gcvit_${name} INTERFACE)
@@ -28,7 +32,9 @@ function(gcvit_component name)
   add_library(gcvit_${name} STATIC ${sources})
   target_link_libraries(gcvit_${name} PUBLIC gcvit_compile_options ${COMPONENT_LIBRARIES})
   foreach(used IN LISTS COMPONENT_USES)
-    target_link_libraries(gcvit_${name} PUBLIC gcvit_${used})
+    if(TARGET gcvit_${used})
+      target_link_libraries(gcvit_${name} PUBLIC gcvit_${used})
+    endif()
   endforeach()
   set_target_properties(gcvit_${name} PROPERTIES
     POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)

@@ -3,16 +3,14 @@
 # The program finds the model, and its libraries if it needs any, by its own place: a tree may be moved.
 include(CMakePackageConfigHelpers)
 
-if(TARGET gcvit)
-  install(TARGETS gcvit RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-endif()
+install(TARGETS gcvit RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/models/ DESTINATION ${CMAKE_INSTALL_DATADIR}/gcvit/models
   FILES_MATCHING PATTERN *.safetensors PATTERN *.md)
 install(FILES README.md LICENSE NOTICE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN *.md)
 
 install(TARGETS gcvit_library EXPORT gcvit LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
-install(DIRECTORY ${CMAKE_SOURCE_DIR}/include/ ${CMAKE_BINARY_DIR}/generated/
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/include/ ${CMAKE_BINARY_DIR}/generated/gcvit
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN *.h)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/gcvit)
 install(EXPORT gcvit NAMESPACE gcvit:: FILE gcvit-config.cmake DESTINATION ${package_dir})

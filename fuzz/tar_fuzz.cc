@@ -19,7 +19,7 @@ void run(const Input& input, Budget&) {
   };
   data::ImageSet set;
   std::vector<std::string> labels;
-  data::TarRest rest;
+  data::OtherTarMembers rest;
   data::read_tar_members(bytes.size(), pieces, "fuzz.tar", "fuzz.tar", set, labels, rest);
   expect(labels.size() == set.samples.size(), "a label for each photo");
   for (const data::Sample& sample : set.samples) {

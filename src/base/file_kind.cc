@@ -175,7 +175,7 @@ std::string_view protobuf_kind(std::string_view head) {
 std::string file_kind(std::string_view head) {
   head = head.substr(0, kFileKindBytes);
   if (head.empty()) return "an empty file";
-  if (std::string wrapped = wrapped_kind(head); !wrapped.empty()) return wrapped;
+  if (std::string wrapped = placeholder_or_packed_kind(head); !wrapped.empty()) return wrapped;
   if (const std::string_view kind = first_that_fits(kMagics, head); !kind.empty()) return std::string(kind);
   if (is_webp(head)) return "a WebP image";
   if (is_bmp(head)) return "a BMP image";
@@ -186,7 +186,7 @@ std::string file_kind(std::string_view head) {
   return std::string(protobuf_kind(head));
 }
 
-std::string wrapped_kind(std::string_view head) {
+std::string placeholder_or_packed_kind(std::string_view head) {
   head = head.substr(0, kFileKindBytes);
   const std::string_view packed = first_that_fits(kPacked, head);
   return std::string(packed.empty() ? pointer_kind(words_of(head)) : packed);
@@ -196,8 +196,8 @@ std::string file_kind(std::span<const std::byte> head) {
   return file_kind(std::string_view(reinterpret_cast<const char*>(head.data()), head.size()));
 }
 
-std::string wrapped_kind(std::span<const std::byte> head) {
-  return wrapped_kind(std::string_view(reinterpret_cast<const char*>(head.data()), head.size()));
+std::string placeholder_or_packed_kind(std::span<const std::byte> head) {
+  return placeholder_or_packed_kind(std::string_view(reinterpret_cast<const char*>(head.data()), head.size()));
 }
 
 std::string found_kind(std::string_view head) {

@@ -19,10 +19,10 @@ inline constexpr std::size_t kFileKindBytes = 512;
 std::string file_kind(std::string_view head);
 std::string file_kind(std::span<const std::byte> head);
 
-/// The same for what only stands for the file that was meant, whatever that is: a Git LFS pointer, an HTML page, something
-/// packed, UTF-16. Empty for everything else.
-std::string wrapped_kind(std::string_view head);
-std::string wrapped_kind(std::span<const std::byte> head);
+/// The same, but only for what was downloaded or stored in place of the file: a Git LFS pointer, an HTML page, compressed data,
+/// UTF-16 text. Empty for everything else.
+std::string placeholder_or_packed_kind(std::string_view head);
+std::string placeholder_or_packed_kind(std::span<const std::byte> head);
 
 /// The same, "something else" where the bytes tell nothing.
 std::string found_kind(std::string_view head);

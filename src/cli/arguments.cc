@@ -13,6 +13,7 @@
 #include "inference/run_images.h"
 #include "cli/output.h"
 #include "hub/cache.h"
+#include "base/build_options.h"
 #include "base/error.h"
 
 namespace gcvit::cli {
@@ -20,7 +21,7 @@ namespace {
 
 constexpr int kMostThreads = 1024;
 constexpr Preset kPresets[] = {Preset::kAuto, Preset::kKeras, Preset::kKerasTrain, Preset::kTimm, Preset::kNvlabs};
-/// No picture can have more: both sides are 65,535 at most.
+/// The most that an image can have: width and height are at most 65,535.
 constexpr std::uint64_t kMostPixels = std::uint64_t{65535} * 65535;
 
 /// Empty when a dtype can be computed in, else why not: what CLI11 wants of a check.
@@ -34,8 +35,8 @@ std::string check_dtype(const std::string& dtype) {
 
 void ModelArguments::add_model(CLI::App& app) {
   app.add_option("-m,--model", model,
-                 "Model or weight file: ours, Keras', PyTorch's, timm's or JAX'; a folder of timm, Hugging Face or one "
-                 "of our runs; or a pulled one's name; without it the bundled flower model");
+                 "Model: a weight file of gcvit, Keras, PyTorch, timm or JAX, a folder of timm, Hugging Face or a "
+                 "training run, or the name of a pulled file; default: the bundled flower model");
   add_ema(app);
   add_keras_example_bias(app);
   add_max_memory(app);
@@ -44,8 +45,8 @@ void ModelArguments::add_model(CLI::App& app) {
 void ModelArguments::add_max_memory(CLI::App& app) {
   app.add_option(
          "--max-memory", options.max_memory,
-         "Memory that the model and its maps may take, as 2G or 500M; without it three quarters of the machine's "
-         "or the container's")
+         "Most memory that the model and its activations may take, such as 2G or 500M; default: three quarters of "
+         "what the machine or the container has")
       ->transform(CLI::AsSizeValue(false))
       ->type_name("SIZE");
 }
@@ -53,60 +54,62 @@ void ModelArguments::add_max_memory(CLI::App& app) {
 void ModelArguments::add_ema(CLI::App& app) {
   CLI::Option* const averaged = app.add_flag_callback(
       "--ema", [this] { options.ema = true; },
-      "Of a checkpoint that holds raw and averaged (EMA) weights, take the averaged ones; without it mostly the raw "
-      "ones, and a notice says which");
+      "Use the averaged (EMA) weights of a checkpoint that holds both raw and averaged ones; without this flag a "
+      "notice "
+      "says which were used");
   app.add_flag_callback(
          "--no-ema", [this] { options.ema = false; },
-         "Take the raw weights, and fail where the checkpoint holds averaged ones alone")
+         "Use the raw weights; an error when the checkpoint holds only averaged ones")
       ->excludes(averaged);
 }
 
 void ModelArguments::add_keras_example_bias(CLI::App& app) {
   app.add_flag("--keras-example-bias", options.keras_example_bias,
-               "For weights tuned with the Keras example, whose attention gives all heads one bias");
+               "For weights fine-tuned with the Keras example, whose attention shares one bias between all heads");
 }
 
 void ModelArguments::add_new_head(CLI::App& app) {
   app.add_option("--num-classes", num_classes,
-                 "Give the model a new, random head of this many classes, unless it has one")
+                 "Replace the head by a random one with this many classes, unless it has as many")
       ->check(CLI::Range(1, 1'000'000));
-  app.add_option("--seed", seed, "Of the new head's values")->needs("--num-classes")->capture_default_str();
+  app.add_option("--seed", seed, "Seed of the new head's random values")->needs("--num-classes")->capture_default_str();
 }
 
 void ModelArguments::add_threads(CLI::App& app) {
-  app.add_option("-t,--threads", options.threads, "Threads that compute; 0 means all cores")
+  app.add_option("-t,--threads", options.threads, "Number of threads; 0: one for each available processor")
       ->check(CLI::Range(0, kMostThreads))
       ->capture_default_str();
 }
 
 void ModelArguments::add_image_size(CLI::App& app) {
   app.add_option("--image-size", image_size,
-                 "Height and width of images, multiples of 32: another size than the file's changes the model")
+                 "Height and width of the input, multiples of 32; a size other than the file's changes the model")
       ->type_name("HxW");
   app.add_option("--window-mode", window_mode,
-                 "At another size, windows change with it (exact, as timm) or stay and maps are padded (fixed)")
+                 "What happens to attention windows at another image size: exact resizes them, as timm does; fixed "
+                 "keeps them and pads the feature maps")
       ->check(CLI::IsMember({"exact", "fixed"}))
       ->capture_default_str();
 }
 
 void ModelArguments::add_images(CLI::App& app) {
-  app.add_option("--preprocess", preprocess, "From photo to tensor: auto follows the model file")
+  app.add_option("--preprocess", preprocess, "How photos become tensors; auto: as the model file says")
       ->check(CLI::IsMember({"auto", "keras", "keras-train", "timm", "nvlabs"}))
       ->capture_default_str();
-  app.add_flag("--no-exif", no_exif, "Leave photos as they are stored, whatever orientation EXIF says");
-  app.add_option("--max-pixels", options.max_pixels, "Photos of more pixels (width x height) are refused")
+  app.add_flag("--no-exif", no_exif, "Ignore the EXIF orientation of photos");
+  app.add_option("--max-pixels", options.max_pixels, "Refuse photos with more pixels (width x height) than this")
       ->check(CLI::Range(std::uint64_t{1}, kMostPixels))
       ->capture_default_str();
 }
 
 void ModelArguments::add_batch(CLI::App& app) {
-  app.add_option("--batch", options.batch, "Photos that go through the model together")
+  app.add_option("--batch", options.batch, "Number of photos in a batch")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
 }
 
 void ModelArguments::add_dtype(CLI::App& app) {
-  app.add_option("--dtype", "Type to compute in")->check(CLI::Validator(check_dtype, "f32|bf16|int8", "dtype"));
+  app.add_option("--dtype", "Data type to compute in")->check(CLI::Validator(check_dtype, "f32|bf16|int8", "dtype"));
 }
 
 std::string ModelArguments::model_file() const {
@@ -142,11 +145,14 @@ void notice_loading(const weights::LoadedModel& loaded) {
 }
 
 std::string file_of_model(const std::string& model) {
-  std::error_code error;
-  const std::optional<hub::OfficialFile> official = hub::find_official(model);
-  if (!official || std::filesystem::exists(model, error)) return model;
-  if (const std::optional<std::string> pulled = hub::find_in_cache(*official)) return *pulled;
-  fail("[model] {}: there is no such file here, and it was never pulled; run `gcvit pull {}`", model, model);
+  if constexpr (kWithHub) {
+    std::error_code error;
+    const std::optional<hub::OfficialFile> official = hub::find_official(model);
+    if (!official || std::filesystem::exists(model, error)) return model;
+    if (const std::optional<std::string> pulled = hub::find_in_cache(*official)) return *pulled;
+    fail("[model] {}: there is no such file here, and it was never pulled; run `gcvit pull {}`", model, model);
+  }
+  return model;
 }
 
 Size parse_size(const std::string& text) {

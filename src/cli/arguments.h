@@ -50,13 +50,13 @@ struct ModelArguments {
 
   /// The file of the model, by `file_of_model`. Throws `Error` when none was given and the bundled one isn't there.
   std::string model_file() const;
-  /// All of the above as the library takes it.
+  /// All of the above as options of the library.
   ClassifierOptions classifier_options() const;
   /// What loading alone needs of them.
   weights::LoadOptions load_options() const;
 };
 
-/// Says on stderr how a model was found and read where a person should know, and that its head is new when it is.
+/// Prints notices about how a model was read, and whether its head is new.
 void notice_loading(const weights::LoadedModel& loaded);
 
 /// Where a model lies that a person has named: the file of that name; else, for an official name as `gcvit pull` takes

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// gcvit bench: how fast a model runs here, and how much of this machine's roof that is.
+// gcvit bench: how fast a model runs here, and which share of this machine's peak that is.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -120,7 +120,7 @@ int run(const Options& options) {
     std::vector<Row> measured;
     double own_peak = 0;
     for (const int batch : options.batches) {
-      // The roof again before each row, the best one counts: other work on the machine lowers both.
+      // The peak is measured again before each row, and the highest counts: other work on the machine lowers both.
       own_peak = std::max(own_peak, kernels::measure_fma_gflops(engine.pool()));
       measured.push_back(measure(engine, batch, options.seconds));
     }
@@ -155,9 +155,9 @@ int run(const Options& options) {
     print_json(json);
     return 0;
   }
-  std::string text = fmt::format("{}, f32, gcvit {} on {}, SIMD target {}\nroof of {} threads: {:.0f} GFLOP/s\n\n",
+  std::string text = fmt::format("{}, f32, gcvit {} on {}, SIMD target {}\npeak of {} threads: {:.0f} GFLOP/s\n\n",
                                  printable(name), GCVIT_VERSION, cpu_name(), kernels::target(), peak_threads, peak);
-  text += "threads  batch  median ms     p90 ms   images/s  GFLOP/s  % of roof\n";
+  text += "threads  batch  median ms     p90 ms   images/s  GFLOP/s  % of peak\n";
   for (const Row& row : rows) {
     text += fmt::format("{:>7}  {:>5}  {:>9.2f}  {:>9.2f}  {:>9.1f}  {:>7.1f}  {:>9.1f}\n", row.threads, row.batch,
                         1e3 * row.median, 1e3 * row.p90, row.images_per_second, row.gflops, row.percent_of_peak);
@@ -169,23 +169,24 @@ int run(const Options& options) {
 }  // namespace
 
 Command add_bench(CLI::App& program) {
-  CLI::App* app =
-      program.add_subcommand("bench", "Measure a model's speed on random images, beside this machine's roof");
+  CLI::App* app = program.add_subcommand(
+      "bench", "Measure a model's speed on random images, as images a second and as a share of this machine's peak");
   const auto options = std::make_shared<Options>();
   options->arguments.add_model(*app);
   app->add_option("--variant", options->variant,
-                  "A published architecture with random weights instead of a file: xxtiny, ..., large_512")
+                  "Measure a published architecture with random weights instead of a file: xxtiny, ..., large_512")
       ->excludes("-m");
   options->arguments.add_image_size(*app);
-  app->add_option("--batch", options->batches, "Images that go through the model together, as 1,8,32")
+  app->add_option("--batch", options->batches, "Batch sizes to measure, such as 1,8,32")
       ->delimiter(',')
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
-  app->add_option("-t,--threads", options->threads, "Threads, as 1,2; 0 means all cores")
+  app->add_option("-t,--threads", options->threads,
+                  "Numbers of threads to measure, such as 1,2; 0: one for each available processor")
       ->delimiter(',')
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
-  app->add_option("--seconds", options->seconds, "How long each row is measured, at least five runs")
+  app->add_option("--seconds", options->seconds, "Seconds to measure each row for, and five runs at least")
       ->check(CLI::Range(0.0, 3600.0))
       ->capture_default_str();
   ModelArguments::add_dtype(*app);

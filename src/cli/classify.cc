@@ -97,17 +97,18 @@ int run(const Options& options) {
 }  // namespace
 
 Command add_classify(CLI::App& program) {
-  CLI::App* app = program.add_subcommand("classify", "Name what photos show");
+  CLI::App* app = program.add_subcommand("classify", "Classify photos");
   const auto options = std::make_shared<Options>();
   options->arguments.add_model(*app);
   add_image_list(*app, options->images);
-  app->add_option("-k", options->k, "How many classes to show, most probable first")
+  app->add_option("-k", options->k, "Number of classes to show, most probable first")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
-  app->add_option("--threshold", options->threshold, "Below this probability of the best class say \"unsure\"")
+  app->add_option("--threshold", options->threshold, "Answer \"unsure\" when the best class is less probable than this")
       ->check(CLI::Range(0.0, 1.0));
   CLI::Option* json = app->add_flag("--json", options->json, "Print one JSON object");
-  app->add_flag("--jsonl", options->jsonl, "Print a JSON object a line, each as soon as it is ready")->excludes(json);
+  app->add_flag("--jsonl", options->jsonl, "Print one JSON object per line, each as soon as it is ready")
+      ->excludes(json);
   options->arguments.add_images(*app);
   options->arguments.add_image_size(*app);
   options->arguments.add_batch(*app);

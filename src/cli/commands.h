@@ -7,7 +7,7 @@
 
 namespace gcvit::cli {
 
-/// A subcommand: its arguments stand in `app`, `run` does it and returns the exit code.
+/// A subcommand: `app` holds its arguments, `run` executes it and returns the exit code.
 struct Command {
   CLI::App* app;
   std::function<int()> run;

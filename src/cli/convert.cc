@@ -63,16 +63,18 @@ int run(const Options& options) {
 
 Command add_convert(CLI::App& program) {
   CLI::App* app = program.add_subcommand(
-      "convert", "Write a model's weights for another project, or as one self-describing file of ours");
+      "convert", "Write a model's weights in the format of another project, or as one self-describing gcvit file");
   const auto options = std::make_shared<Options>();
-  app->add_option("IN", options->arguments.model, "Weight file of any format that gcvit reads, or a pulled one's name")
+  app->add_option("IN", options->arguments.model,
+                  "A weight file of any format that gcvit reads, or the name of a pulled file")
       ->required();
   app->add_option("OUT", options->output, "File to write: .safetensors, .pth or .weights.h5")->required();
-  app->add_option("--layout", options->layout,
-                  "Whose names and shapes: canonical (ours), timm, nvlabs, keras (the Keras example) or gcvit-tf; "
-                  "without it canonical in .safetensors, nvlabs in .pth, keras in .weights.h5")
+  app->add_option(
+         "--layout", options->layout,
+         "Names and shapes of the tensors: canonical (gcvit's own), timm, nvlabs, keras (the Keras example) or "
+         "gcvit-tf; default: canonical in .safetensors, nvlabs in .pth, keras in .weights.h5")
       ->check(CLI::IsMember({"canonical", "timm", "nvlabs", "keras", "gcvit-tf"}));
-  app->add_option("--dtype", options->dtype, "Type to store, f32, f16 or bf16; without it IN's")
+  app->add_option("--dtype", options->dtype, "Data type to store, f32, f16 or bf16; default: that of IN")
       ->check(CLI::IsMember({"f32", "f16", "bf16"}));
   options->arguments.add_image_size(*app);
   options->arguments.add_new_head(*app);

@@ -9,7 +9,7 @@
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/output.h"
-#include "data/found.h"
+#include "data/source_summary.h"
 #include "evaluate/evaluate.h"
 #include "inference/model_state.h"
 #include "inference/run_images.h"
@@ -19,7 +19,7 @@
 namespace gcvit::cli {
 namespace {
 
-/// A confusion matrix with more columns than this is no use on a terminal: the commonest confusions are named instead.
+/// Beyond this many columns the most frequent confusions are listed instead of the matrix.
 constexpr std::size_t kWidestMatrix = 20;
 constexpr std::size_t kShownConfusions = 20;
 
@@ -133,9 +133,9 @@ int run(const Options& options) {
                  fmt::format("the confusion matrix of {} classes in JSON", model.labels().size()));
   }
   evaluate::LabelledImages wanted = options.images;
-  if (!options.side.empty()) wanted.side = data::side_of_word(options.side);
+  if (!options.side.empty()) wanted.split = data::split_of_word(options.side);
   const data::ImageSet images = evaluate::read_labelled_images(model, wanted);
-  for (const std::string& line : data::describe(data::found_in(images))) notice("[data] " + line);
+  for (const std::string& line : data::describe(data::summarise(images))) notice("[data] " + line);
   for (const std::string& sentence : images.notices) notice("[data] " + sentence);
 
   Progress progress(images.samples.size());
@@ -159,20 +159,21 @@ int run(const Options& options) {
 }  // namespace
 
 Command add_eval(CLI::App& program) {
-  CLI::App* app =
-      program.add_subcommand("eval", "Measure a model on labelled photos: class folders, a CSV list or shards");
+  CLI::App* app = program.add_subcommand(
+      "eval", "Measure a model's accuracy on labelled photos: class folders, a CSV list or shards");
   const auto options = std::make_shared<Options>();
   options->arguments.add_model(*app);
-  app->add_option("data", options->images.path, "The photos")->required()->type_name("DATA");
-  app->add_option("--list", options->images.list,
-                  "Only the photos that this file names, a path below the folder a line, as a run's val.txt does")
+  app->add_option("data", options->images.path, "Labelled photos")->required()->type_name("DATA");
+  app->add_option(
+         "--list", options->images.list,
+         "Use only the photos that this file names, one path relative to DATA per line, such as a run's val.txt")
       ->type_name("FILE");
   app->add_option("--side", options->side,
-                  "Only the photos of this side of DATA; without it those that validate, where DATA says which")
+                  "Use only this split of DATA; default: the validation split if DATA has one, else all photos")
       ->check(CLI::IsMember({"train", "validation", "test"}))
       ->type_name("SIDE");
   app->add_flag("--by-index", options->images.by_index,
-                "Classes whose names are none of the model's are taken by their order: class 0 is the model's class 0");
+                "Match classes by their order when their names aren't the model's: the first is the model's class 0");
   add_json(*app, options->json);
   options->arguments.add_images(*app);
   options->arguments.add_image_size(*app);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// gcvit export: a model as an ONNX file, for ONNX Runtime, OpenVINO and whatever else reads ONNX.
+// gcvit export: a model as an ONNX file, for ONNX Runtime, OpenVINO and other programs that read ONNX.
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -75,7 +75,7 @@ Command add_export(CLI::App& program) {
   const auto options = std::make_shared<Options>();
   options->arguments.add_model(*app);
   app->add_option("output", options->output, "The .onnx file to write")->required()->type_name("OUT.onnx");
-  app->add_option("--opset", options->graph.opset, "Version of ONNX's operators")
+  app->add_option("--opset", options->graph.opset, "Version of the ONNX operator set")
       ->check(CLI::Range(onnx::kOldestOpset, onnx::kNewestOpset))
       ->capture_default_str();
   options->arguments.add_image_size(*app);

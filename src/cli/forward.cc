@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// gcvit forward: tensors through a model, with what comes out of each level.
+// gcvit forward: runs tensors through a model and writes the output of each level.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -29,7 +29,7 @@ struct Options {
   std::string output;
 };
 
-/// The input's tensor, [N, H, W, 3] as the model takes it.
+/// The input tensor, [N, H, W, 3], of the model's size.
 Tensor read_input(const std::string& file, const model::GCViTConfig& config) {
   const Tensor input = weights::read_npy(file);
   const Dims& dims = input.dims();
@@ -93,16 +93,16 @@ int run(const Options& options) {
 }  // namespace
 
 Command add_forward(CLI::App& program) {
-  CLI::App* app =
-      program.add_subcommand("forward", "Run tensors through a model; write logits, pooled and every level's map");
+  CLI::App* app = program.add_subcommand(
+      "forward", "Run tensors through a model and write the logits, the pooled features and each level's feature map");
   const auto options = std::make_shared<Options>();
   options->arguments.add_model(*app);
-  app->add_option("input", options->input, "The .npy file: float32 [N,H,W,3], normalised as `preprocess` does")
+  app->add_option("input", options->input, "A .npy file: float32 [N,H,W,3], normalised as `gcvit preprocess` writes it")
       ->required()
       ->type_name("INPUT.npy");
   app->add_option(
          "-o,--output", options->output,
-         "The .npz file to write: logits [N,classes], pooled [N,F], level1..level4 (NHWC, before the downsample)")
+         "The .npz file to write: logits [N,classes], pooled [N,F], level1 to level4 [N,H,W,C] (before the downsample)")
       ->required();
   options->arguments.add_image_size(*app);
   options->arguments.add_batch(*app);

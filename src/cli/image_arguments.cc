@@ -45,9 +45,9 @@ ImageArguments::ImageArguments(const std::vector<std::string>& arguments) {
 }
 
 void add_image_list(CLI::App& app, std::vector<std::string>& images) {
-  app.add_option(
-         "photos", images,
-         "Photos (jpg, png, webp), folders of them, - for one on standard input, @LIST for a file with a path a line")
+  app.add_option("photos", images,
+                 "Photos (JPEG, PNG, WebP), folders of photos, - for a photo on standard input, @LIST for a file with "
+                 "one path per line")
       ->required()
       ->type_name("IMAGE");
 }

@@ -153,11 +153,12 @@ int run(const Options& options) {
 }  // namespace
 
 Command add_info(CLI::App& program) {
-  CLI::App* app =
-      program.add_subcommand("info", "Show a model: its layers, output shapes, parameters and multiply-adds");
+  CLI::App* app = program.add_subcommand(
+      "info", "Show a model's configuration and its layers: output shapes, parameters and multiply-adds");
   const auto options = std::make_shared<Options>();
   options->arguments.add_model(*app);
-  app->add_option("--variant", options->variant, "A published architecture instead of a file: xxtiny, ..., large_512")
+  app->add_option("--variant", options->variant,
+                  "Show a published architecture instead of a file: xxtiny, ..., large_512")
       ->excludes("-m");
   options->arguments.add_new_head(*app);
   options->arguments.add_image_size(*app);

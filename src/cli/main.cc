@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// gcvit: classify photos with GCViT. Exit code 0: done; 1: the run failed, or a part of it; 2: called wrongly.
+// gcvit: classify photos with GCViT. Exit code 0: success; 1: the command, or a part of it, failed; 2: wrong usage.
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
 #include <exception>
 #include <initializer_list>
@@ -12,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/build_options.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/output.h"
@@ -33,24 +36,66 @@ int usage_error(std::string_view sentence, const std::string& command) {
 
 /// Makes the process one that the rest can count on.
 void prepare_process() {
-  // A reader that has gone and a file that may not grow show as failed writes (EPIPE, EFBIG), so that what is half done
-  // is cleaned up and said. A terminal that stops what writes from the background (stty tostop) doesn't stop a run for
-  // a notice.
+  // A closed pipe and a file at its size limit become failed writes (EPIPE, EFBIG), so that partial work is cleaned up and
+  // the error reported. A terminal that stops background processes that write to it (stty tostop) doesn't stop a run
+  // because of a notice.
   for (const int signal : {SIGPIPE, SIGXFSZ, SIGTTOU}) std::signal(signal, SIG_IGN);
-  // The number of a standard stream that the caller closed would go to the next file opened, and notices into it. It is
-  // taken by what can neither be read nor written, so a result for a closed stdout still fails.
+  // The descriptor of a closed standard stream would be reused for the next opened file, and notices written to it. It is
+  // occupied by one that can neither be read nor written, so that writing a result to a closed stdout still fails.
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (fcntl(stream, F_GETFD) < 0 && open("/dev/null", O_PATH) < 0) (void)open("/", O_PATH);
   }
+}
+
+/// A subcommand that a CMake option can leave out.
+struct Part {
+  std::string_view command;
+  bool built;
+  std::string_view what;
+  std::string_view option;
+};
+
+constexpr std::array<Part, 4> kParts = {{{"train", kWithTraining, "training", "GCVIT_TRAIN"},
+                                         {"convert", kWithConverter, "converter", "GCVIT_CONVERT"},
+                                         {"export", kWithOnnx, "ONNX export", "GCVIT_ONNX"},
+                                         {"pull", kWithHub, "downloads", "GCVIT_HUB"}}};
+
+/// The error for a subcommand that this build leaves out; empty for others.
+std::string why_not_built(std::string_view command) {
+  for (const Part& part : kParts) {
+    if (part.command == command && !part.built) {
+      return fmt::format("{}: this build has no {} ({}=OFF)", command, part.what, part.option);
+    }
+  }
+  return "";
+}
+
+/// In the order in which help lists them.
+std::vector<Command> commands_of_this_build(CLI::App& program) {
+  std::vector<Command> commands = {add_classify(program)};
+  if constexpr (kWithTraining) commands.push_back(add_train(program));
+  commands.push_back(add_eval(program));
+  commands.push_back(add_info(program));
+  commands.push_back(add_forward(program));
+  commands.push_back(add_preprocess(program));
+  commands.push_back(add_bench(program));
+  if constexpr (kWithConverter) commands.push_back(add_convert(program));
+  if constexpr (kWithOnnx) commands.push_back(add_export(program));
+  if constexpr (kWithHub) commands.push_back(add_pull(program));
+  return commands;
 }
 
 int run(int argc, char** argv) {
   CLI::App program("GCViT image classification", "gcvit");
   program.require_subcommand(1);
   program.set_version_flag("--version", "gcvit " GCVIT_VERSION);
-  const std::vector<Command> commands = {
-      add_classify(program),   add_train(program), add_eval(program),    add_info(program),   add_forward(program),
-      add_preprocess(program), add_bench(program), add_convert(program), add_export(program), add_pull(program)};
+  if (argc > 1) {
+    if (const std::string sentence = why_not_built(argv[1]); !sentence.empty()) {
+      notice(sentence);
+      return kUsage;
+    }
+  }
+  const std::vector<Command> commands = commands_of_this_build(program);
   for (const Command& command : commands) command.app->set_version_flag("--version", "gcvit " GCVIT_VERSION);
 
   const auto chosen = [&] {

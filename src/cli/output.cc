@@ -10,7 +10,7 @@
 #include "summary/table.h"
 #include "base/error.h"
 #include "base/printable.h"
-#include "base/tell.h"
+#include "terminal/tell.h"
 
 namespace gcvit::cli {
 
@@ -48,28 +48,35 @@ std::size_t columns_of(std::string_view text) {
 }
 
 Progress::Progress(std::size_t total, Unit unit, std::size_t before)
-    : total_(total), unit_(unit), before_(before), done_(before) {}
+    : total_(total), unit_(unit), before_(before), done_(before) {
+  bar_.start(static_cast<std::int64_t>(total), static_cast<std::int64_t>(before));
+}
 
 Progress::Progress(std::FILE* terminal, std::size_t total, Unit unit)
-    : line_(terminal, true), total_(total), unit_(unit), before_(0), done_(0) {}
+    : bar_(terminal, true), total_(total), unit_(unit), before_(0), done_(0) {
+  bar_.start(static_cast<std::int64_t>(total));
+}
 
 void Progress::set(std::size_t done) {
   done_ = std::min(done, total_);
-  before_ = std::min(before_, done_);  // a download may begin anew
-  if (total_ > 1 && done_ > before_ && line_.due()) draw();
+  if (done_ < before_) {  // a download that can't be resumed starts over
+    before_ = 0;
+    bar_.start(static_cast<std::int64_t>(total_));
+  }
+  if (total_ > 1 && done_ > before_ && bar_.due()) draw();
 }
 
 void Progress::draw() {
-  constexpr std::size_t kBarWidth = 30;
-  const double elapsed = std::chrono::duration<double>(Clock::now() - start_).count();
-  const double speed = static_cast<double>(done_ - before_) / std::max(elapsed, 1e-9);
-  const std::size_t filled = kBarWidth * done_ / total_;
-  const std::string counts = unit_ == Unit::kImages
-                                 ? fmt::format("{}/{} photos, {:.1f}/s", done_, total_, speed)
-                                 : fmt::format("{:.1f}/{:.1f} MB, {:.1f} MB/s", 1e-6 * static_cast<double>(done_),
-                                               1e-6 * static_cast<double>(total_), 1e-6 * speed);
-  line_.draw(fmt::format("[{}{}] {}, {} left", std::string(filled, '#'), std::string(kBarWidth - filled, '.'), counts,
-                         duration_text(static_cast<double>(total_ - done_) / speed)));
+  const auto done = static_cast<std::int64_t>(done_);
+  const auto total = static_cast<std::int64_t>(total_);
+  const double rate = static_cast<double>(done_ - before_) / bar_.elapsed();
+  if (unit_ == Unit::kImages) {
+    bar_.draw(done, total, fmt::format(" - {} - {:.1f} photos/s", bar_.eta(done), rate));
+  } else {
+    bar_.draw(done, total,
+              fmt::format("{:.1f}/{:.1f} MB", 1e-6 * static_cast<double>(done_), 1e-6 * static_cast<double>(total_)),
+              fmt::format(" - {} - {:.1f} MB/s", bar_.eta(done), 1e-6 * rate));
+  }
 }
 
 }  // namespace gcvit::cli

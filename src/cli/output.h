@@ -2,25 +2,24 @@
 // What the program prints: results on stdout, all else on stderr.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 
-#include "base/status_line.h"
+#include "terminal/progress_bar.h"
 
 namespace gcvit::cli {
 
 /// Keys stay in the order they are set.
 using Json = nlohmann::ordered_json;
 
-/// Whoever read our stdout has gone: there is nothing left to do, and nothing to complain about.
+/// The reader of stdout has closed it: the program ends without an error.
 struct ReaderGone {};
 
-/// Writes lines to stdout at once, made printable. A name from a file that stands in them goes through `printable`
-/// before, which keeps it on its line. Throws `ReaderGone` when nobody reads any more, `Error` when it can't be written.
+/// Writes lines to stdout at once, made printable. Names from files in them must have gone through
+/// `printable`, which keeps them on one line. Throws `ReaderGone` when the reader closed stdout, `Error` when writing fails.
 void print(std::string_view text);
 /// The object on one line; bytes that aren't UTF-8 are replaced. Throws as `print` does.
 void print_json(const Json& json);
@@ -33,32 +32,30 @@ std::string with_commas(std::int64_t number);
 /// Columns that a terminal needs for UTF-8 text.
 std::size_t columns_of(std::string_view text);
 
-/// A bar on stderr with what is done, the speed and the time left; nothing when stderr is no terminal.
+/// A progress bar on stderr with the counts, the speed and the time left; nothing when stderr isn't a terminal.
 class Progress {
  public:
   enum class Unit { kImages, kBytes };
-  /// `before` of them were done before the start, and don't count for the speed.
+  /// `before` of `total` were done earlier and don't count for the speed.
   explicit Progress(std::size_t total, Unit unit = Unit::kImages, std::size_t before = 0);
-  /// For tests: on a stream that is taken for a terminal.
+  /// For tests: on a stream that is treated as a terminal.
   Progress(std::FILE* terminal, std::size_t total, Unit unit);
 
   /// One more is done.
   void step() { set(done_ + 1); }
-  /// So many are done.
+  /// `done` of them are done in all.
   void set(std::size_t done);
-  /// Takes the bar off the line, for something else to be printed; the next step draws it again.
-  void clear() { line_.clear(); }
+  /// Erases the bar so that something else can be printed; the next step draws it again.
+  void clear() { bar_.clear(); }
 
  private:
-  using Clock = std::chrono::steady_clock;
   void draw();
 
-  StatusLine line_;
+  ProgressBar bar_;
   std::size_t total_;
   Unit unit_;
   std::size_t before_;
   std::size_t done_;
-  Clock::time_point start_ = Clock::now();
 };
 
 }  // namespace gcvit::cli

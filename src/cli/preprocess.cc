@@ -25,7 +25,7 @@ struct Options {
   std::string output;
 };
 
-/// A preset and a size say all there is to say; else a model's file says the rest.
+/// A preset and a size are sufficient; otherwise the rest comes from a model file.
 inference::Preparation preparation_of(const ModelArguments& arguments) {
   const ClassifierOptions options = arguments.classifier_options();
   const std::string_view preset = name_of(options.preprocess);
@@ -69,14 +69,15 @@ int run(const Options& options) {
 }  // namespace
 
 Command add_preprocess(CLI::App& program) {
-  CLI::App* app = program.add_subcommand("preprocess", "Write the tensors that a model would see of photos");
+  CLI::App* app = program.add_subcommand("preprocess", "Write the input tensors that a model gets for photos");
   const auto options = std::make_shared<Options>();
   options->arguments.add_model(*app);
   add_image_list(*app, options->images);
   app->add_option("-o,--output", options->output, "The .npy file to write: float32 [N,H,W,3], normalised")->required();
   options->arguments.add_images(*app);
   options->arguments.add_image_size(*app);
-  app->get_option("--image-size")->description("Height and width of the tensors; with a preset, no model is needed");
+  app->get_option("--image-size")
+      ->description("Height and width of the tensors; together with --preprocess no model is needed");
   options->arguments.add_threads(*app);
   return {app, [options] { return run(*options); }};
 }

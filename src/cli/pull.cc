@@ -22,7 +22,7 @@ struct Options {
   bool json = false;
 };
 
-/// The path of a pulled file; what is wrong with one that was changed is said, and it counts as not pulled.
+/// The path of a pulled file. A changed file is reported and counts as not pulled.
 std::optional<std::string> pulled_path(const hub::OfficialFile& file) {
   try {
     return hub::find_in_cache(file);
@@ -102,10 +102,11 @@ Command add_pull(CLI::App& program) {
   const auto options = std::make_shared<Options>();
   CLI::Option* name = app->add_option(
       "NAME", options->name,
-      "gcvit_VARIANT.PRODUCER, as gcvit_xxtiny.keras, .timm or .nvlabs; -m takes this name from then on");
-  CLI::Option* to = app->add_option("--to", options->folder, "Folder to put it in, instead of the cache that -m knows")
-                        ->type_name("DIR");
-  app->add_flag("--list", options->list, "Show all names, where they come from and which were pulled")
+      "gcvit_VARIANT.PRODUCER, such as gcvit_xxtiny.keras, .timm or .nvlabs; -m accepts this name afterwards");
+  CLI::Option* to =
+      app->add_option("--to", options->folder, "Folder to download to, instead of the cache in which -m looks")
+          ->type_name("DIR");
+  app->add_flag("--list", options->list, "List all names, where the files come from and which are downloaded")
       ->excludes(name)
       ->excludes(to);
   add_json(*app, options->json);

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <memory>
 #include <set>
+#include <string>
+#include <utility>
 
 #include "cli/arguments.h"
 #include "cli/commands.h"
@@ -82,13 +84,13 @@ train::Recipe recipe_of(const Options& options) {
   return recipe;
 }
 
-/// How the command line names where the weights come from.
+/// The source of the weights as given on the command line.
 std::string start_of(const Options& options) {
   if (!options.weights.empty()) return "-m " + options.weights;
   return options.variant.empty() ? "" : "--variant " + options.variant;
 }
 
-/// Throws `UsageError` unless the run can go on to the end of epoch `options.flags.epochs`, another one than it began with.
+/// Throws `UsageError` unless the run can be lengthened or shortened to `options.flags.epochs` epochs.
 void check_longer(const Options& options, const train::RunState& state) {
   const train::Recipe& begun = state.recipe;
   const auto refuse = [&](const std::string& reason) {
@@ -97,7 +99,7 @@ void check_longer(const Options& options, const train::RunState& state) {
                     "another run with -m {}",
                     begun.epochs, reason, train::shell_word(options.folder + "/last.safetensors")));
   };
-  if (begun.sched != "constant") refuse(fmt::format("--sched {} leads its learning rate to their end", begun.sched));
+  if (begun.sched != "constant") refuse(fmt::format("--sched {} ends its learning rate with them", begun.sched));
   if (begun.max_steps > 0) refuse(fmt::format("ends at --max-steps {}", begun.max_steps));
   const std::int32_t begun_epochs = state.epoch + (state.position > 0 ? 1 : 0);
   if (options.flags.epochs < begun_epochs) refuse(fmt::format("is in epoch {} already", begun_epochs));
@@ -106,7 +108,7 @@ void check_longer(const Options& options, const train::RunState& state) {
   }
 }
 
-/// Throws `UsageError` when a flag says something else than the run that is to go on began with, and that can't be.
+/// Throws `UsageError` when a flag differs from the value with which the run began and can't be changed.
 void check_same(const Options& options, const train::Checkpoint& checkpoint) {
   const train::Recipe& begun = checkpoint.state.recipe;
   const auto refuse = [](const std::string& flag, const auto& had, const auto& found) {
@@ -168,7 +170,8 @@ train::RunOptions new_run(const Options& options) {
 }
 
 train::Outcome resume(const Options& options) {
-  if (!train::holds_run(options.folder)) fail("[train] {}: holds no run to go on with", options.folder);
+  if (!train::holds_run(options.folder))
+    fail("[train] {}: expected a folder with a run to resume, found none", options.folder);
   train::RunFolder folder(options.folder);
   folder.open();
   const train::Checkpoint checkpoint = train::read_checkpoint(folder.checkpoint());
@@ -183,74 +186,100 @@ int run(const Options& options) {
   const train::Outcome outcome = options.resume ? resume(options) : train::start_run(options.folder, new_run(options));
   if (outcome == train::Outcome::kFinished) return 0;
   if (train::holds_run(options.folder)) {
-    notice("stopped; go on with: " + train::resume_command(options.data, options.folder));
+    notice("stopped; resume with: " + train::resume_command(options.data, options.folder));
   } else {
-    notice("stopped before the first step: there is nothing to go on with");
+    notice("stopped before the first step: there is nothing to resume");
   }
   return kInterrupted;
 }
 
-void add_recipe_flags(CLI::App& app, train::Recipe& flags) {
-  std::string section = "Length";
-  const auto add = [&](const char* flag, auto& field, const char* what) {
-    return app.add_option(flag, field, what)->group(section);
-  };
-  const auto add_flag = [&](const char* flag, bool& field, const char* what) {
-    app.add_flag(flag, field, what)->group(section);
-  };
-  add("--epochs", flags.epochs, "Passes over the photos");
-  add("--max-steps", flags.max_steps, "End after so many steps, and the schedule with them");
-  add("--batch-size", flags.batch_size, "Photos of a batch");
-  add("--grad-accum", flags.grad_accum, "Batches of a step: its loss is the mean over all their photos");
-  add("--early-stop", flags.early_stop, "End after so many epochs without a better validation");
+/// Adds the flags of recipe fields to a group of the help.
+class FlagGroup {
+ public:
+  FlagGroup(CLI::App& app, std::string name) : app_(app), name_(std::move(name)) {}
 
-  section = "Optimiser";
-  add("--optimizer", flags.optimizer, "adam, adamw, muon or sgd");
-  add("--lr", flags.lr, "Learning rate");
-  add("--momentum", flags.momentum, "Of sgd and muon");
-  add("--beta1", flags.beta1, "Of adam and adamw");
-  add("--beta2", flags.beta2, "Of adam and adamw");
-  add("--adam-epsilon", flags.adam_epsilon, "Of adam and adamw");
-  add("--adam-form", flags.adam_form, "Where epsilon stands: torch or keras");
-  add("--weight-decay", flags.weight_decay,
-      "Of convolutions and linear layers; not of biases, bias tables, norms and gammas");
-  add("--clip-grad", flags.clip_grad, "Greatest norm of the gradient; 0: any");
-  add("--ema-decay", flags.ema_decay, "Average the weights with this decay; 0: don't");
-  add("--sched", flags.sched, "Learning rate over the run: constant or cosine");
-  add("--warmup-epochs", flags.warmup_epochs, "Epochs over which it rises first");
-  add("--min-lr", flags.min_lr, "Where cosine ends");
-  add("--layer-decay", flags.layer_decay, "Its factor from a layer to the one before it");
-  add("--freeze", flags.freeze, "Leave as they are: none, stem, levels or all-but-head");
-  add_flag("--linear-probe", flags.linear_probe,
-           "Train the head alone, on features that are computed once: the fast way on a CPU");
+  template <typename Field>
+  CLI::Option* add(const char* flag, Field& field, const char* what) {
+    return app_.add_option(flag, field, what)->group(name_);
+  }
+  void add_flag(const char* flag, bool& field, const char* what) { app_.add_flag(flag, field, what)->group(name_); }
 
-  section = "Loss and augmentation";
-  add("--label-smoothing", flags.label_smoothing, "Share of a target that goes to all classes");
-  add("--mixup", flags.mixup, "Blend pairs of photos: alpha of the Beta distribution; 0: don't");
-  add("--cutmix", flags.cutmix, "Paste a part of one photo into another: alpha; 0: don't");
-  add("--augment", flags.augment, "none (as in evaluation), flip or randaug");
-  add("--random-erasing", flags.random_erasing, "Chance that a rectangle becomes noise");
-  add("--rrc-scale", flags.rrc_scale, "Random crops of at least this share of a photo; 0: whole photos");
-  add("--drop-path", flags.drop_path, "Chance that the last block is left out; less before it");
-  add("--soft-labels", flags.soft_labels, "A teacher's logits, a JSON object a line")->type_name("FILE");
-  add("--soft-temperature", flags.soft_temperature, "Of teacher and student");
-  add("--soft-weight", flags.soft_weight, "Share of the teacher in the loss");
+ private:
+  CLI::App& app_;
+  std::string name_;
+};
 
-  section = "Photos and model";
-  add("--val-split", flags.val_split, "Share of the photos that validate, where DATA has no side for it");
-  add("--val-list", flags.val_list, "Photos that validate, a name a line; all others train")->type_name("FILE");
-  add_flag("--tutorial-split", flags.tutorial_split, "The last of all photos, shuffled, validate");
-  add_flag("--no-shuffle", flags.no_shuffle, "Batches follow the sorted paths");
-  add_flag("--strict", flags.strict, "A photo that can't be read ends the run");
-  add("--max-pixels", flags.max_pixels, "A photo of more pixels (width x height) can't be read");
-  add("--preprocess", flags.preprocess, "From photo to tensor: auto, keras, keras-train, timm or nvlabs");
-  add("--image-size", flags.image_size, "Height and width of images, multiples of 32")->type_name("HxW");
-  add("--window-mode", flags.window_mode, "At another size, windows are exact or fixed");
-  add("--num-classes", flags.num_classes, "Outputs of the head; without it as many as classes in DATA");
-  add("--seed", flags.seed, "Of all random numbers");
-  add("--dtype", flags.dtype, "What products round their operands to: f32 or bf16");
-  add_flag("--grad-checkpointing", flags.grad_checkpointing,
-           "Compute parts of each block again in the backward pass: less memory, more time");
+void add_length_flags(CLI::App& app, train::Recipe& flags) {
+  FlagGroup group(app, "Length");
+  group.add("--epochs", flags.epochs, "Passes over the training photos");
+  group.add("--max-steps", flags.max_steps, "End the run, and its schedule, after this many steps");
+  group.add("--batch-size", flags.batch_size, "Photos in a batch");
+  group.add("--grad-accum", flags.grad_accum, "Batches in a step, whose loss is the mean over all their photos");
+  group.add("--early-stop", flags.early_stop, "End after this many epochs without a better validation accuracy");
+}
+
+void add_optimiser_flags(CLI::App& app, train::Recipe& flags) {
+  FlagGroup group(app, "Optimiser");
+  group.add("--optimizer", flags.optimizer, "adam, adamw, muon or sgd");
+  group.add("--lr", flags.lr, "Learning rate");
+  group.add("--momentum", flags.momentum, "Momentum of sgd and muon");
+  group.add("--beta1", flags.beta1, "Decay of the first moment, of adam and adamw");
+  group.add("--beta2", flags.beta2, "Decay of the second moment, of adam and adamw");
+  group.add("--adam-epsilon", flags.adam_epsilon, "Epsilon of adam and adamw");
+  group.add("--adam-form", flags.adam_form, "Where epsilon is added: as in torch or as in keras");
+  group.add("--weight-decay", flags.weight_decay,
+            "Weight decay of convolutions and linear layers; biases, bias tables, norms and layer scales have none");
+  group.add("--clip-grad", flags.clip_grad, "Clip the gradient to this norm; 0: off");
+  group.add("--ema-decay", flags.ema_decay,
+            "Keep an exponential moving average of the weights with this decay; 0: off");
+  group.add("--sched", flags.sched, "Schedule of the learning rate: constant or cosine");
+  group.add("--warmup-epochs", flags.warmup_epochs, "Epochs of linear warm-up");
+  group.add("--min-lr", flags.min_lr, "Learning rate at the end of the cosine schedule");
+  group.add("--layer-decay", flags.layer_decay, "Factor of the learning rate from each layer to the one before it");
+  group.add("--freeze", flags.freeze, "What not to train: none, stem, levels or all-but-head");
+  group.add_flag("--linear-probe", flags.linear_probe,
+                 "Train only the head, on features that are computed once: fast on a CPU");
+}
+
+void add_loss_flags(CLI::App& app, train::Recipe& flags) {
+  FlagGroup group(app, "Loss and augmentation");
+  group.add("--label-smoothing", flags.label_smoothing, "Share of each target that is spread over all classes");
+  group.add("--mixup", flags.mixup, "Blend pairs of photos: alpha of the Beta distribution; 0: off");
+  group.add("--cutmix", flags.cutmix, "Paste a part of one photo into another: alpha of the Beta distribution; 0: off");
+  group.add("--augment", flags.augment, "Augmentation: none (as in evaluation), flip or randaug");
+  group.add("--random-erasing", flags.random_erasing, "Probability of replacing a rectangle by noise");
+  group.add("--rrc-scale", flags.rrc_scale, "Least share of a photo's area in a random crop; 0: no random crops");
+  group.add("--drop-path", flags.drop_path,
+            "Drop path rate of the last block; it increases linearly from 0 at the first");
+  group.add("--soft-labels", flags.soft_labels, "File with a teacher's logits, one JSON object per line")
+      ->type_name("FILE");
+  group.add("--soft-temperature", flags.soft_temperature, "Temperature of teacher and student");
+  group.add("--soft-weight", flags.soft_weight, "Weight of the teacher in the loss, 0 to 1");
+}
+
+void add_data_flags(CLI::App& app, train::Recipe& flags) {
+  FlagGroup group(app, "Photos and model");
+  group.add("--val-split", flags.val_split, "Share of the photos to validate on, when DATA has no validation split");
+  group
+      .add("--val-list", flags.val_list,
+           "File that names the validation photos, one per line; all others are for training")
+      ->type_name("FILE");
+  group.add_flag("--tutorial-split", flags.tutorial_split,
+                 "Shuffle all photos and validate on the last of them, as the Keras example does");
+  group.add_flag("--no-shuffle", flags.no_shuffle, "Take the photos in the order of their sorted paths");
+  group.add_flag("--strict", flags.strict, "End the run at the first photo that can't be read");
+  group.add("--max-pixels", flags.max_pixels, "Refuse photos with more pixels (width x height) than this");
+  group.add("--preprocess", flags.preprocess,
+            "How photos become tensors: auto (as the model file says), keras, keras-train, timm or nvlabs");
+  group.add("--image-size", flags.image_size, "Height and width of the input, multiples of 32")->type_name("HxW");
+  group.add("--window-mode", flags.window_mode,
+            "Attention windows at another image size: exact (resized) or fixed (kept, maps are padded)");
+  group.add("--num-classes", flags.num_classes,
+            "Number of outputs of the head; default: the number of classes in DATA");
+  group.add("--seed", flags.seed, "Seed of all random numbers");
+  group.add("--dtype", flags.dtype, "Data type of the operands of matrix products: f32 or bf16");
+  group.add_flag("--grad-checkpointing", flags.grad_checkpointing,
+                 "Recompute parts of each block in the backward pass: less memory, more time");
 }
 
 }  // namespace
@@ -259,29 +288,36 @@ Command add_train(CLI::App& program) {
   CLI::App* app = program.add_subcommand("train", "Fine-tune a model on labelled photos, or train one from scratch");
   const auto options = std::make_shared<Options>();
   options->app = app;
-  app->add_option("data", options->data,
-                  "Photos: a folder with one for each class, perhaps inside train/ and val/; a .csv list; TFRecord or "
-                  "WebDataset shards")
+  app->add_option(
+         "data", options->data,
+         "Labelled photos: a folder with a sub-folder for each class, perhaps inside train/ and val/; a .csv list; "
+         "TFRecord or WebDataset shards")
       ->required()
       ->type_name("DATA");
-  CLI::Option* weights = app->add_option("-m,--model", options->weights,
-                                         "Weights to start from: a file of any format, or a pulled one's name");
-  app->add_option("--variant", options->variant,
-                  "Start from random weights of this model, as xxtiny, or of the one that a .json file describes")
+  CLI::Option* weights =
+      app->add_option("-m,--model", options->weights,
+                      "Weights to start from: a file of any format that gcvit reads, or the name of a pulled file");
+  app->add_option(
+         "--variant", options->variant,
+         "Start from random weights of this variant, such as xxtiny, or of the model that a .json file describes")
       ->excludes(weights);
-  app->add_option("-o,--output", options->folder, "Folder for all that the run leaves")
+  app->add_option("-o,--output", options->folder, "Folder for everything that the run writes")
       ->required()
       ->type_name("RUN_DIR");
-  app->add_flag("--resume", options->resume, "Go on with the run in RUN_DIR where it stopped");
+  app->add_flag("--resume", options->resume, "Continue the run in RUN_DIR where it stopped");
   app->add_option("--checkpoint-minutes", options->checkpoint_minutes,
-                  "Time between checkpoints; there is one at each epoch's end too")
+                  "Minutes between checkpoints; one is also written at the end of each epoch")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  app->add_option("--recipe", options->flags.recipe,
-                  "What all other flags start from: tutorial (the Keras example's), finetune (default with -m) or "
-                  "scratch (default with --variant)")
+  app->add_option(
+         "--recipe", options->flags.recipe,
+         "Defaults of all flags below: tutorial (the Keras example's), finetune (default with -m) or scratch (default "
+         "with --variant)")
       ->check(CLI::IsMember({"tutorial", "finetune", "scratch"}));
-  add_recipe_flags(*app, options->flags);
+  add_length_flags(*app, options->flags);
+  add_optimiser_flags(*app, options->flags);
+  add_loss_flags(*app, options->flags);
+  add_data_flags(*app, options->flags);
   options->arguments.add_ema(*app);
   options->arguments.add_threads(*app);
   options->arguments.add_max_memory(*app);

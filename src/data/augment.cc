@@ -112,7 +112,7 @@ void keep(const image::Window& crop, image::Image& image) {
 /// A photo's part that a random crop sees, at the target's size in `scratch.pixels`.
 void draw_cropped(std::span<const std::byte> bytes, std::string_view name, const AugmentConfig& config, Random& random,
                   ViewScratch& scratch) {
-  // Where the crop lies depends on the picture's size alone, so a JPEG can be decoded at a size that suits it.
+  // The crop depends only on the image's size, so that a JPEG can be decoded at a size that suits it.
   image::Window crop;
   std::int32_t height = 0;
   std::int32_t width = 0;
@@ -156,7 +156,7 @@ void jitter(const Pixels& pixels, double strength, Random& random) {
   change_color(pixels, draw_between(range, random));
 }
 
-/// The mean colour, which comes in where a picture is turned or moved.
+/// The mean colour, which fills pixels from outside a rotated or shifted image.
 std::array<std::uint8_t, 3> fill_of(const image::PreprocessConfig& config) {
   std::array<std::uint8_t, 3> fill;
   for (std::size_t channel = 0; channel < 3; ++channel) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which of its sides a set takes.
+// Which of its splits a set takes.
 #include <algorithm>
 #include <string>
 #include <string_view>
@@ -10,44 +10,46 @@
 namespace gcvit::data {
 namespace {
 
-SideUse use_of(Side side, const OpenOptions& options) {
-  if (options.side) return side == *options.side ? SideUse::kTaken : SideUse::kLeftOut;
-  switch (side) {
-    case Side::kTrain: return SideUse::kTrains;
-    case Side::kValidation: return SideUse::kValidates;
-    case Side::kTest: return options.test_validates ? SideUse::kValidates : SideUse::kLeftOut;
+SplitUse use_of(Split split, const OpenOptions& options) {
+  if (options.split) return split == *options.split ? SplitUse::kTaken : SplitUse::kLeftOut;
+  switch (split) {
+    case Split::kTrain: return SplitUse::kTrains;
+    case Split::kValidation: return SplitUse::kValidates;
+    case Split::kTest: return options.test_validates ? SplitUse::kValidates : SplitUse::kLeftOut;
   }
-  return SideUse::kLeftOut;
+  return SplitUse::kLeftOut;
 }
 
 }  // namespace
 
-void choose_sides(ImageSet& set, const OpenOptions& options) {
+void choose_splits(ImageSet& set, const OpenOptions& options) {
   std::string names;
   bool taken = false;
-  for (SideFound& side : set.sides) {
-    side.use = use_of(side.side, options);
-    taken = taken || side.use != SideUse::kLeftOut;
-    names += (names.empty() ? "" : ", ") + side.name;
+  for (FoundSplit& split : set.splits) {
+    split.use = use_of(split.split, options);
+    taken = taken || split.use != SplitUse::kLeftOut;
+    names += (names.empty() ? "" : ", ") + split.name;
   }
-  if (options.side && !taken) {
-    fail("[data] {}: expected photos of the {} side, found {}", set.root, name_of(*options.side),
-         names.empty() ? "no sides" : "only " + names);
+  if (options.split && !taken) {
+    fail("[data] {}: expected photos of the {} split, found {}", set.root, name_of(*options.split),
+         names.empty() ? "no splits" : "only " + names);
   }
-  if (!set.sides.empty() && !taken) {
+  if (!set.splits.empty() && !taken) {
     fail(
-        "[data] {}: expected photos to train or validate on, found only {}: those of a test side are taken with --side "
+        "[data] {}: expected photos to train or validate on, found only {}: those of a test split are taken with "
+        "--side "
         "test",
         set.root, names);
   }
 }
 
-void leave_out_side(ImageSet& set, const SideFound& side, const std::string& example) {
-  const bool shards = side.shards > 0;
-  set.left_out.push_back({.reason = fmt::format("{} of the {} side", shards ? "shards" : "photos", name_of(side.side)),
-                          .count = shards ? side.shards : side.images,
-                          .example = example,
-                          .is_side = true});
+void leave_out_split(ImageSet& set, const FoundSplit& split, const std::string& example) {
+  const bool shards = split.shards > 0;
+  set.left_out.push_back(
+      {.reason = fmt::format("{} of the {} split", shards ? "shards" : "photos", name_of(split.split)),
+       .count = shards ? split.shards : split.images,
+       .example = example,
+       .is_split = true});
 }
 
 bool any_validates(const ImageSet& set) {

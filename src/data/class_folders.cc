@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A folder with a sub-folder for each class, or with folders for sides that have such.
+// A folder with a sub-folder for each class, or with folders for splits that have such.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -44,7 +44,7 @@ void add_images(ImageSet& set, Part& part) {
                             .count = part.listing.linked.count,
                             .example = part.prefix + part.listing.linked.example});
   }
-  // What lies beside the class folders, such as a licence, was never meant to be a photo; shards were.
+  // Files next to the class folders, such as a licence, aren't meant to be photos, but shards are.
   LeftOut shards{.reason = "shards beside the class folders"};
   for (const auto& [ending, files] : part.listing.beside) {
     if (ending != ".tar" && !is_tfrecord_name(files.example)) continue;
@@ -56,7 +56,7 @@ void add_images(ImageSet& set, Part& part) {
 }
 
 /// Throws `Error` where a "class" has nothing but folders in it that another has too: then those are the classes.
-void check_no_sides(const std::string& root, const Listing& listing) {
+void check_no_splits(const std::string& root, const Listing& listing) {
   std::map<std::string_view, std::set<std::string_view>> folders_of;
   std::set<std::string_view> with_images;
   for (const std::string& path : listing.images) {
@@ -74,7 +74,7 @@ void check_no_sides(const std::string& root, const Listing& listing) {
   // A single folder, such as "images", is a layer of every class.
   std::erase_if(folders_of, [&](const auto& one) { return one.second.size() < 2 || with_images.contains(one.first); });
   if (folders_of.size() < 2) return;
-  // The side that trains has the most; others may lack some.
+  // The train split has the most classes; others may lack some.
   const auto most = std::max_element(folders_of.begin(), folders_of.end(),
                                      [](const auto& a, const auto& b) { return a.second.size() < b.second.size(); });
   std::map<std::set<std::string_view>, std::string_view> seen;
@@ -88,14 +88,14 @@ void check_no_sides(const std::string& root, const Listing& listing) {
     }
     fail(
         "[data] {}: \"{}\" and \"{}\": expected a folder for each class, found the same {} folders in both, such as "
-        "\"{}\": folders are sides where all of them are named train, val, test or the like",
+        "\"{}\": folders are splits where all of them are named train, val, test or the like",
         root, std::min(other, name), std::max(other, name), folders.size(), *folders.begin());
   }
 }
 
-/// Looks for folders that are named after sides and have photos only in folders of their own, beside others that aren't
-/// named so. Throws `Error` where they are of two sides; a single one is a class, with a notice.
-void check_some_sides(ImageSet& set, const std::vector<std::string>& folders, const Listing& listing) {
+/// Looks for folders that are named after splits and have photos only in folders of their own, beside others that aren't
+/// named so. Throws `Error` where they are of two splits; a single one is a class, with a notice.
+void check_some_splits(ImageSet& set, const std::vector<std::string>& folders, const Listing& listing) {
   std::set<std::string_view> direct;
   std::set<std::string_view> deep;
   for (const std::string& path : listing.images) {
@@ -103,84 +103,84 @@ void check_some_sides(ImageSet& set, const std::vector<std::string>& folders, co
     if (slash == std::string::npos) continue;
     (path.find('/', slash + 1) == std::string::npos ? direct : deep).insert(std::string_view(path).substr(0, slash));
   }
-  const std::vector<std::optional<Side>> sides = sides_of(folders);
-  const auto other = std::find(sides.begin(), sides.end(), std::nullopt);
-  if (other == sides.end()) return;
-  const std::string& stranger = folders[static_cast<std::size_t>(other - sides.begin())];
-  std::map<Side, std::string_view> found;
+  const std::vector<std::optional<Split>> splits = splits_of(folders);
+  const auto other = std::find(splits.begin(), splits.end(), std::nullopt);
+  if (other == splits.end()) return;
+  const std::string& stranger = folders[static_cast<std::size_t>(other - splits.begin())];
+  std::map<Split, std::string_view> found;
   for (std::size_t i = 0; i < folders.size(); ++i) {
-    if (sides[i] && deep.contains(folders[i]) && !direct.contains(folders[i])) found.emplace(*sides[i], folders[i]);
+    if (splits[i] && deep.contains(folders[i]) && !direct.contains(folders[i])) found.emplace(*splits[i], folders[i]);
   }
   if (found.size() > 1) {
     fail(
-        "[data] {}: \"{}\": expected a folder that is named after a side, as \"{}\" and \"{}\" are, or these to be "
+        "[data] {}: \"{}\": expected a folder that is named after a split, as \"{}\" and \"{}\" are, or these to be "
         "classes, with photos right in them",
         set.root, stranger, found.begin()->second, std::next(found.begin())->second);
   }
   if (found.empty()) return;
-  set.notices.push_back(fmt::format("{}: \"{}\" is taken as a class, as \"{}\" beside it is named after no side",
+  set.notices.push_back(fmt::format("{}: \"{}\" is taken as a class, as \"{}\" beside it is named after no split",
                                     set.root, found.begin()->second, stranger));
 }
 
-/// Adds the photos of each side that `options` take.
-void add_sides(ImageSet& set, const std::string& base, const std::vector<SideFolder>& sides,
-               const OpenOptions& options) {
-  std::vector<SideFound> found;
+/// Adds the photos of each split that `options` take.
+void add_splits(ImageSet& set, const std::string& base, const std::vector<SplitFolder>& splits,
+                const OpenOptions& options) {
+  std::vector<FoundSplit> found;
   std::vector<Part> parts;
-  for (const SideFolder& side : sides) {
-    const std::string folder = base + "/" + side.name;
-    Part part{folder, side.name + "/", list_below(folder)};
-    found.push_back({side.name, side.side, {}, part.listing.images.size()});
-    // Photos to be tested on often come without classes.
-    if (side.side != Side::kTest && folders_in(folder).empty()) {
+  for (const SplitFolder& split : splits) {
+    const std::string folder = base + "/" + split.name;
+    Part part{folder, split.name + "/", list_below(folder)};
+    found.push_back({split.name, split.split, {}, part.listing.images.size()});
+    // Test photos often have no classes.
+    if (split.split != Split::kTest && folders_in(folder).empty()) {
       fail("[data] {}: expected class folders, as those beside it have, found none", folder);
     }
     parts.push_back(std::move(part));
   }
-  set.sides = std::move(found);
-  choose_sides(set, options);
+  set.splits = std::move(found);
+  choose_splits(set, options);
 
   std::set<std::string> classes;
   for (std::size_t i = 0; i < parts.size(); ++i) {
-    // Sides that are left out have classes of the set as well, but for a test side, whose folders may be none.
-    if (set.sides[i].use == SideUse::kLeftOut && set.sides[i].side == Side::kTest) continue;
+    // Splits that are left out contribute classes too, except a test split, whose folders may not be classes.
+    if (set.splits[i].use == SplitUse::kLeftOut && set.splits[i].split == Split::kTest) continue;
     for (std::string& folder : folders_in(parts[i].folder)) classes.insert(std::move(folder));
   }
   set.classes.assign(classes.begin(), classes.end());
   sort_classes(set);
   for (std::size_t i = 0; i < parts.size(); ++i) {
-    SideFound& side = set.sides[i];
-    if (side.use == SideUse::kLeftOut) {
+    FoundSplit& split = set.splits[i];
+    if (split.use == SplitUse::kLeftOut) {
       const Listing& listing = parts[i].listing;
-      if (!listing.images.empty()) leave_out_side(set, side, parts[i].prefix + listing.images.front());
+      if (!listing.images.empty()) leave_out_split(set, split, parts[i].prefix + listing.images.front());
       continue;
     }
     add_images(set, parts[i]);
-    side.images = set.samples.size() - set.validates.size();
-    set.validates.resize(set.samples.size(), side.use == SideUse::kValidates);
+    split.images = set.samples.size() - set.validates.size();
+    set.validates.resize(set.samples.size(), split.use == SplitUse::kValidates);
   }
   if (!any_validates(set)) set.validates.clear();
 }
 
 }  // namespace
 
-std::optional<std::vector<SideFolder>> side_folders(const std::vector<std::string>& folders) {
+std::optional<std::vector<SplitFolder>> split_folders(const std::vector<std::string>& folders) {
   if (folders.empty()) return std::nullopt;
-  const std::vector<std::optional<Side>> sides = sides_of(folders);
-  std::vector<SideFolder> result;
+  const std::vector<std::optional<Split>> splits = splits_of(folders);
+  std::vector<SplitFolder> result;
   for (std::size_t i = 0; i < folders.size(); ++i) {
-    if (!sides[i]) return std::nullopt;
-    result.push_back({folders[i], *sides[i]});
+    if (!splits[i]) return std::nullopt;
+    result.push_back({folders[i], *splits[i]});
   }
   return result;
 }
 
-void check_sides(const std::string& root, std::span<const SideFolder> sides) {
-  for (std::size_t i = 0; i < sides.size(); ++i) {
+void check_splits(const std::string& root, std::span<const SplitFolder> splits) {
+  for (std::size_t i = 0; i < splits.size(); ++i) {
     for (std::size_t k = 0; k < i; ++k) {
-      if (sides[i].side != sides[k].side) continue;
-      fail("[data] {}: expected one folder for the {} side, found \"{}\" and \"{}\"", root, name_of(sides[i].side),
-           sides[k].name, sides[i].name);
+      if (splits[i].split != splits[k].split) continue;
+      fail("[data] {}: expected one folder for the {} split, found \"{}\" and \"{}\"", root, name_of(splits[i].split),
+           splits[k].name, splits[i].name);
     }
   }
 }
@@ -192,22 +192,22 @@ ImageSet read_class_folders(const std::string& root, const OpenOptions& options)
   const std::vector<std::string> folders = folders_in(root);
   if (folders.empty()) fail("[data] {}: expected a folder for each class, found none", root);
   const std::string base = root.ends_with('/') && root.size() > 1 ? root.substr(0, root.size() - 1) : root;
-  std::optional<std::vector<SideFolder>> sides = side_folders(folders);
-  // Classes may be called "train" and "test": then photos lie right in them.
-  if (sides && std::all_of(folders.begin(), folders.end(),
-                           [&](const std::string& folder) { return folders_in(base + "/" + folder).empty(); })) {
-    sides.reset();
+  std::optional<std::vector<SplitFolder>> splits = split_folders(folders);
+  // Classes may be called "train" and "test": then they contain photos directly.
+  if (splits && std::all_of(folders.begin(), folders.end(),
+                            [&](const std::string& folder) { return folders_in(base + "/" + folder).empty(); })) {
+    splits.reset();
   }
-  if (sides) {
-    check_sides(root, *sides);
-    add_sides(set, base, *sides, options);
+  if (splits) {
+    check_splits(root, *splits);
+    add_splits(set, base, *splits, options);
   } else {
-    choose_sides(set, options);
+    choose_splits(set, options);
     set.classes = folders;
     sort_classes(set);
     Part part{base, "", list_below(base)};
-    check_no_sides(root, part.listing);
-    check_some_sides(set, folders, part.listing);
+    check_no_splits(root, part.listing);
+    check_some_splits(set, folders, part.listing);
     add_images(set, part);
   }
   for (std::size_t i = 0; i < set.classes.size(); ++i) set.present.push_back(static_cast<std::int32_t>(i));

@@ -210,7 +210,7 @@ void check_class_names(const ImageSet& set) {
       fail("[data] {}: expected classes whose names differ by more than case and blanks, found \"{}\" and \"{}\"",
            set.root, other->second, name);
     }
-    // A model with both would take neither for itself.
+    // In a model with both, neither could be matched.
     const auto [same, first] = canonical_names.emplace(canonical(name), name);
     if (!first && same->second != name) {
       fail(
@@ -237,6 +237,13 @@ void remap_labels(ImageSet& set, std::span<const std::string> class_names, std::
                   bool by_index) {
   relabel(set, matching_classes(set, class_names, wordnet_ids, by_index), {class_names.begin(), class_names.end()});
   set.numbered = false;
+}
+
+bool all_classes_known(const ImageSet& set, std::span<const std::string> class_names,
+                       std::span<const std::string> wordnet_ids) {
+  const std::map<std::string, std::int32_t> classes = class_of_name(class_names, wordnet_ids);
+  return std::all_of(set.classes.begin(), set.classes.end(),
+                     [&](const std::string& name) { return classes.contains(canonical(name)); });
 }
 
 void take_numbers_as_indices(ImageSet& set, std::size_t classes) {

@@ -109,7 +109,7 @@ char separator_of(std::string_view text, std::string_view name) {
   if (lower_case(name).ends_with(".tsv")) return '\t';
   text = without_mark(text);
   text.remove_prefix(std::min(text.find_first_not_of("\r\n"), text.size()));
-  // What stands in quotes separates nothing.
+  // Separators in quotes don't count.
   bool quoted = false;
   bool semicolon = false;
   bool tab = false;

@@ -70,13 +70,13 @@ constexpr std::array<std::string_view, 41> kLabelWords = {
     "genus",        "class_id",    "classid",       "class_label", "class_index",
     "class_idx",    "label_id",    "labelid",       "label_index", "category_id",
     "target_id"};
-/// The first kSureSideWords say a side and nothing else.
-constexpr std::size_t kSureSideWords = 4;
-constexpr std::array<std::string_view, 12> kSideWords = {"split",    "subset", "partition", "data_split",
-                                                         "side",     "set",    "phase",     "dataset",
-                                                         "data_set", "usage",  "stage",     "fold_name"};
+/// The first kSureSplitWords always mean a split.
+constexpr std::size_t kSureSplitWords = 4;
+constexpr std::array<std::string_view, 12> kSplitWords = {"split",    "subset", "partition", "data_split",
+                                                          "side",     "set",    "phase",     "dataset",
+                                                          "data_set", "usage",  "stage",     "fold_name"};
 
-/// Columns that say whether a photo validates.
+/// Columns that say whether a photo is for validation.
 constexpr std::array<std::string_view, 3> kValidatesWords = {"is_valid", "is_val", "is_validation"};
 
 /// A name of a column as the lists above have it: in lower case, with `_` for blanks and dashes.
@@ -118,11 +118,11 @@ Columns columns_of(const std::vector<CsvRecord>& records, std::string_view name,
   const auto path = place_of(header, kPathWords);
   const auto label = place_of(header, kLabelWords);
   if (path && label) {
-    const auto sure = place_of(header, Words(kSideWords).first(kSureSideWords));
+    const auto sure = place_of(header, Words(kSplitWords).first(kSureSplitWords));
     const auto validates = sure ? std::nullopt : place_of(header, kValidatesWords);
     if (validates) return {*path, *label, *validates, true, true, false};
-    const auto side = sure ? sure : place_of(header, kSideWords);
-    return {*path, *label, side.value_or(std::string::npos), true, false, side && !sure};
+    const auto split = sure ? sure : place_of(header, kSplitWords);
+    return {*path, *label, split.value_or(std::string::npos), true, false, split && !sure};
   }
   if (std::any_of(first.fields.begin(), first.fields.end(), is_id)) return {};
   if (!path && !label) {

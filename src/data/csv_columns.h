@@ -15,10 +15,10 @@ namespace gcvit::data {
 struct Columns {
   std::size_t path = 0;
   std::size_t label = 1;
-  std::size_t side = 2;  ///< past the end: there is none
+  std::size_t split = 2;  ///< past the end when there is none
   bool header = false;   ///< the first record names them
-  bool validates = false;  ///< the side's says whether a photo validates: true or false
-  bool side_if_words = false;  ///< the side's is one only where it has a side's word: "stage" may mean another thing
+  bool validates = false;  ///< the split column says true or false: whether a photo is for validation
+  bool split_if_words = false;  ///< the split column counts only if it names splits: "stage" may mean something else
 };
 
 using IsImage = std::function<bool(const std::string& field)>;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A list of photos, their classes and perhaps their sides, as spreadsheets write it (RFC 4180).
+// A list of photos, their classes and perhaps their splits, as spreadsheets write it (RFC 4180).
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -39,7 +39,7 @@ bool is_file(const fs::path& path) {
   return fs::is_regular_file(path, error);
 }
 
-/// Finds the files of names that have no ending, such as ids: beside the list first, then in all folders below.
+/// Finds the files of names without an extension, such as ids: next to the list first, then in all folders below.
 class FilesOfIds {
  public:
   explicit FilesOfIds(fs::path folder) : folder_(std::move(folder)) {}
@@ -80,7 +80,7 @@ class FilesOfIds {
       } catch (const ResourceError&) {
         throw;
       } catch (const Error&) {
-        // A folder that nobody asked for can't be read.
+        // An unrelated folder that can't be read is no error.
       }
     }
     const auto [first, last] = by_id_.equal_range(id);
@@ -100,53 +100,53 @@ struct Row {
   std::string name;
   std::string file;
   std::string label;
-  std::optional<Side> side;
+  std::optional<Split> split;
 };
 
-/// Whether a name ends as pictures of kinds do that can't be read.
+/// Whether a name has the extension of an image format that can't be read.
 bool is_other_picture(const std::string& name) {
   constexpr std::array<std::string_view, 14> kEndings = {".bmp",  ".gif", ".tif", ".tiff", ".heic", ".heif", ".avif",
                                                          ".apng", ".jp2", ".jxl", ".ppm",  ".pgm",  ".svg",  ".dcm"};
   return std::find(kEndings.begin(), kEndings.end(), ending_of(name)) != kEndings.end();
 }
 
-/// Whether a field names a photo by its ending or as a file.
+/// Whether a field names a photo by its extension or as an existing file.
 bool is_image_path(const fs::path& folder, const std::string& name) {
   if (name.empty() || name.find('\0') != std::string::npos) return false;
   const std::string file = fs::path(name).filename().string();
   return is_image_name(file) || is_other_picture(file) || is_file(folder / name);
 }
 
-/// Whether a name has no ending, so that a photo's may be missing.
+/// Whether a name has no extension, so that a photo's may be missing.
 bool is_id(const std::string& name) {
   return !name.empty() && name.find('\0') == std::string::npos && ending_of(fs::path(name).filename().native()).empty();
 }
 
-/// The side of a photo that validates if this is true.
-std::optional<Side> side_of_truth(std::string_view text) {
+/// The split for a value that says whether a photo is for validation.
+std::optional<Split> split_of_truth(std::string_view text) {
   const std::string word = lower_case(text);
   for (const std::string_view yes : {"true", "1", "1.0", "yes"}) {
-    if (word == yes) return Side::kValidation;
+    if (word == yes) return Split::kValidation;
   }
   for (const std::string_view no : {"false", "0", "0.0", "no"}) {
-    if (word == no) return Side::kTrain;
+    if (word == no) return Split::kTrain;
   }
   return std::nullopt;
 }
 
-/// Whether a field of the column is a side's word.
-bool has_side_word(std::span<const CsvRecord> records, std::size_t column) {
+/// Whether a field of the column names a split.
+bool has_split_word(std::span<const CsvRecord> records, std::size_t column) {
   return std::any_of(records.begin(), records.end(), [&](const CsvRecord& record) {
-    return column < record.fields.size() && side_of_word(trimmed(record.fields[column])).has_value();
+    return column < record.fields.size() && split_of_word(trimmed(record.fields[column])).has_value();
   });
 }
 
-/// A sentence about the columns of a header, where some have a name and aren't used; else nothing.
+/// A sentence about named columns of a header that aren't used; empty if there are none.
 std::string unused_columns(const CsvRecord& header, const Columns& columns, const std::string& path) {
   std::string unused;
   for (std::size_t i = 0; i < header.fields.size(); ++i) {
     const std::string_view name = trimmed(header.fields[i]);
-    if (name.empty() || i == columns.path || i == columns.label || i == columns.side) continue;
+    if (name.empty() || i == columns.path || i == columns.label || i == columns.split) continue;
     unused += fmt::format("{}\"{}\"", unused.empty() ? "" : ", ", name);
   }
   if (unused.empty()) return "";
@@ -154,10 +154,10 @@ std::string unused_columns(const CsvRecord& header, const Columns& columns, cons
                      trimmed(header.fields[columns.path]), trimmed(header.fields[columns.label]), unused);
 }
 
-/// The rows of the list, in its order.
-std::vector<Row> read_rows(const std::vector<CsvRecord>& records, const std::string& path, ImageSet& set) {
+/// The columns of the list; `set` gets a notice when some aren't used.
+Columns columns_of_list(const std::vector<CsvRecord>& records, const std::string& path, FilesOfIds& ids,
+                        ImageSet& set) {
   const fs::path folder = fs::path(path).parent_path();
-  FilesOfIds ids(folder);
   Columns columns = columns_of(
       records, path, [&](const std::string& field) { return is_image_path(folder, std::string(trimmed(field))); },
       [&](const std::string& field) {
@@ -165,44 +165,57 @@ std::vector<Row> read_rows(const std::vector<CsvRecord>& records, const std::str
         return is_id(name) && ids.find(name, path).has_value();
       });
   if (columns.header) {
-    if (columns.side_if_words && !has_side_word(std::span(records).subspan(1), columns.side)) {
-      columns.side = std::string::npos;
+    if (columns.split_if_words && !has_split_word(std::span(records).subspan(1), columns.split)) {
+      columns.split = std::string::npos;
     }
     std::string unused = unused_columns(records.front(), columns, path);
     if (!unused.empty()) set.notices.push_back(std::move(unused));
   }
+  return columns;
+}
+
+/// The row of a record, without its file. Throws `Error` when a field is missing or isn't what it should be.
+Row row_of(const CsvRecord& record, const Columns& columns, const std::string& path) {
+  const std::vector<std::string>& fields = record.fields;
+  if (fields.size() <= std::max(columns.path, columns.label)) {
+    fail("[csv] {}: line {}: expected a path and a label, found {}", path, record.line,
+         counted(fields.size(), "column"));
+  }
+  Row row{.line = record.line,
+          .name = std::string(trimmed(fields[columns.path])),
+          .file = {},
+          .label = std::string(trimmed(fields[columns.label])),
+          .split = {}};
+  if (row.name.empty() || row.label.empty()) {
+    fail("[csv] {}: line {}: expected a path and a label, found an empty one", path, record.line);
+  }
+  if ((row.name + row.label).find('\0') != std::string::npos) {
+    fail("[csv] {}: line {}: expected a path and a label, found a zero byte in them", path, record.line);
+  }
+  const std::string_view split = columns.split < fields.size() ? trimmed(fields[columns.split]) : "";
+  if (split.empty()) return row;
+  row.split = columns.validates ? split_of_truth(split) : split_of_word(split);
+  if (!row.split) {
+    fail("[csv] {}: line {}: expected {} in column {}, found \"{}\"", path, record.line,
+         columns.validates ? "true or false" : "train, val or test", columns.split + 1, split);
+  }
+  return row;
+}
+
+/// The rows of the list, in its order.
+std::vector<Row> read_rows(const std::vector<CsvRecord>& records, const std::string& path, ImageSet& set) {
+  const fs::path folder = fs::path(path).parent_path();
+  FilesOfIds ids(folder);
+  const Columns columns = columns_of_list(records, path, ids, set);
   std::vector<Row> rows;
   LeftOut headers{.reason = "lines that repeat the header"};
   std::size_t lost = 0;
   for (const CsvRecord& record : std::span(records).subspan(columns.header ? 1 : 0)) {
-    const std::vector<std::string>& fields = record.fields;
-    if (columns.header && fields == records.front().fields) {  // lists that were put together
+    if (columns.header && record.fields == records.front().fields) {  // concatenated lists
       ++headers.count;
       continue;
     }
-    if (fields.size() <= std::max(columns.path, columns.label)) {
-      fail("[csv] {}: line {}: expected a path and a label, found {}", path, record.line,
-           counted(fields.size(), "column"));
-    }
-    Row row{.line = record.line,
-            .name = std::string(trimmed(fields[columns.path])),
-            .file = {},
-            .label = std::string(trimmed(fields[columns.label])),
-            .side = {}};
-    if (row.name.empty() || row.label.empty()) {
-      fail("[csv] {}: line {}: expected a path and a label, found an empty one", path, record.line);
-    }
-    if ((row.name + row.label).find('\0') != std::string::npos) {
-      fail("[csv] {}: line {}: expected a path and a label, found a zero byte in them", path, record.line);
-    }
-    const std::string_view side = columns.side < fields.size() ? trimmed(fields[columns.side]) : "";
-    if (!side.empty()) {
-      row.side = columns.validates ? side_of_truth(side) : side_of_word(side);
-      if (!row.side) {
-        fail("[csv] {}: line {}: expected {} in column {}, found \"{}\"", path, record.line,
-             columns.validates ? "true or false" : "train, val or test", columns.side + 1, side);
-      }
-    }
+    Row row = row_of(record, columns, path);
     if (is_id(row.name) && !is_file(folder / row.name)) {
       if (auto found = ids.find(row.name, path)) {
         row.name = std::move(*found);
@@ -242,12 +255,12 @@ std::string normal_path(const std::string& path) {
   return normal ? path : fs::path(path).lexically_normal().string();
 }
 
-/// Keeps one row of each photo, and says how many others there were. Throws `Error` where they say different things.
+/// Keeps one row of each photo and returns the number of others. Throws `Error` when these contradict it.
 LeftOut drop_repeated(std::vector<Row>& rows, const std::string& path) {
   LeftOut repeated{.reason = "lines that repeat a photo"};
   std::unordered_map<std::string, std::size_t> first_of;
   first_of.reserve(rows.size());
-  // A photo may be named from the root and from the list's folder.
+  // A photo may have an absolute path and one relative to the list's folder.
   const bool absolute = std::any_of(rows.begin(), rows.end(), [](const Row& row) { return row.name.starts_with('/'); });
   std::error_code error;
   const std::string here = absolute ? fs::current_path(error).string() + "/" : "";
@@ -265,10 +278,10 @@ LeftOut drop_repeated(std::vector<Row>& rows, const std::string& path) {
       fail("[csv] {}: \"{}\": expected one class for a photo, found \"{}\" in line {} and \"{}\" in line {}", path,
            first.name, first.label, first.line, rows[i].label, rows[i].line);
     }
-    const Side side = rows[i].side.value_or(Side::kTrain);
-    if (first.side.value_or(Side::kTrain) != side) {
-      fail("[csv] {}: \"{}\": expected one side for a photo, found {} in line {} and {} in line {}", path, first.name,
-           name_of(first.side.value_or(Side::kTrain)), first.line, name_of(side), rows[i].line);
+    const Split split = rows[i].split.value_or(Split::kTrain);
+    if (first.split.value_or(Split::kTrain) != split) {
+      fail("[csv] {}: \"{}\": expected one split for a photo, found {} in line {} and {} in line {}", path, first.name,
+           name_of(first.split.value_or(Split::kTrain)), first.line, name_of(split), rows[i].line);
     }
     if (repeated.count++ == 0) repeated.example = rows[i].name;
   }
@@ -284,7 +297,7 @@ ImageSet read_csv_list(const std::string& path, const OpenOptions& options) {
 
 ImageSet image_set_of_csv(std::string_view text, const std::string& path, const OpenOptions& options) {
   if (text.empty()) fail("[csv] {}: expected lines of path and label, found an empty file", path);
-  const std::string kind = wrapped_kind(text);
+  const std::string kind = placeholder_or_packed_kind(text);
   if (!kind.empty()) fail("[csv] {}: expected lines of path and label, found {}", path, kind);
   if (text.find('\n') == std::string_view::npos && text.find('\r') < text.size() - 1) {
     fail("[csv] {}: expected lines that end with LF or CR LF, found CR alone", path);
@@ -301,30 +314,31 @@ ImageSet image_set_of_csv(std::string_view text, const std::string& path, const 
 
   set.root = path;
   set.kind = SourceKind::kList;
-  if (std::any_of(rows.begin(), rows.end(), [](const Row& row) { return row.side.has_value(); })) {
-    std::map<Side, std::size_t> counts;
-    for (const Row& row : rows) ++counts[row.side.value_or(Side::kTrain)];
-    for (const auto& [side, count] : counts) set.sides.push_back({std::string(name_of(side)), side, {}, count});
+  if (std::any_of(rows.begin(), rows.end(), [](const Row& row) { return row.split.has_value(); })) {
+    std::map<Split, std::size_t> counts;
+    for (const Row& row : rows) ++counts[row.split.value_or(Split::kTrain)];
+    for (const auto& [split, count] : counts) set.splits.push_back({std::string(name_of(split)), split, {}, count});
   }
-  choose_sides(set, options);
-  const auto side_of = [&](const Row& row) -> const SideFound* {
-    const auto found = std::find_if(set.sides.begin(), set.sides.end(), [&](const SideFound& side) {
-      return side.side == row.side.value_or(Side::kTrain);
+  choose_splits(set, options);
+  const auto split_of = [&](const Row& row) -> const FoundSplit* {
+    const auto found = std::find_if(set.splits.begin(), set.splits.end(), [&](const FoundSplit& split) {
+      return split.split == row.split.value_or(Split::kTrain);
     });
-    return found == set.sides.end() ? nullptr : &*found;
+    return found == set.splits.end() ? nullptr : &*found;
   };
-  for (const SideFound& side : set.sides) {
-    if (side.use != SideUse::kLeftOut) continue;
-    const auto example = std::find_if(rows.begin(), rows.end(), [&](const Row& row) { return side_of(row) == &side; });
-    leave_out_side(set, side, example->name);
+  for (const FoundSplit& split : set.splits) {
+    if (split.use != SplitUse::kLeftOut) continue;
+    const auto example =
+        std::find_if(rows.begin(), rows.end(), [&](const Row& row) { return split_of(row) == &split; });
+    leave_out_split(set, split, example->name);
   }
   std::vector<std::string> labels;
   for (Row& row : rows) {
-    const SideFound* const side = side_of(row);
-    if (side != nullptr && side->use == SideUse::kLeftOut) continue;
+    const FoundSplit* const split = split_of(row);
+    if (split != nullptr && split->use == SplitUse::kLeftOut) continue;
     labels.push_back(std::move(row.label));
     set.samples.push_back({.name = std::move(row.name), .file = std::move(row.file)});
-    if (side != nullptr) set.validates.push_back(side->use == SideUse::kValidates);
+    if (split != nullptr) set.validates.push_back(split->use == SplitUse::kValidates);
   }
   if (!any_validates(set)) set.validates.clear();
   std::move(others.begin(), others.end(), std::back_inserter(set.left_out));

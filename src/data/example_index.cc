@@ -33,7 +33,7 @@ struct Field {
   Range bytes;  ///< of all others
 };
 
-/// The bytes aren't what they should be; whoever knows the record says so.
+/// The bytes are malformed; the caller, which knows the record, reports it.
 struct OtherBytes {};
 
 class Message {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// SHA-256 of every photo, which large sets take minutes to hours for.
+// SHA-256 of every photo, which takes minutes to hours for large sets.
 #pragma once
 
 #include <cstddef>
@@ -15,17 +15,17 @@ namespace gcvit::data {
 struct HashProgress {
   std::size_t done = 0;  ///< photos
   std::size_t total = 0;
-  std::uint64_t bytes = 0;  ///< that were read
+  std::uint64_t bytes = 0;  ///< read so far
 };
 
 struct HashOptions {
-  int threads = 0;  ///< that read and hash; 0: as many as there are processors
-  /// Called before the first photo, about ten times a second and at the end, by the caller's thread. What it throws ends the reading.
+  int threads = 0;  ///< number of threads that read and hash; 0: one for each processor
+  /// Called on the caller's thread before the first photo, about ten times a second and at the end. What it throws ends the reading.
   std::function<void(const HashProgress&)> progress = [](const HashProgress&) {};
 };
 
-/// One a sample: SHA-256 of the photo's bytes, empty when they can't be read. Never depends on threads. Throws
-/// `ResourceError` when the system is what lacks.
+/// SHA-256 of each sample's bytes, empty when they can't be read; the same for any number of threads. Throws
+/// `ResourceError` when memory or file descriptors run out.
 std::vector<std::string> hashes_of(const ImageSet& set, const HashOptions& options = {});
 
 }  // namespace gcvit::data

@@ -60,7 +60,7 @@ std::string newest_version(const std::string& folder, const std::vector<std::str
   return found;
 }
 
-/// Endings of files in which no photo could be read where it lies.
+/// Extensions of archives in which photos can't be read in place.
 bool is_packed_name(const std::string& name) {
   const std::string ending = ending_of(name);
   for (const std::string_view packed : {".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".tzst", ".zip"}) {
@@ -77,11 +77,11 @@ struct ShardsFound {
 
 /// The shards in `folder`, named with `prefix` before them; none where there are none. Throws `Error` where they are of
 /// two kinds, or some can't be read.
-ShardsFound shards_in(const std::string& folder, const std::string& prefix = "", std::optional<Side> side = {}) {
+ShardsFound shards_in(const std::string& folder, const std::string& prefix = "", std::optional<Split> split = {}) {
   const auto take = [&](const auto& is_one) {
     std::vector<Shard> shards;
     for (const std::string& name : files_in(folder)) {
-      if (is_one(name)) shards.push_back({(std::filesystem::path(folder) / name).string(), prefix + name, side});
+      if (is_one(name)) shards.push_back({(std::filesystem::path(folder) / name).string(), prefix + name, split});
     }
     return shards;
   };
@@ -102,15 +102,15 @@ ImageSet read_shards(const std::string& root, const ShardsFound& found, const Op
                         : read_tar_shards(root, found.shards, false, options);
 }
 
-/// The shards in folders that are named after sides.
-ShardsFound shards_of_sides(const std::string& root, const std::vector<std::string>& folders) {
-  const auto sides = side_folders(folders);
-  if (!sides) return {};
+/// The shards in folders that are named after splits.
+ShardsFound shards_of_splits(const std::string& root, const std::vector<std::string>& folders) {
+  const auto splits = split_folders(folders);
+  if (!splits) return {};
   ShardsFound all;
-  for (const SideFolder& side : *sides) {
-    const std::string folder = (std::filesystem::path(root) / side.name).string();
+  for (const SplitFolder& split : *splits) {
+    const std::string folder = (std::filesystem::path(root) / split.name).string();
     if (!folders_in(folder).empty()) return {};
-    ShardsFound found = shards_in(folder, side.name + "/", side.side);
+    ShardsFound found = shards_in(folder, split.name + "/", split.split);
     if (found.shards.empty()) continue;
     if (!all.shards.empty() && all.tfrecord != found.tfrecord) {
       fail("[data] {}: expected shards of one kind, found {} and {}", root, all.shards.front().name,
@@ -119,7 +119,7 @@ ShardsFound shards_of_sides(const std::string& root, const std::vector<std::stri
     all.tfrecord = found.tfrecord;
     std::move(found.shards.begin(), found.shards.end(), std::back_inserter(all.shards));
   }
-  if (!all.shards.empty()) check_sides(root, *sides);
+  if (!all.shards.empty()) check_splits(root, *splits);
   return all;
 }
 
@@ -156,7 +156,7 @@ ImageSet open_image_set(const std::string& path, const OpenOptions& options) {
   if (!folder.empty()) {
     const ShardsFound found = shards_in(folder);
     if (!found.shards.empty()) return read_shards(path, found, options);
-  } else if (const ShardsFound found = shards_of_sides(path, folders); !found.shards.empty()) {
+  } else if (const ShardsFound found = shards_of_splits(path, folders); !found.shards.empty()) {
     return read_shards(path, found, options);
   }
   return read_class_folders(path, options);
@@ -211,9 +211,9 @@ std::vector<bool> samples_in_list(
   }
   if (!missing.empty()) {
     const bool left_out =
-        std::any_of(set.left_out.begin(), set.left_out.end(), [](const auto& one) { return one.is_side; });
+        std::any_of(set.left_out.begin(), set.left_out.end(), [](const auto& one) { return one.is_split; });
     fail("[data] {}: \"{}\": expected a photo of {}, found none ({}){}", list_file, *missing.begin(), set.root,
-         counted(missing.size(), "such line"), left_out ? "; photos of a test side are left out" : "");
+         counted(missing.size(), "such line"), left_out ? "; photos of a test split are left out" : "");
   }
   std::vector<bool> listed(set.samples.size());
   for (std::size_t i = 0; i < listed.size(); ++i) listed[i] = wanted.contains(set.samples[i].name);
@@ -226,31 +226,31 @@ void restrict_to_list(ImageSet& set, const std::string& list_file) {
   const std::vector<bool> listed = samples_in_list(set, list_file);
   keep(set, [&](std::size_t i) { return static_cast<bool>(listed[i]); });
   const auto validating = static_cast<std::size_t>(std::count(set.validates.begin(), set.validates.end(), true));
-  for (SideFound& side : set.sides) {
-    if (side.use == SideUse::kLeftOut) continue;
-    side.images = side.use == SideUse::kValidates ? validating : set.samples.size() - validating;
-    side.use = SideUse::kTaken;
+  for (FoundSplit& split : set.splits) {
+    if (split.use == SplitUse::kLeftOut) continue;
+    split.images = split.use == SplitUse::kValidates ? validating : set.samples.size() - validating;
+    split.use = SplitUse::kTaken;
   }
   set.validates.clear();
 }
 
 void validate_on_list(ImageSet& set, const std::string& list_file, const std::function<void()>& while_waiting) {
   set.validates = samples_in_list(set, list_file, while_waiting);
-  for (SideFound& side : set.sides) {
-    if (side.use == SideUse::kValidates) side.use = SideUse::kTrains;
+  for (FoundSplit& split : set.splits) {
+    if (split.use == SplitUse::kValidates) split.use = SplitUse::kTrains;
   }
 }
 
 void restrict_to_validation(ImageSet& set) {
   if (set.validates.empty()) {
-    const auto test = std::find_if(set.sides.begin(), set.sides.end(), [](const SideFound& side) {
-      return side.side == Side::kTest && side.use == SideUse::kLeftOut;
+    const auto test = std::find_if(set.splits.begin(), set.splits.end(), [](const FoundSplit& split) {
+      return split.split == Split::kTest && split.use == SplitUse::kLeftOut;
     });
-    const bool taken = std::any_of(set.sides.begin(), set.sides.end(),
-                                   [](const SideFound& side) { return side.use == SideUse::kTaken; });
-    if (test == set.sides.end() || taken) {
-      for (SideFound& side : set.sides) {
-        if (side.use == SideUse::kTrains) side.use = SideUse::kTaken;
+    const bool taken = std::any_of(set.splits.begin(), set.splits.end(),
+                                   [](const FoundSplit& split) { return split.use == SplitUse::kTaken; });
+    if (test == set.splits.end() || taken) {
+      for (FoundSplit& split : set.splits) {
+        if (split.use == SplitUse::kTrains) split.use = SplitUse::kTaken;
       }
       return;
     }
@@ -263,12 +263,12 @@ void restrict_to_validation(ImageSet& set) {
   }
   keep(set, [&](std::size_t i) { return static_cast<bool>(set.validates[i]); });
   set.validates.clear();
-  if (set.sides.empty() && others.count > 0) set.left_out.push_back(others);
-  for (SideFound& side : set.sides) {
-    if (side.use == SideUse::kValidates) side.use = SideUse::kTaken;
-    if (side.use != SideUse::kTrains) continue;
-    side.use = SideUse::kLeftOut;
-    leave_out_side(set, side, others.example);
+  if (set.splits.empty() && others.count > 0) set.left_out.push_back(others);
+  for (FoundSplit& split : set.splits) {
+    if (split.use == SplitUse::kValidates) split.use = SplitUse::kTaken;
+    if (split.use != SplitUse::kTrains) continue;
+    split.use = SplitUse::kLeftOut;
+    leave_out_split(set, split, others.example);
   }
 }
 

@@ -2,10 +2,8 @@
 #include "data/image_stamp.h"
 
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <span>
 #include <string_view>
 
@@ -34,21 +32,19 @@ constexpr std::size_t kPiece = std::size_t{1} << 20;
 /// As many of these as there are threads fit any memory.
 constexpr std::uint64_t kSmallImage = std::uint64_t{16} << 20;
 
-/// Adds the file's bytes to the hash; how many they are. Throws `Error` like `read_sample`.
+/// Adds the file's bytes to the hash and returns their number. Throws `Error` like `read_sample`.
 std::uint64_t hash_file(const std::string& path, HashScratch& scratch) {
   const RegularFile file = open_regular_file(path, "data");
-  // A small file and its end come in one piece.
+  // A small file is read in one piece, with its end.
   const auto piece = static_cast<std::size_t>(std::min<std::uint64_t>(file.size + 1, kPiece));
   if (scratch.buffer.size() < piece) scratch.buffer.resize(piece);
   std::uint64_t size = 0;
   while (true) {
+    const std::size_t count = read_at(file, size, scratch.buffer, "data", path);
+    scratch.hash.update(std::span(scratch.buffer).first(count));
+    size += count;
     if (size > kMaxImageBytes) fail("[data] {}: expected at most 1 GiB, found more", path);
-    const ssize_t count = ::read(file.descriptor.number(), scratch.buffer.data(), scratch.buffer.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail_to_read("data", path, errno);
-    if (count == 0) return size;
-    scratch.hash.update(std::span(scratch.buffer).first(static_cast<std::size_t>(count)));
-    size += static_cast<std::uint64_t>(count);
+    if (count < scratch.buffer.size()) return size;
   }
 }
 

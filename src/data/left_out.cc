@@ -13,7 +13,7 @@ namespace {
 /// More are no use to a reader.
 constexpr std::size_t kShownEndings = 10;
 
-/// "photos that are ..." as it is said of one: "photo that is ...".
+/// The singular of "photos that are ...": "photo that is ...".
 std::string of_one(std::string reason) {
   const std::size_t noun = reason.find(' ');
   if (noun != std::string::npos && noun > 0 && reason[noun - 1] == 's') reason.erase(noun - 1, 1);

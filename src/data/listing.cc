@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 
 constexpr std::array<std::string_view, 6> kEndings = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp"};
 
-/// What stands in a folder, unsorted, without names that begin with a dot.
+/// The contents of a folder, unsorted, without names that begin with a dot.
 std::vector<fs::directory_entry> entries_of(const fs::path& folder) {
   std::error_code error;
   const fs::file_status status = fs::status(folder, error);
@@ -41,7 +41,7 @@ bool is_folder(const fs::directory_entry& entry) {
   return entry.is_directory(error);
 }
 
-/// Adds what stands below `folder`; `prefix` is its path from the root, with a slash behind it. `seen` holds the real
+/// Adds the contents of `folder`; `prefix` is its path from the root, with a slash behind it. `seen` holds the real
 /// paths of the folders read so far, so that links can't lead in circles.
 void collect(const fs::path& folder, const std::string& prefix, std::set<std::string>& seen, Listing& listing) {
   std::error_code error;
@@ -153,7 +153,7 @@ LineCutter line_collector(const std::string& path, std::vector<std::string>& lin
   return {"data", path, kLongestLine, [&](const std::string& line, std::size_t number) {
             if (number > kMostLines)
               fail("[data] {}: expected a list of at most {} lines, found more", path, kMostLines);
-            const std::string kind = number == 1 ? wrapped_kind(line) : "";
+            const std::string kind = number == 1 ? placeholder_or_packed_kind(line) : "";
             if (!kind.empty()) fail("[data] {}: expected a list, found {}", path, kind);
             if (!line.empty()) lines.push_back(line);
           }};

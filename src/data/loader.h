@@ -18,13 +18,14 @@ struct SkippedSample {
   std::string error;
 };
 
-/// Photos ready for the model. `B` of them: fewer than asked for at the end of the order alone.
+/// B photos ready for the model; fewer than the batch size only at the end of the order.
 struct Batch {
   std::vector<std::size_t> samples;  ///< B indices into the set
   std::vector<std::int32_t> labels;  ///< B
   std::vector<float> images;  ///< B x height x width x 3, normalised
-  std::size_t next_position = 0;  ///< where in the order the batch after it begins: `start` of a loader that goes on
-  std::vector<SkippedSample> skipped;  ///< what broken photos it met on its way; the next good ones took their places
+  std::size_t next_position =
+      0;  ///< position in the order at which the next batch begins: `start` of a loader that resumes there
+  std::vector<SkippedSample> skipped;  ///< broken photos met on the way; the next good ones took their places
 };
 
 struct LoaderConfig {
@@ -33,13 +34,13 @@ struct LoaderConfig {
   std::uint64_t seed = 0;
   std::uint64_t epoch = 0;
   std::size_t batch = 32;
-  int threads = 1;  ///< that decode, at lower priority
-  std::size_t ahead = 2;  ///< batches that may wait: memory is bounded by them
+  int threads = 1;  ///< number of threads that decode, at lower priority
+  std::size_t ahead = 2;  ///< number of batches prepared ahead, which bounds the memory
   bool strict = false;  ///< a broken photo is an error
 };
 
-/// Walks an order of samples in batches, decoded and augmented by threads beside the ones that compute. Batches depend
-/// on the files, the order and the config, never on threads.
+/// Yields an order of samples in batches, which threads decode and augment while others compute. Batches depend on the
+/// files, the order and the config, never on the number of threads.
 class BatchLoader {
  public:
   /// `order`: indices into `set`, which must outlive the loader; begins at `order[start]`.
@@ -48,7 +49,7 @@ class BatchLoader {
   BatchLoader(const BatchLoader&) = delete;
   BatchLoader& operator=(const BatchLoader&) = delete;
 
-  /// The next batch into `batch`, whose memory is used again. False when no photo is left; `batch.skipped` then names
+  /// Writes the next batch to `batch`, reusing its memory. False when no photo is left; `batch.skipped` then lists the
   /// broken ones at the end. Throws `Error` for a broken photo when `strict`.
   bool next(Batch& batch);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The order in which an epoch walks its photos, and the random numbers of everything around it.
+// The order of an epoch's photos, and the random number streams of everything in training.
 #pragma once
 
 #include <cstddef>
@@ -11,10 +11,10 @@
 
 namespace gcvit::data {
 
-/// What random numbers are for. Each purpose, and each triple of numbers with it, has a stream of its own.
+/// What random numbers are used for. Each purpose with each triple of numbers has its own stream.
 enum class Purpose : std::uint32_t { kOrder = 1, kSplit, kView, kMix, kDropPath, kWeights };
 
-/// The numbers for `purpose` at (first, second, third), for example a step and a sample.
+/// The stream for `purpose` at (first, second, third), for example a step and a sample.
 Random random_for(std::uint64_t seed, Purpose purpose, std::uint64_t first = 0, std::uint64_t second = 0,
                   std::uint32_t third = 0);
 
@@ -25,7 +25,7 @@ Random random_for_branch(std::uint64_t seed, std::uint64_t step, std::uint64_t s
 /// Shuffles in place; each order is equally likely.
 void shuffle(std::span<std::size_t> items, Random& random);
 
-/// `samples` as epoch `epoch` walks them: an order that (seed, epoch) decides, or as they are unless `shuffled`.
+/// `samples` in the order of epoch `epoch`: shuffled by (seed, epoch), or unchanged unless `shuffled`.
 std::vector<std::size_t> epoch_order(std::span<const std::size_t> samples, std::uint64_t seed, std::uint64_t epoch,
                                      bool shuffled);
 

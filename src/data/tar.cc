@@ -54,7 +54,7 @@ std::uint64_t checksum_of(const Block& block) {
   return sum;
 }
 
-/// What extra headers say about the member behind them.
+/// What extra headers say about the member after them.
 struct Extra {
   std::optional<std::string> path;
   std::optional<std::uint64_t> size;
@@ -143,7 +143,7 @@ void read_tar(std::uint64_t size, const TarBytes& bytes, std::string_view name,
       }
       extra = {};
     }
-    // The last member may lack its filling.
+    // The last member may lack its padding.
     const std::uint64_t filled = (length + kBlock - 1) / kBlock * kBlock;
     position = filled > size - begin ? size : begin + filled;
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // WebDataset shards: tar archives whose members with one key, the path up to the first dot of its file name, make a
-// sample: key.jpg beside key.cls (an index or a name) or key.json with a "label". A photo is found once and then read
-// from where it lies in its shard.
+// sample: key.jpg with key.cls (an index or a name) or key.json with a "label". A photo is located once and then read
+// in place.
 
 #include <algorithm>
 #include <cerrno>
@@ -67,7 +67,7 @@ std::optional<std::string> label_in_json(std::string_view text, const std::strin
   return std::nullopt;
 }
 
-/// Whether a path has a hidden name in it, or is of what macOS keeps beside files ("._a.jpg", "__MACOSX/a.jpg").
+/// Whether a path contains a hidden name or is macOS metadata ("._a.jpg", "__MACOSX/a.jpg").
 bool is_hidden(std::string_view path) {
   while (!path.empty()) {
     const std::string_view name = path.substr(0, path.find('/'));
@@ -82,7 +82,7 @@ std::string key_of(const std::string& path) {
   return path.substr(0, path.find('.', slash == std::string::npos ? 0 : slash));
 }
 
-void note_other(TarRest& rest, const std::string& ending, const std::string& name) {
+void note_other(OtherTarMembers& rest, const std::string& ending, const std::string& name) {
   OtherFiles& others = rest.others[ending];
   if (others.count++ == 0) others.example = name;
 }
@@ -90,7 +90,7 @@ void note_other(TarRest& rest, const std::string& ending, const std::string& nam
 }  // namespace
 
 void read_tar_members(std::uint64_t size, const TarBytes& bytes, const std::string& file, const std::string& shard,
-                      ImageSet& set, std::vector<std::string>& labels, TarRest& rest) {
+                      ImageSet& set, std::vector<std::string>& labels, OtherTarMembers& rest) {
   std::vector<std::string> keys;
   std::map<std::string, Group> groups;
   read_tar(size, bytes, file, [&](const TarMember& member) {
@@ -183,7 +183,7 @@ ImageSet read_tar_shards(const std::string& root, const std::vector<Shard>& shar
   set.root = root;
   set.kind = SourceKind::kTar;
   std::vector<std::string> labels;
-  TarRest rest;
+  OtherTarMembers rest;
   add_shards(set, shards, whole, options, [&](const Shard& shard) {
     check_shard(shard.file, "tar", "a tar archive");
     ShardFile file(shard.file);

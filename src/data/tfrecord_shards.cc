@@ -64,7 +64,7 @@ std::optional<ShardName> parse_shard_name(const std::string& name) {
   return numbered && ending.empty() ? std::optional(shard) : std::nullopt;
 }
 
-/// The series of a shard whose number stands before its ending ("x_00002-of-00010.tfrecord"); nothing for others.
+/// The series of a shard whose number precedes its extension ("x_00002-of-00010.tfrecord"); nothing for others.
 std::optional<ShardName> series_before_ending(const std::string& name) {
   const std::string ending = ending_of(name);
   const std::string stem = name.substr(0, name.size() - ending.size());
@@ -81,7 +81,7 @@ std::optional<ShardName> series_before_ending(const std::string& name) {
 /// A million names.
 constexpr std::uint64_t kMaxNamesBytes = std::uint64_t{1} << 27;
 
-/// The class names that stand beside the shards; none where there is no such file.
+/// The class names in the file next to the shards; none if there is no such file.
 std::vector<std::string> class_names_in(const std::filesystem::path& folder) {
   const std::filesystem::path names = folder / "label.labels.txt";
   std::error_code error;
@@ -96,8 +96,8 @@ std::vector<std::string> class_names_in(const std::filesystem::path& folder) {
   return lines;
 }
 
-/// The names of the classes beside the shards, or beside the folders of the sides that have them. Throws `Error` where
-/// two sides have others: a number would be two classes.
+/// The class names next to the shards, or next to the folders of their splits. Throws `Error` when
+/// those of two splits differ: a number would mean two classes.
 std::vector<std::string> class_names_of(std::span<const Shard> shards) {
   std::vector<std::string> names;
   std::optional<std::filesystem::path> first;  // empty for shards that are named without their folder
@@ -105,7 +105,7 @@ std::vector<std::string> class_names_of(std::span<const Shard> shards) {
     std::filesystem::path folder = std::filesystem::path(shard.file).parent_path();
     if (folder == first) continue;
     std::vector<std::string> found = class_names_in(folder);
-    if (found.empty() && shard.side) found = class_names_in(folder.parent_path());
+    if (found.empty() && shard.split) found = class_names_in(folder.parent_path());
     if (first && found != names) {
       fail("[tfrecord] {}: expected the classes of {} in its label.labels.txt, found others", folder.string(),
            first->string());
@@ -242,7 +242,7 @@ void check_complete(const std::string& root, std::span<const Shard> shards) {
   }
 }
 
-/// Says which series lack shards. Names with the number before the ending are anyone's, so that part of a set may be meant.
+/// Reports series that lack shards. Names with the number before the extension are too common for this to be an error.
 void note_incomplete(ImageSet& set, std::span<const Shard> shards) {
   for (const auto& [base, count] : count_series(shards, series_before_ending)) {
     if (count.first >= count.second) continue;

@@ -9,11 +9,11 @@
 namespace gcvit::evaluate {
 
 data::ImageSet read_labelled_images(const Model& model, const LabelledImages& images) {
-  data::ImageSet set = data::open_image_set(images.path, {.side = images.side});
+  data::ImageSet set = data::open_image_set(images.path, {.split = images.split});
   data::remap_labels(set, model.labels(), inference::wordnet_ids(model.labels()), images.by_index);
   if (!images.list.empty()) {
     data::restrict_to_list(set, images.list);
-  } else if (!images.side) {
+  } else if (!images.split) {
     data::restrict_to_validation(set);
   }
   return set;

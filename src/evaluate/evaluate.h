@@ -13,25 +13,26 @@
 namespace gcvit::evaluate {
 
 struct Evaluation {
-  Metrics metrics;                        ///< with the temperature that the model has, if it has one
-  std::optional<Metrics> uncalibrated{};  ///< then also without it
+  Metrics metrics;                        ///< with the model's temperature, if it has one
+  std::optional<Metrics> uncalibrated{};  ///< without the temperature, if the model has one
   std::int64_t skipped = 0;               ///< photos that could not be read or have a logit that isn't finite
 };
 
-/// Which photos are measured, and how they are matched with a model's classes.
+/// The photos to evaluate, and how their classes are matched with a model's.
 struct LabelledImages {
   std::string path;
-  std::optional<data::Side> side = {};  ///< only this side's; else those that validate, where the set says which
-  std::string list = {};  ///< a file that names the photos, whether they validate or not; empty: all
-  bool by_index = false;           ///< class i of a set whose names don't match is class i of the model
+  std::optional<data::Split> split =
+      {};  ///< use only this split; default: the validation photos if the set has any marked
+  std::string list = {};  ///< file that names the photos to use, for validation or not; empty: all
+  bool by_index = false;           ///< match classes by their order if their names don't match
 };
 
-/// Opens the photos with the names of the model's classes, or their WordNet ids where they are ImageNet's. Throws
+/// Opens the photos and matches their classes with the model's by name, or by WordNet id for ImageNet's. Throws
 /// `Error` as `data::open_image_set`, `remap_labels` and `restrict_to_list` do.
 data::ImageSet read_labelled_images(const Model& model, const LabelledImages& images);
 
-/// Every image through the session's model, `batch` together. `progress` is called after each, with the photo's error or an empty text.
-/// Memory doesn't grow with their number; the outcome doesn't depend on threads or batch.
+/// Evaluates the session's model on every photo of `images`, `batch` together. `progress` is called after each, with its error or an empty text. Memory
+/// doesn't grow with their number; the result doesn't depend on threads or batch.
 Evaluation evaluate(Session& session, int batch, const data::ImageSet& images,
                     const std::function<void(std::string_view error)>& progress);
 

@@ -9,8 +9,8 @@
 
 namespace gcvit::evaluate {
 
-/// What a model said of labelled photos, kept for what needs all of them at once: a temperature, the photos that were
-/// most confidently taken for something else.
+/// A model's logits for labelled photos, kept for what needs all of them at once: fitting a temperature, finding the most
+/// confident mistakes.
 class LabelledLogits {
  public:
   explicit LabelledLogits(std::int32_t classes) : classes_(classes) {}
@@ -26,7 +26,7 @@ class LabelledLogits {
     return std::span(logits_).subspan(image * width, width);
   }
 
-  /// Their figures, with probabilities softmax(logits / temperature).
+  /// Metrics of all of them, with probabilities softmax(logits / temperature).
   Metrics metrics(double temperature = 1.0) const;
 
  private:

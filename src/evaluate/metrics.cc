@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/softmax.h"
 
 namespace gcvit::evaluate {
 
@@ -19,7 +20,7 @@ Metrics::Metrics(std::int32_t classes, double temperature)
 void Metrics::add(std::int32_t label, std::span<const float> logits) {
   check_labelled(classes_, label, logits.size());
   const auto truth = static_cast<std::size_t>(label);
-  // What stands before the true class when all are sorted.
+  // The number of classes before the true one when sorted.
   std::int64_t before = 0;
   for (std::size_t i = 0; i < logits.size(); ++i) {
     if (logits[i] > logits[truth] || (logits[i] == logits[truth] && i < truth)) ++before;
@@ -27,8 +28,7 @@ void Metrics::add(std::int32_t label, std::span<const float> logits) {
   const auto best = static_cast<std::size_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 
   const double largest = logits[best];
-  double sum = 0.0;
-  for (const float logit : logits) sum += std::exp((static_cast<double>(logit) - largest) / temperature_);
+  const double sum = softmax_denominator(logits, temperature_);
   const double confidence = 1.0 / sum;
 
   ++count_;

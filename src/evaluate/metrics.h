@@ -14,7 +14,7 @@ namespace gcvit::evaluate {
 /// Bins of equal width over confidence (0, 1] that the expected calibration error is taken over.
 inline constexpr int kCalibrationBins = 15;
 
-/// How often a class's photos are recognised.
+/// Number of a class's photos, and of those classified correctly.
 struct ClassCount {
   std::int64_t count = 0;
   std::int64_t correct = 0;
@@ -23,8 +23,8 @@ struct ClassCount {
 /// Throws `Error` unless `label` is one of `classes` and there are as many logits.
 void check_labelled(std::int32_t classes, std::int32_t label, std::size_t logits);
 
-/// Accuracy and calibration over labelled photos, added one after the other. Sums are in double and in the order of
-/// adding, so the same photos give the same bits.
+/// Accuracy and calibration over labelled photos, added one at a time. Sums are in double and in the order of adding, so
+/// that the same photos give bitwise the same result.
 class Metrics {
  public:
   /// `temperature`: probabilities are softmax(logits / temperature).
@@ -49,7 +49,7 @@ class Metrics {
   const std::vector<ClassCount>& per_class() const { return per_class_; }
   /// Photos of true class `row` taken for class `column`.
   std::int64_t confusion(std::int32_t row, std::int32_t column) const;
-  /// The cells of the confusion matrix that have photos, by (row, column): of a million classes few do.
+  /// The non-empty cells of the confusion matrix, by (row, column); few are for many classes.
   const std::map<std::pair<std::int32_t, std::int32_t>, std::int64_t>& confusions() const { return confusions_; }
 
  private:
@@ -74,14 +74,14 @@ class Metrics {
   std::array<Bin, kCalibrationBins> bins_{};
 };
 
-/// Photos of true class `row` that were taken for class `column`.
+/// Number of photos of true class `row` that were classified as `column`.
 struct Confusion {
   std::int64_t count = 0;
   std::int32_t row = 0;
   std::int32_t column = 0;
 };
 
-/// The commonest mistakes, at most `count`; among equals by row, then column.
+/// The most frequent mistakes, at most `count`; ties in the order of row, then column.
 std::vector<Confusion> commonest_confusions(const Metrics& metrics, std::size_t count);
 
 }  // namespace gcvit::evaluate

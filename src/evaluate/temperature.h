@@ -12,27 +12,27 @@ namespace gcvit::evaluate {
 inline constexpr double kLowestTemperature = 0.05;
 inline constexpr double kHighestTemperature = 20.0;
 
-/// Fewer photos say too little of how sure a model should be.
+/// Fewer photos are too few to fit a temperature.
 inline constexpr std::size_t kFewestImagesOfCalibration = 50;
 
-/// The temperature between the bounds above by which softmax(logits / temperature) has the least mean cross entropy over
-/// these photos (Guo et al., "On Calibration of Modern Neural Networks", 2017): probabilities become as sure as they
-/// are right, and no photo changes its class. The same photos give the same bits.
+/// The temperature within the bounds above for which softmax(logits / temperature) has the least mean cross entropy over
+/// these photos (Guo et al., "On Calibration of Modern Neural Networks", 2017): probabilities then match accuracy, and no
+/// prediction changes. The same photos give bitwise the same result.
 ///
-/// Nothing when there is no photo, when each one's true class leads (the loss then falls for ever as the temperature
-/// does, and says nothing of how sure is too sure), or when the least lies on a bound or beyond.
+/// Nothing when there is no photo, when every photo is classified correctly (the loss then decreases with the temperature
+/// without end), or when the minimum is at a bound or beyond.
 std::optional<double> fit_temperature(const LabelledLogits& images);
 
-/// What a model's probabilities are to be divided by, or why they stay as they are.
+/// The temperature of a model, or why it has none.
 struct Calibration {
   std::optional<double> temperature;
-  std::string reason;  ///< for people, where there is no temperature: "4 photos are too few: it takes 50"
+  std::string reason;  ///< if there is no temperature: "4 photos are too few: it takes 50"
 };
 
-/// The temperature that these photos give, when there is reason to believe in it: they are kFewestImagesOfCalibration at
-/// least, it lies between the bounds, and on photos that had no part in the fit it does no harm. The last is found by
-/// cross-validation in five parts, photo i in part i mod 5: over all photos, each with the temperature that the four
-/// other parts give, the loss falls and the expected calibration error doesn't rise.
+/// The temperature fitted on these photos, if it is reliable: there are at least kFewestImagesOfCalibration photos, it lies
+/// within the bounds, and it does no harm on held-out photos. The last is tested by five-fold cross-validation, photo i in
+/// fold i mod 5: over all photos, each with the temperature fitted on the other folds, the loss falls and the expected
+/// calibration error doesn't rise.
 Calibration calibrate(const LabelledLogits& images);
 
 }  // namespace gcvit::evaluate

@@ -10,7 +10,7 @@
 
 #include "hub/record.h"
 #include "base/error.h"
-#include "base/sha256.h"
+#include "digest/sha256.h"
 
 namespace gcvit::hub {
 namespace {
@@ -67,7 +67,7 @@ std::string url_of(const OfficialFile& file) {
   return base + "/" + file.file_name;
 }
 
-/// The file that lies there, checked whole; none when there is none.
+/// The existing file, fully checked; nothing when there is none.
 std::optional<Pulled> pulled_before(const std::string& path) {
   const std::optional<FileState> state = state_of(path);
   if (!state) return std::nullopt;
@@ -82,7 +82,7 @@ std::optional<Pulled> pulled_before(const std::string& path) {
   return Pulled{path, record->size, record->sha256, false};
 }
 
-/// What the file must be: as the catalogue says and, when it was downloaded before, as it was then.
+/// What the file must match: the catalogue and, if it was downloaded before, the record of that.
 Source source_of(const OfficialFile& file, const std::string& path) {
   Source source{url_of(file), file.size, file.sha256, "as it is published"};
   const std::optional<Record> record = read_record(path);
@@ -101,7 +101,7 @@ Source source_of(const OfficialFile& file, const std::string& path) {
 
 std::string cache_folder() {
   if (const std::string folder = environment("GCVIT_CACHE"); !folder.empty()) return folder;
-  // A relative XDG_CACHE_HOME is to be ignored, says the specification.
+  // The specification says that a relative XDG_CACHE_HOME is ignored.
   if (const std::string folder = environment("XDG_CACHE_HOME"); folder.starts_with('/')) {
     return (fs::path(folder) / "gcvit").string();
   }

@@ -10,7 +10,7 @@
 #include "hub/transfer.h"
 #include "base/error.h"
 #include "base/file_kind.h"
-#include "base/sha256.h"
+#include "digest/sha256.h"
 
 namespace gcvit::hub {
 namespace {

@@ -73,7 +73,7 @@ bool PartFile::open_and_lock(const std::function<void()>& on_wait) {
   return true;
 }
 
-/// A text that says nothing useful only means that the part can't be gone on with.
+/// A text that can't be parsed only means that the part can't be resumed.
 void PartFile::read_origin() {
   const std::optional<std::string> origin = read_small_file(origin_path_);
   if (!origin) return;
@@ -123,7 +123,7 @@ std::int64_t PartFile::sync() {
 }
 
 void PartFile::publish() {
-  ::unlink(origin_path_.c_str());  // first: once the part is renamed, another process may begin one of its own
+  ::unlink(origin_path_.c_str());  // first: once the part is renamed, another process may begin its own
   if (::rename(path_.c_str(), file_.c_str()) != 0) fail_to_write(file_);
   ::close(descriptor_);
   descriptor_ = -1;

@@ -9,12 +9,12 @@
 
 namespace gcvit::hub {
 
-/// The part of a file that has come so far: FILE.part, beside the file that it becomes, for one process at a time.
-/// Beside it lies FILE.part.json, which says what it is a part of. Both stay when the process ends early, for another
-/// to go on with; an empty one goes. All errors are thrown as `Error`.
+/// A partial download: FILE.part, next to the file that it becomes, used by one process at a time. FILE.part.json next to it
+/// says what it is a part of. Both are kept when the process ends early, so that the download can be resumed; an empty part
+/// is removed. All errors are thrown as `Error`.
 class PartFile {
  public:
-  /// Opens or creates FILE.part and waits until no other process has it, which `on_wait` (called once) may tell.
+  /// Opens or creates FILE.part and waits until no other process uses it; `on_wait` is called once if it has to wait.
   PartFile(const std::string& file, const std::function<void()>& on_wait);
   ~PartFile();
   PartFile(const PartFile&) = delete;
@@ -22,19 +22,19 @@ class PartFile {
 
   std::uint64_t size() const { return size_; }
   const std::string& path() const { return path_; }
-  /// What tells the server's version of the file whose part this is, to go on with that version alone: a strong ETag
-  /// or a date. Empty when the part can't be gone on with.
+  /// Identifies the server's version of the file, so that only that version is resumed: a strong ETag or a date. Empty when
+  /// the part can't be resumed.
   const std::string& validator() const { return validator_; }
   const std::string& url() const { return url_; }
-  /// Bytes that the folder has room for.
+  /// Free space of the folder in bytes.
   std::uint64_t free_bytes() const;
 
-  /// Throws away what has come, for that of `url` in the version of `validator`.
+  /// Discards the part and starts over with `url` in the version of `validator`.
   void start(const std::string& url, const std::string& validator);
   void append(std::span<const std::byte> bytes);
-  /// Makes the bytes last; returns the time of the last modification, in nanoseconds since 1970.
+  /// Syncs the bytes to disk; returns the time of the last modification, in nanoseconds since 1970.
   std::int64_t sync();
-  /// Gives the part the file's name.
+  /// Renames the part to the file.
   void publish();
   /// Removes it.
   void discard();

@@ -2,7 +2,6 @@
 #include "hub/record.h"
 
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -73,15 +72,7 @@ std::optional<std::string> read_small_file(const std::string& path) {
   if (::stat(path.c_str(), &status) != 0 && errno == ENOENT) return std::nullopt;
   const RegularFile file = open_regular_file(path, "file");
   std::string text(kMostRecordBytes, '\0');
-  std::size_t size = 0;
-  while (size < text.size()) {
-    const ssize_t count = ::read(file.descriptor.number(), text.data() + size, text.size() - size);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail_to_read("file", path, errno);
-    if (count == 0) break;
-    size += static_cast<std::size_t>(count);
-  }
-  text.resize(size);
+  text.resize(read_at(file, 0, std::as_writable_bytes(std::span(text)), "file", path));
   return text;
 }
 

@@ -19,7 +19,7 @@ namespace gcvit::hub {
 namespace {
 
 constexpr int kMostRedirects = 5;
-// Pages that come with an error or a redirect are read to this size, to be thrown away.
+// Bodies of errors and redirects are read up to this size and discarded.
 constexpr std::size_t kMostPageBytes = std::size_t{64} << 10;
 constexpr long kLowestSpeed = 100;  // bytes a second
 
@@ -75,11 +75,11 @@ struct Response {
     }
   }
 
-  /// For If-Range, which takes no weak ETags.
+  /// For If-Range, which doesn't allow weak ETags.
   std::string validator() const { return etag.starts_with('"') ? etag : date; }
 };
 
-/// Failures that another try may not meet.
+/// Failures that may be temporary.
 bool may_pass(CURLcode code) {
   switch (code) {
     case CURLE_COULDNT_RESOLVE_PROXY:
@@ -115,12 +115,12 @@ struct Transfer::State {
 
   std::string url;  // of the request under way; redirects change it
   Response response;
-  bool in_headers = false;     // of a response; trailers come the same way, after its body
+  bool in_headers = false;     // of a response; trailers are delivered the same way, after its body
   bool taken = false;          // the response's body goes into the part
   std::uint64_t total = 0;     // bytes of the whole file, once a body is taken
   std::size_t page_bytes = 0;  // of a body that isn't taken
   std::exception_ptr thrown;   // in a callback, for after libcurl has returned
-  std::optional<std::string> again;  // the body is refused, but another try may help
+  std::optional<std::string> again;  // why the body is refused though another try may help
 
   State(const Source& source, PartFile& part, const RetryPolicy& retry_policy, const Listener& listener)
       : source(source), part(part), listener(listener) {
@@ -164,7 +164,7 @@ struct Transfer::State {
     headers = longer;
   }
 
-  /// Asks for what is missing, if the server can tell that it has the same version still, else for everything.
+  /// Requests the missing bytes if the server can confirm that it still has the same version, else everything.
   void ask() {
     curl_slist_free_all(headers);
     headers = nullptr;
@@ -226,7 +226,7 @@ struct Transfer::State {
     return true;
   }
 
-  /// All headers are there: decides what becomes of the body.
+  /// Called when all headers have arrived: decides what to do with the body.
   bool begin_body() {
     if (response.status == 206) {
       if (response.range_start != part.size() || !response.range_total) {

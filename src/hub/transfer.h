@@ -9,7 +9,7 @@
 
 namespace gcvit::hub {
 
-/// HTTP by libcurl: one try at a time to bring a part to the whole file.
+/// HTTP by libcurl: one attempt at a time to complete a partial file.
 class Transfer {
  public:
   Transfer(const Source& source, PartFile& part, const RetryPolicy& retry_policy, const Listener& listener);
@@ -17,7 +17,7 @@ class Transfer {
   Transfer(const Transfer&) = delete;
   Transfer& operator=(const Transfer&) = delete;
 
-  /// Nothing when the part is whole now; else why it isn't, when trying again may help. Throws `Error` when it won't.
+  /// Nothing when the file is complete; else the reason, when trying again may help. Throws `Error` when it won't.
   std::optional<std::string> try_once();
 
  private:

@@ -10,7 +10,7 @@
 #include "image/decode.h"
 #include "image/decode_memory.h"
 
-/// What decode.cc and the file of each format share; no other room's business.
+/// Shared by decode.cc and the decoder of each format, internal to this component.
 namespace gcvit::image {
 
 /// A picture as stored, and how EXIF says to turn it (1..8, 1 if it says nothing).

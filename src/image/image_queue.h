@@ -13,19 +13,19 @@
 
 namespace gcvit::image {
 
-/// Tensors made of photos on threads beside the ones that compute, handed out in order. At most `capacity` tensors wait,
-/// so memory doesn't grow with the number of photos.
+/// Tensors of images, prepared by background threads and handed out in order. At most `capacity` tensors wait, so that
+/// memory doesn't grow with the number of images.
 class ImageQueue {
  public:
-  /// Makes photo `index`'s tensor, on the queue's thread `thread` (from 0): scratch memory is kept by it. An `Error`, or
-  /// memory that it didn't get, spoils that photo alone. A `ResourceError` and whatever else it throws comes out of
-  /// `next` when the photo's turn has come.
+  /// Makes the tensor of image `index` on the queue's thread `thread` (from 0), which may index scratch memory. An `Error` or
+  /// `std::bad_alloc` becomes the error of that image alone. A `ResourceError` or any other exception is thrown by `next` when
+  /// it reaches the image.
   using Prepare = std::function<void(std::size_t index, std::span<float> tensor, int thread)>;
 
-  /// Photos 0..count-1, tensors of `tensor_size` floats, `threads` threads at lower priority (they live in the gaps
-  /// that computing leaves). Throws `Error`, with no thread left, when one can't be started.
+  /// Images 0..count-1, tensors of `tensor_size` floats, `threads` threads at lower priority than those that compute. Throws
+  /// `Error` when a thread can't be started, after ending the others.
   ImageQueue(std::size_t count, std::size_t tensor_size, std::size_t capacity, int threads, Prepare prepare);
-  /// Drops what waits and ends the threads once each is done with its photo.
+  /// Discards waiting tensors and ends the threads once each is done with its image.
   ~ImageQueue();
   ImageQueue(const ImageQueue&) = delete;
   ImageQueue& operator=(const ImageQueue&) = delete;
@@ -36,13 +36,13 @@ class ImageQueue {
     std::string error;  ///< why there is no tensor; else empty
   };
 
-  /// The next photo in order, which stays until the next call; nullptr after the last.
+  /// The next image in order, valid until the next call; nullptr after the last.
   const Image* next();
 
  private:
   struct Slot {
     Image image;
-    std::exception_ptr exception;  ///< what ends more than this photo
+    std::exception_ptr exception;  ///< an exception that ends more than this image
     bool ready = false;
   };
 
@@ -52,13 +52,13 @@ class ImageQueue {
 
   const std::size_t count_;
   const Prepare prepare_;
-  std::vector<Slot> slots_;  ///< photo i lives in slot i modulo their number
+  std::vector<Slot> slots_;  ///< image i uses slot i modulo their number
   std::mutex mutex_;
   std::condition_variable slot_free_;
   std::condition_variable slot_ready_;
-  std::size_t started_ = 0;  ///< photos that a thread has begun
-  std::size_t released_ = 0;  ///< photos whose slot is free again
-  bool handed_out_ = false;  ///< photo `released_` is with the caller
+  std::size_t started_ = 0;  ///< images that a thread has begun
+  std::size_t released_ = 0;  ///< images whose slot is free again
+  bool handed_out_ = false;  ///< the caller holds image `released_`
   bool stop_ = false;
   std::vector<std::thread> threads_;
 };

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/softmax.h"
 #include "inference/engine.h"
 #include "inference/labels.h"
 #include "inference/model_state.h"
@@ -67,17 +68,6 @@ weights::LoadOptions load_options_of(const ModelOptions& options) {
   result.averaged = options.ema;
   result.max_memory = options.max_memory;
   return result;
-}
-
-std::vector<double> probabilities_of(std::span<const float> logits, double temperature) {
-  const double largest = *std::max_element(logits.begin(), logits.end());
-  std::vector<double> probabilities(logits.size());
-  double sum = 0.0;
-  for (std::size_t i = 0; i < logits.size(); ++i) {
-    sum += probabilities[i] = std::exp((static_cast<double>(logits[i]) - largest) / temperature);
-  }
-  for (double& probability : probabilities) probability /= sum;
-  return probabilities;
 }
 
 }  // namespace inference
@@ -164,7 +154,7 @@ std::vector<Prediction> Model::predictions(std::span<const float> logits, int k)
   if (logits.size() != labels().size()) {
     fail("[classifier] logits: expected {}, one a class, found {}", labels().size(), logits.size());
   }
-  const std::vector<double> probabilities = inference::probabilities_of(logits, state_->info.temperature.value_or(1.0));
+  const std::vector<double> probabilities = softmax(logits, state_->info.temperature.value_or(1.0));
   std::vector<std::size_t> order(logits.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   const std::size_t count = std::min(static_cast<std::size_t>(k), order.size());
@@ -184,7 +174,7 @@ void Model::probabilities(std::span<const float> logits, std::span<float> out) c
     fail("[classifier] probabilities: expected {} logits and room for as many, found {} and {}", labels().size(),
          logits.size(), out.size());
   }
-  const std::vector<double> probabilities = inference::probabilities_of(logits, state_->info.temperature.value_or(1.0));
+  const std::vector<double> probabilities = softmax(logits, state_->info.temperature.value_or(1.0));
   std::ranges::transform(probabilities, out.begin(), [](double value) { return static_cast<float>(value); });
 }
 

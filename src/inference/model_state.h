@@ -45,7 +45,4 @@ std::shared_ptr<ThreadPool> pool_for(const Model& model, int threads);
 /// How the options want a model file to be loaded.
 weights::LoadOptions load_options_of(const ModelOptions& options);
 
-/// Softmax of logits / temperature, in double.
-std::vector<double> probabilities_of(std::span<const float> logits, double temperature);
-
 }  // namespace gcvit::inference

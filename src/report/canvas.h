@@ -12,7 +12,7 @@ namespace gcvit::report {
 
 using Colour = std::array<std::uint8_t, 3>;
 
-/// A picture to draw on: rectangles, other pictures and small capitals. What lies beyond its edges is left out.
+/// A picture to draw on: rectangles, other pictures and small capitals. Drawing is clipped to its edges.
 class Canvas {
  public:
   /// Pixels of a letter, the space behind it included.
@@ -33,10 +33,10 @@ class Canvas {
   image::Image picture_;
 };
 
-/// The characters of UTF-8 text, at most `count`: where it is longer the last two are dots.
+/// The first `count` characters of UTF-8 text; the last two are dots if it is longer.
 std::string fitted(std::string_view text, std::size_t count);
 
-/// Pixels that `write` takes for this text.
+/// Width in pixels of this text as `write` draws it.
 std::int32_t written_width(std::string_view text, std::int32_t scale);
 
 }  // namespace gcvit::report

@@ -17,10 +17,10 @@ constexpr double kLeft = 52.0;
 constexpr double kRight = 464.0;
 constexpr double kTop = 58.0;
 constexpr double kBottom = 258.0;
-/// Up to so many epochs each point has a dot, which says its value when it is pointed at.
+/// Up to this many epochs each point has a dot with its value as a tooltip.
 constexpr std::size_t kMostDots = 60;
 
-/// Colours are attributes, which every viewer knows; a dark screen's rules come over them.
+/// Colours are attributes, which every viewer supports; style rules override them in dark mode.
 constexpr std::string_view kStyle =
     "<style>"
     ".gc-text{font:12px system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif}"
@@ -85,7 +85,7 @@ Axis value_axis(const std::vector<Series>& all, Curves what) {
     low = 0.0;
     high = 1.0;
   }
-  // A curve that comes near 0 is shown down to 0; a flat one in the middle.
+  // The axis of a curve that gets near 0 begins at 0; a flat curve is centred.
   if (low > 0.0 && low < 0.4 * high) low = 0.0;
   const double room = high - low > 1e-9 * std::abs(high) ? 0.0 : std::max(0.05 * std::abs(high), 1e-6);
   low -= room;

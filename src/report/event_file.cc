@@ -21,7 +21,7 @@ namespace {
 constexpr std::string_view kPrefix = "events.out.tfevents.";
 constexpr std::int64_t kLastSecond = 9'999'999'999;  // ten digits, as names have them
 
-/// The second that stands in a file's name; -1 for other files.
+/// The time in seconds in a file's name; -1 for other files.
 std::int64_t second_of(std::string_view name) {
   if (!name.starts_with(kPrefix)) return -1;
   std::int64_t second = -1;
@@ -29,11 +29,11 @@ std::int64_t second_of(std::string_view name) {
   return second < kLastSecond ? second : -1;
 }
 
-/// Now, or one second behind the youngest event file: two starts in a second, and a clock that was set back.
+/// Now, or a second after the newest event file: for two starts within a second, or a clock that was set back.
 std::int64_t next_second(const std::string& folder) {
   std::int64_t second =
       std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-  std::error_code missing;  // opening the file will say so
+  std::error_code missing;  // reported when the file is opened
   for (const auto& entry : std::filesystem::directory_iterator(folder, missing)) {
     second = std::max(second, second_of(entry.path().filename().string()) + 1);
   }
@@ -69,7 +69,7 @@ EventFile::EventFile(const std::string& folder, std::int64_t first_step)
     append(records_, version);
     append(records_, start);
   } catch (const Error&) {
-    std::error_code ignored;  // the error that is thrown says enough
+    std::error_code ignored;  // an error is being thrown already
     std::filesystem::remove(path_, ignored);
     throw;
   }

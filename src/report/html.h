@@ -6,8 +6,8 @@
 
 namespace gcvit::report {
 
-/// `text` for HTML and XML, between tags as inside quotes. Names of files and classes come from strangers: what has a
-/// meaning there is escaped, and the text is made printable.
+/// Escapes `text` for HTML and XML, in text and in quoted attributes, and makes it printable, as names of files and classes
+/// are untrusted.
 std::string escaped(std::string_view text);
 
 /// "data:TYPE;base64,...": bytes inside a page.

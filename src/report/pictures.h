@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pictures for TensorBoard, and for the report where a table would be too large.
+// Pictures for TensorBoard, and for the report if a table would be too large.
 #pragma once
 
 #include <span>
@@ -14,7 +14,7 @@ namespace gcvit::report {
 /// classes it has names and counts; many classes make small cells, down to a pixel each.
 image::Image confusion_picture(const evaluate::Metrics& metrics, std::span<const std::string> classes);
 
-/// Photos in a grid, below each what it is taken for and how surely, green where that is right; else also what it is.
+/// Photos in a grid with the predicted class and its probability below each, green if it is right; else also the true class.
 /// At least one example.
 image::Image example_grid(std::span<const Example> examples, std::span<const std::string> classes);
 

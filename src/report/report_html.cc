@@ -10,19 +10,19 @@
 #include "report/html.h"
 #include "report/pictures.h"
 #include "report/run_report.h"
-#include "base/status_line.h"
+#include "base/duration.h"
 
 namespace gcvit::report {
 namespace {
 
-/// Up to so many classes the confusion matrix is a table; beyond, a picture and the commonest confusions.
+/// Up to this many classes the confusion matrix is a table; beyond, a picture with the most frequent confusions.
 constexpr std::size_t kWidestTable = 25;
-/// Beyond so many, the table of classes is folded away.
+/// Beyond this many classes their table is collapsed.
 constexpr std::size_t kLongestTable = 40;
 constexpr std::size_t kShownConfusions = 15;
 constexpr float kImageQuality = 82.0f;
 
-// Nothing but this page's own styles and pictures is loaded or run, whatever a name in it may hold.
+// The page loads and runs nothing but its own styles and pictures, whatever the names in it contain.
 constexpr std::string_view kHead = R"(<!doctype html>
 <html lang="en">
 <head>

@@ -4,16 +4,16 @@
 #include <algorithm>
 #include <cmath>
 
-#include "inference/model_state.h"
 #include "image/resize.h"
 #include "report/curves_svg.h"
 #include "base/atomic_file.h"
+#include "base/softmax.h"
 
 namespace gcvit::report {
 namespace {
 
 Example example_of(const evaluate::LabelledLogits& images, double temperature, std::size_t image) {
-  const std::vector<double> probabilities = inference::probabilities_of(images.logits(image), temperature);
+  const std::vector<double> probabilities = softmax(images.logits(image), temperature);
   const auto best = std::max_element(probabilities.begin(), probabilities.end());
   return {.image = image,
           .label = images.label(image),

@@ -14,7 +14,7 @@
 
 namespace gcvit::report {
 
-/// A validation photo and what the model takes it for.
+/// A validation photo and the model's prediction.
 struct Example {
   std::size_t image = 0;  ///< its place among the labelled logits
   std::int32_t label = 0;
@@ -26,7 +26,7 @@ struct Example {
   bool right() const { return label == predicted; }
 };
 
-/// The photos that were taken for something else, the surest mistake first, at most `count`.
+/// The misclassified photos, the most confident mistake first, at most `count`.
 std::vector<Example> surest_mistakes(const evaluate::LabelledLogits& images, double temperature, std::size_t count);
 
 /// At most `count` photos from all over the set, in its order.
@@ -53,7 +53,7 @@ struct RunReport {
   std::optional<evaluate::Metrics> uncalibrated;
   std::optional<evaluate::Metrics> metrics;
   std::optional<double> temperature;  ///< nothing when none was fitted: then both are the same
-  std::string why_no_temperature;     ///< for people: "4 photos are too few: it takes 50"
+  std::string why_no_temperature;     ///< "4 photos are too few: it takes 50"
   std::vector<Example> mistakes;
   std::vector<Example> samples;
 

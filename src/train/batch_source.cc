@@ -22,7 +22,7 @@ data::AugmentConfig augment_of(const Recipe& recipe, const image::PreprocessConf
 
 }  // namespace
 
-ImageSource::ImageSource(const data::ImageSet& set, data::Split split, const Recipe& recipe,
+ImageSource::ImageSource(const data::ImageSet& set, data::Partition split, const Recipe& recipe,
                          const image::PreprocessConfig& target, int threads, std::uint64_t max_memory)
     : set_(set),
       split_(std::move(split)),

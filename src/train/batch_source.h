@@ -9,7 +9,7 @@
 
 #include "data/loader.h"
 #include "data/image_set.h"
-#include "data/split.h"
+#include "data/partition.h"
 #include "train/recipe.h"
 
 namespace gcvit::train {
@@ -36,8 +36,8 @@ class ImageSource final : public BatchSource {
  public:
   /// `set` must outlive the source. `target`: how evaluation prepares photos. Threads decode beside those that compute.
   /// `max_memory`: bytes that the program may take, 0 for `default_memory_limit()`; decoding may take a third of it.
-  ImageSource(const data::ImageSet& set, data::Split split, const Recipe& recipe, const image::PreprocessConfig& target,
-              int threads, std::uint64_t max_memory);
+  ImageSource(const data::ImageSet& set, data::Partition split, const Recipe& recipe,
+              const image::PreprocessConfig& target, int threads, std::uint64_t max_memory);
 
   std::size_t training_images() const override { return split_.train.size(); }
   std::size_t validation_images() const override { return split_.validation.size(); }
@@ -55,7 +55,7 @@ class ImageSource final : public BatchSource {
              const data::AugmentConfig& augment);
 
   const data::ImageSet& set_;
-  data::Split split_;
+  data::Partition split_;
   Recipe recipe_;
   data::AugmentConfig augment_;
   int threads_;

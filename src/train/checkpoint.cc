@@ -15,7 +15,7 @@
 #include "kernels/optimiser.h"
 #include "base/error.h"
 #include "base/json.h"
-#include "base/sha256.h"
+#include "digest/sha256.h"
 #include "train/json_bytes.h"
 #include "weights/safetensors.h"
 
@@ -210,7 +210,7 @@ const Tensor& find(const ByName& by_name, const std::string& name, const Dims& d
   return *found->second;
 }
 
-/// What a run never writes would lead it astray when it goes on.
+/// Refuses values that a run never writes, as resuming with them would go wrong.
 void check_state(const RunState& state, const std::string& file) {
   const auto expect = [&](bool holds, std::string_view key, std::string_view expected) {
     if (!holds) fail("[checkpoint] {}: {}: {}: expected {}, found another", file, kKey, key, expected);

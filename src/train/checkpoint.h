@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// RUN_DIR/checkpoint/state.safetensors: all that a run needs to go on as if it had never stopped. It is a model file of
-// ours (the weights of the moment) with more tensors, named "optimiser.m:NAME" and so on, and one more metadata key,
-// gcvit.train, whose JSON holds the recipe and where the run stands. One file, so that it is there whole or not at all.
+// RUN_DIR/checkpoint/state.safetensors: everything that a run needs to resume as if it had never stopped. It is a gcvit model
+// file (the current weights) with more tensors, named "optimiser.m:NAME" and so on, and one more metadata key,
+// gcvit.train, whose JSON holds the recipe and the state of the run. It is a single file, so that it is replaced atomically.
 #pragma once
 
 #include <cstdint>
@@ -29,47 +29,47 @@ struct Best {
   bool operator==(const Best&) const = default;
 };
 
-/// A photo of one side of the split.
+/// A training or validation photo.
 struct SplitImage {
-  std::uint64_t sample = 0;  ///< its place in the data set: what its random numbers go by
+  std::uint64_t sample = 0;  ///< its index in the data set, by which its random numbers are drawn
   std::string name;  ///< as the data set has it
-  std::int32_t label = 0;  ///< the head's output that is its class
+  std::int32_t label = 0;  ///< index of its class among the head's outputs
   data::ImageStamp stamp;
   bool operator==(const SplitImage&) const = default;
 };
 
-/// Where a run stands, between two steps.
+/// The state of a run between two steps.
 struct RunState {
   Recipe recipe;
-  std::string weights;  ///< as -m or --variant named them: "-m FILE"
+  std::string weights;  ///< as given by -m or --variant: "-m FILE"
   std::string data;  ///< as it was given
 
-  std::int64_t step = 0;  ///< of the optimiser, done
-  std::int32_t epoch = 0;  ///< done
-  std::uint64_t position = 0;  ///< in the running epoch's order of photos
+  std::int64_t step = 0;  ///< number of completed optimiser steps
+  std::int32_t epoch = 0;  ///< number of completed epochs
+  std::uint64_t position = 0;  ///< in the order of the current epoch's photos
   /// Of the running epoch's photos.
   double loss_sum = 0.0;
   std::int64_t correct = 0;
   std::int64_t seen = 0;
-  double seconds = 0.0;  ///< that its steps took
+  double seconds = 0.0;  ///< time of its steps
 
   std::vector<EpochRow> rows;
   std::optional<Best> best;
   std::vector<SplitImage> train;
   std::vector<SplitImage> validation;
-  bool stamped = true;  ///< the photos have labels and stamps; those of an older checkpoint have neither
+  bool stamped = true;  ///< photos have labels and stamps; false for checkpoints of older versions, without both
   std::vector<std::string> skipped;  ///< names of photos that could not be read
 
   bool operator==(const RunState&) const = default;
 };
 
-/// Writes the file: the old one stays until the new one is on disk. Throws `Error` when it can't be written, and when
-/// any number in it is not finite; then too the old one stays.
+/// Writes the file atomically: the old one is kept until the new one is on disk. Throws `Error`, and keeps the old one, when
+/// it can't be written or any number in it isn't finite.
 void write_checkpoint(const std::string& path, const RunState& state, const model::GCViT& model,
                       const weights::ModelInfo& info, std::span<const ops::Parameter* const> trained,
                       std::span<const Optimiser::Slot> slots);
 
-/// A checkpoint that was read; its tensors view the file.
+/// A checkpoint read from a file, which its tensors view.
 struct Checkpoint {
   std::string file;
   RunState state;
@@ -77,22 +77,22 @@ struct Checkpoint {
   weights::RawFile raw;
 };
 
-/// Reads the formats of this version and of all before. Throws `Error` when the file is missing or isn't exactly what was written: the whole contents are held against the
-/// SHA-256 in it.
+/// Reads checkpoints of this version and of all earlier ones. Throws `Error` when the file is missing or damaged: the whole
+/// contents are compared with the SHA-256 in it.
 Checkpoint read_checkpoint(const std::string& path);
 
-/// The same from tensors and metadata already read; `path` names them in errors. A checkpoint whose tensors aren't the
-/// model's that its config describes is refused here, before anything is allocated by that config.
+/// The same from tensors and metadata in memory; `path` names them in errors. Refuses a checkpoint whose tensors don't match
+/// the model that its config describes, before anything is allocated by that config.
 Checkpoint parse_checkpoint(weights::RawFile raw, const std::string& path);
 
-/// The metadata key of the sum.
+/// The metadata key of the checksum.
 inline constexpr const char* kCheckpointSum = "gcvit.train.sha256";
-/// SHA-256 of all names, tensors and metadata but the sum itself.
+/// SHA-256 of all names, tensors and metadata except the checksum itself.
 std::string checkpoint_sum(std::span<const weights::NamedTensor> tensors,
                            const std::map<std::string, std::string>& metadata);
 
-/// Puts the weights into the model, whose tensors are written in place, and the numbers of the optimiser into `slots`,
-/// which hold those of `trained`. Throws `Error` when a tensor is missing or of another shape.
+/// Restores the weights into the model's tensors, in place, and the optimiser state of `trained` into `slots`. Throws `Error`
+/// when a tensor is missing or has another shape.
 void restore(const Checkpoint& checkpoint, model::GCViT& model, std::span<const ops::Parameter* const> trained,
              std::span<const Optimiser::Slot> slots);
 

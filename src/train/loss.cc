@@ -5,23 +5,9 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/softmax.h"
 
 namespace gcvit::train {
-namespace {
-
-/// log softmax(logits / temperature) of one image.
-void log_softmax(std::span<const float> logits, double temperature, std::span<double> out) {
-  const double largest = *std::max_element(logits.begin(), logits.end());
-  double sum = 0.0;
-  for (std::size_t c = 0; c < logits.size(); ++c) {
-    out[c] = (static_cast<double>(logits[c]) - largest) / temperature;
-    sum += std::exp(out[c]);
-  }
-  const double log_sum = std::log(sum);
-  for (double& value : out) value -= log_sum;
-}
-
-}  // namespace
 
 void write_targets(std::span<const std::int32_t> labels, std::int32_t classes, double smoothing,
                    std::span<float> targets) {
@@ -71,12 +57,6 @@ void cross_entropy(std::span<const float> logits, std::span<const float> targets
       gradient[row + c] = static_cast<float>(scale * slope);
     }
   }
-}
-
-void softmax(std::span<const float> logits, double temperature, std::span<float> probabilities) {
-  std::vector<double> log_p(logits.size());
-  log_softmax(logits, temperature, log_p);
-  for (std::size_t c = 0; c < logits.size(); ++c) probabilities[c] = static_cast<float>(std::exp(log_p[c]));
 }
 
 }  // namespace gcvit::train

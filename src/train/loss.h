@@ -27,7 +27,4 @@ struct Distillation {
 void cross_entropy(std::span<const float> logits, std::span<const float> targets, std::int32_t classes, double scale,
                    const Distillation& distillation, std::span<double> losses, std::span<float> gradient);
 
-/// softmax(logits / temperature) of one image into `probabilities`.
-void softmax(std::span<const float> logits, double temperature, std::span<float> probabilities);
-
 }  // namespace gcvit::train

@@ -2,9 +2,7 @@
 #include "train/prepare.h"
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
-#include <set>
 #include <system_error>
 #include <unordered_map>
 #include <unordered_set>
@@ -23,22 +21,6 @@
 
 namespace gcvit::train {
 namespace {
-
-/// Names of classes are the same whatever their case, and with `_` for a space.
-std::string plain(std::string name) {
-  for (char& letter : name) {
-    letter = letter == '_' ? ' ' : static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
-  }
-  return name;
-}
-
-/// Whether each class of the set has a label of the model: its name or its WordNet id.
-bool all_known(const data::ImageSet& set, const std::vector<std::string>& labels, const std::vector<std::string>& ids) {
-  std::set<std::string> known;
-  for (const std::string& label : labels) known.insert(plain(label));
-  for (const std::string& id : ids) known.insert(plain(id));
-  return std::ranges::all_of(set.classes, [&](const std::string& name) { return known.contains(plain(name)); });
-}
 
 /// A model like `source` with the recipe's drop path and tensors of its own.
 std::unique_ptr<model::GCViT> writable_model(model::GCViTConfig config, const Recipe& recipe,
@@ -99,12 +81,12 @@ weights::LoadedModel load_start(const Start& start, const Recipe& recipe, std::i
   return loaded;
 }
 
-/// Whether the classes of a numbered set are the outputs of a head: fewer than these, or as many and numbered from 0. Those
-/// numbered from 1 count as well: whoever takes them as outputs says what is wrong.
-bool numbers_outputs(const data::ImageSet& set, std::size_t outputs) {
+/// Whether the class names of a numbered set are indices of a head's outputs: there are fewer classes than outputs, or as many
+/// and numbered from 0. Classes numbered from 1 count too, so that `take_numbers_as_indices` explains what is wrong.
+bool classes_are_output_indices(const data::ImageSet& set, std::size_t outputs) {
   if (!set.numbered || set.classes.size() > outputs) return false;
   const std::string& name = set.classes.back();
-  std::size_t last = 0;  // by value: zeros may go before it
+  std::size_t last = 0;  // by value, ignoring leading zeros
   const bool fits = std::from_chars(name.data(), name.data() + name.size(), last).ec == std::errc();
   return set.classes.size() < outputs || (fits && (last == outputs - 1 || last == outputs));
 }
@@ -114,13 +96,13 @@ void join_classes(data::ImageSet& set, weights::LoadedModel& loaded, const Recip
   weights::ModelInfo& info = loaded.info;
   const auto outputs = static_cast<std::size_t>(info.config.classes);
   const bool named = !info.classes.empty() || info.config.classes == 1000;
-  const bool by_number = numbers_outputs(set, outputs);
+  const bool by_number = classes_are_output_indices(set, outputs);
   if (!loaded.report.new_head && named) {
     const std::vector<std::string> labels = inference::class_labels(info);
     const std::vector<std::string> ids = inference::wordnet_ids(labels);
-    if (all_known(set, labels, ids) || by_number) {
+    if (data::all_classes_known(set, labels, ids) || by_number) {
       data::remap_labels(set, labels, ids);
-      info.classes = labels;  // so that a run that goes on finds them again
+      info.classes = labels;  // for a resumed run
       return;
     }
     if (!info.classes.empty()) {
@@ -129,7 +111,7 @@ void join_classes(data::ImageSet& set, weights::LoadedModel& loaded, const Recip
     }
   }
   const bool fits = set.classes.size() == outputs;
-  // A new head of as many outputs takes numbers as names.
+  // For a new head with as many outputs, numbers are names.
   const bool as_indices = by_number && (!loaded.report.new_head || !fits);
   if (as_indices) data::take_numbers_as_indices(set, outputs);
   if (loaded.report.new_head) {
@@ -142,21 +124,21 @@ void join_classes(data::ImageSet& set, weights::LoadedModel& loaded, const Recip
   if (info.classes.empty() && fits && !as_indices) info.classes = set.classes;
 }
 
-/// Leaves out the photos that would validate, aloud.
-void leave_out_validation(data::ImageSet& set, data::Split& split) {
+/// Leaves out the photos marked for validation, with a notice.
+void leave_out_validation(data::ImageSet& set, data::Partition& split) {
   if (split.validation.empty()) return;
   set.left_out.push_back({.reason = "photos that --val-split 0 leaves out",
                           .count = split.validation.size(),
                           .example = set.samples[split.validation.front()].name});
-  for (data::SideFound& side : set.sides) {
-    if (side.use == data::SideUse::kValidates) side.use = data::SideUse::kLeftOut;
+  for (data::FoundSplit& one : set.splits) {
+    if (one.use == data::SplitUse::kValidates) one.use = data::SplitUse::kLeftOut;
   }
   split.validation.clear();
 }
 
-data::Split split_images(data::ImageSet& set, const Recipe& recipe, const data::HashOptions& hashing) {
+data::Partition split_images(data::ImageSet& set, const Recipe& recipe, const data::HashOptions& hashing) {
   if (!set.validates.empty()) {
-    data::Split split = data::split_as_marked(set);
+    data::Partition split = data::split_as_marked(set);
     if (recipe.val_split == 0.0) {
       leave_out_validation(set, split);
     } else if (recipe.val_split != Recipe().val_split) {
@@ -186,27 +168,27 @@ std::string difference(const data::ImageStamp& before, const data::ImageStamp& n
   return "its SHA-256 differs";
 }
 
-/// All photos of a run, of both sides, by their places.
+/// All photos of a run, for training and validation, by their places.
 std::vector<const SplitImage*> by_place(const RunState& state) {
   std::vector<const SplitImage*> images;
-  for (const auto* side : {&state.train, &state.validation}) {
-    for (const SplitImage& image : *side) images.push_back(&image);
+  for (const auto* part : {&state.train, &state.validation}) {
+    for (const SplitImage& image : *part) images.push_back(&image);
   }
   std::ranges::sort(images, {}, &SplitImage::sample);
   return images;
 }
 
-/// Puts each photo of the run where it was in the set, which its random numbers go by, though photos before it may have
-/// come or gone since. Empty samples are in the places of others.
+/// Restores each photo of the run to its index in the set, which determines its random numbers, even if other photos were
+/// added or removed since. All other indices get empty samples.
 void restore_places(data::ImageSet& set, const Checkpoint& checkpoint, const std::vector<const SplitImage*>& images) {
   const auto stays = [&](const SplitImage* image) {
     return image->sample < set.samples.size() && set.samples[image->sample].name == image->name;
   };
   if (std::ranges::all_of(images, stays)) return;
-  // A set may have a name more than once: the first of its places is the first one's.
+  // A set may have a name more than once; its indices are assigned in order.
   std::unordered_map<std::string_view, std::vector<std::size_t>> by_name;
   for (std::size_t i = set.samples.size(); i-- > 0;) by_name[set.samples[i].name].push_back(i);
-  // A set of which a run takes a small part has many other places, but no file may ask for any number of them.
+  // A run on a small part of a set has many other indices, but a file must not be able to claim any number of them.
   const std::uint64_t most = 16 * (images.size() + set.samples.size()) + 4096;
   std::vector<data::Sample> placed;
   for (const SplitImage* image : images) {
@@ -227,11 +209,11 @@ void restore_places(data::ImageSet& set, const Checkpoint& checkpoint, const std
   set.validates.clear();
 }
 
-/// The photos of a run that goes on: with those of a test side where the run has some, as an older version's may.
+/// The photos of a resumed run, including those of a test split if the run, of an older version, has some.
 data::ImageSet open_for(const RunState& state, const std::string& data) {
   data::ImageSet set = data::open_image_set(data);
-  const bool any_left_out = std::ranges::any_of(set.sides, [](const data::SideFound& side) {
-    return side.side == data::Side::kTest && side.use == data::SideUse::kLeftOut;
+  const bool any_left_out = std::ranges::any_of(set.splits, [](const data::FoundSplit& one) {
+    return one.split == data::Split::kTest && one.use == data::SplitUse::kLeftOut;
   });
   if (!any_left_out) return set;
   std::unordered_set<std::string_view> names;
@@ -265,7 +247,7 @@ void find_images(Prepared& prepared, const Checkpoint& checkpoint, const Notice&
   }
 }
 
-/// Throws `Error` unless the photos are those that the run began with, as far as anything tells.
+/// Throws `Error` when a photo has changed since the run began, as far as that can be detected.
 void check_unchanged(Prepared& prepared, const RunState& state, const Notice& notice) {
   const std::string& root = prepared.set.root;
   if (!state.stamped) {
@@ -306,7 +288,7 @@ void check_unchanged(Prepared& prepared, const RunState& state, const Notice& no
 }  // namespace
 
 Prepared prepare(data::ImageSet images, const Start& start, const Recipe& recipe, const Notice& notice,
-                 const Waiting& waiting) {
+                 const PrepareOptions& options) {
   Prepared prepared;
   prepared.set = std::move(images);
   data::ImageSet& set = prepared.set;
@@ -316,14 +298,14 @@ Prepared prepare(data::ImageSet images, const Start& start, const Recipe& recipe
   if (classes < found) {
     fail("[train] {}: expected at most {} classes, as --num-classes says, found {}", data, classes, found);
   }
-  // Before the photos are read, which may take an hour.
+  // Before the photos are hashed, which may take an hour.
   weights::LoadedModel loaded = load_start(start, recipe, classes);
   prepared.stamps = data::stamps_of(set);
-  if (!recipe.val_list.empty()) data::validate_on_list(set, recipe.val_list, waiting.for_list);
-  prepared.split = split_images(set, recipe, {.threads = waiting.threads, .progress = waiting.for_hashes});
+  if (!recipe.val_list.empty()) data::validate_on_list(set, recipe.val_list, options.while_waiting_for_list);
+  prepared.split = split_images(set, recipe, {.threads = options.threads, .progress = options.on_hash_progress});
   for (std::size_t i = 0; i < prepared.split.hashes.size(); ++i) prepared.stamps[i].sha256 = prepared.split.hashes[i];
   data::check_trainable(set, prepared.split, classes, recipe.val_split > 0.0);
-  prepared.found = data::found_in(set, &prepared.split);
+  prepared.found = data::summarise(set, &prepared.split);
   for (const std::string& line : data::describe(prepared.found)) notice("[data] " + line);
   for (const std::string& sentence : loaded.report.notices) notice(sentence);
   join_classes(set, loaded, recipe, notice);
@@ -352,7 +334,7 @@ Prepared prepare(const std::string& data, const Checkpoint& checkpoint, const No
     data::remap_labels(set, prepared.info.classes, inference::wordnet_ids(prepared.info.classes));
   }
   find_images(prepared, checkpoint, notice);
-  prepared.found = data::found_in(set, &prepared.split);
+  prepared.found = data::summarise(set, &prepared.split);
   check_unchanged(prepared, checkpoint.state, notice);
   data::check_trainable(set, prepared.split, prepared.info.config.classes, !checkpoint.state.validation.empty());
   prepared.preprocess = inference::preprocessing_of(prepared.info, "auto", checkpoint.file);

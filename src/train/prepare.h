@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What stands before the first step: the photos, which of them validate, and a model whose head fits their classes.
+// Prepares a run: the photos, which of them are for validation, and a model whose head fits their classes.
 #pragma once
 
 #include <cstdint>
@@ -10,11 +10,11 @@
 #include <string_view>
 #include <vector>
 
-#include "data/found.h"
+#include "data/source_summary.h"
 #include "data/image_hash.h"
 #include "data/image_set.h"
 #include "data/image_stamp.h"
-#include "data/split.h"
+#include "data/partition.h"
 #include "image/preprocess.h"
 #include "model/gcvit.h"
 #include "model/image_size.h"
@@ -36,8 +36,8 @@ struct Start {
 
 struct Prepared {
   data::ImageSet set;  ///< its labels index the head's outputs
-  data::Split split;
-  data::Found found;  ///< what the source has, by its own names
+  data::Partition split;
+  data::SourceSummary found;  ///< what the source holds, by its own names
   std::vector<data::ImageStamp> stamps;  ///< one a sample of the set, from before any photo was read
   weights::ModelInfo info;
   std::unique_ptr<model::GCViT> model;  ///< all tensors its own, to be written; drop path as the recipe says
@@ -46,22 +46,23 @@ struct Prepared {
 
 using Notice = std::function<void(std::string_view sentence)>;
 
-/// What happens while a new run waits; what these throw ends the waiting.
-struct Waiting {
-  int threads = 0;  ///< that read and hash photos; 0: as many as there are processors
-  std::function<void()> for_list = [] {};  ///< called as long as the list of validation photos isn't all there
-  std::function<void(const data::HashProgress&)> for_hashes = [](const data::HashProgress&) {};
+/// How a new run is prepared. What the functions throw ends it.
+struct PrepareOptions {
+  int threads = 0;  ///< number of threads that read and hash photos; 0: one for each processor
+  std::function<void()> while_waiting_for_list = [] {
+  };  ///< called repeatedly until the list of validation photos is read
+  std::function<void(const data::HashProgress&)> on_hash_progress = [](const data::HashProgress&) {};
 };
 
 /// Splits the photos and opens the weights. The head is kept when it has an output for each class and, where both
 /// have names, all classes' names are among the model's; else it is new, and random by the recipe's seed. `notice` gets
 /// sentences for people. Throws `Error` when anything can't be read or no step could be made.
 Prepared prepare(data::ImageSet set, const Start& start, const Recipe& recipe, const Notice& notice,
-                 const Waiting& waiting = {});
+                 const PrepareOptions& options = {});
 
-/// The same for a run that goes on: the model as the checkpoint says, with values to be restored, and its very photos,
-/// each at its old place in the set. Throws `Error` when one of them is no longer in `data`, has another class or isn't
-/// what it was. Where nothing can tell whether it is, `notice` hears of it.
+/// The same for a resumed run: the model as the checkpoint describes it, whose values are still to be restored, and the
+/// photos of the run, each at its old index in the set. Throws `Error` when one of them is no longer in `data`, has another
+/// class or has changed. `notice` gets a sentence when that can't be checked.
 Prepared prepare(const std::string& data, const Checkpoint& checkpoint, const Notice& notice);
 
 }  // namespace gcvit::train

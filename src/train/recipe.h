@@ -12,67 +12,67 @@
 namespace gcvit::train {
 
 struct Recipe {
-  std::string recipe = "finetune";  ///< the preset that the other fields started from
+  std::string recipe = "finetune";  ///< the preset that gave the other fields their defaults
 
   std::int32_t epochs = 10;
-  std::int64_t max_steps = 0;  ///< ends the run earlier, and the schedule with it; 0 for none
+  std::int64_t max_steps = 0;  ///< ends the run, and its schedule, earlier; 0: off
   std::int32_t batch_size = 32;  ///< photos that are mixed with each other
-  std::int32_t grad_accum = 1;  ///< batches a step of the optimiser: the loss is the mean over all their photos
+  std::int32_t grad_accum = 1;  ///< batches in a step of the optimiser, whose loss is the mean over all their photos
 
-  std::string optimizer = "adamw";  ///< adam (decay in the gradient), adamw (decay beside it), muon, sgd
+  std::string optimizer = "adamw";  ///< adam (weight decay in the gradient), adamw (decoupled), muon, sgd
   double lr = 3e-4;
   double momentum = 0.9;  ///< of sgd and muon
   double beta1 = 0.9;  ///< of adam and adamw
   double beta2 = 0.999;
   double adam_epsilon = 1e-8;
-  /// Where epsilon stands: torch: lr m' / (sqrt(v') + e) with corrected moments m' and v'; keras: e beside the
-  /// uncorrected sqrt(v), which is that with a larger epsilon in the first steps.
+  /// Where epsilon is added. torch: lr m' / (sqrt(v') + e) with corrected moments m' and v'. keras: to the uncorrected
+  /// sqrt(v), which amounts to a larger epsilon in the first steps.
   std::string adam_form = "torch";
   double weight_decay = 0.05;
-  double clip_grad = 1.0;  ///< the gradient's greatest norm, 0 for any
-  double ema_decay = 0.0;  ///< of the averaged weights, 0 for none
+  double clip_grad = 1.0;  ///< largest norm of the gradient; 0: off
+  double ema_decay = 0.0;  ///< decay of the averaged weights; 0: no average
 
   std::string sched = "cosine";  ///< constant or cosine
   double warmup_epochs = 0.0;
   double min_lr = 0.0;
-  double layer_decay = 1.0;  ///< the learning rate's factor from a layer to the one before it
+  double layer_decay = 1.0;  ///< factor of the learning rate from each layer to the one before it
 
   double label_smoothing = 0.0;
-  double mixup = 0.0;  ///< alpha of Beta(alpha, alpha), 0 for off
+  double mixup = 0.0;  ///< alpha of Beta(alpha, alpha); 0: off
   double cutmix = 0.0;  ///< likewise
   std::string augment = "flip";  ///< none, flip or randaug
   double random_erasing = 0.0;  ///< probability
-  double rrc_scale = 0.0;  ///< least share of a photo that a random crop has; 0: the whole photo as in evaluation
+  double rrc_scale = 0.0;  ///< least share of a photo's area in a random crop; 0: no random crops
   double drop_path = 0.0;
 
   std::string freeze = "none";  ///< none, stem, levels (all but final norm and head) or all-but-head
   bool linear_probe = false;  ///< train the head on features that are computed once
 
-  double val_split = 0.1;  ///< share of the photos kept for validation where the data has no side for it
-  bool tutorial_split = false;  ///< the last of all photos, shuffled, in place of a stratified choice
-  std::string val_list;  ///< file that names the photos to validate on, a line each; empty: chosen by `val_split`
-  bool no_shuffle = false;  ///< batches follow the sorted paths
+  double val_split = 0.1;  ///< share of the photos for validation if the data has no validation split
+  bool tutorial_split = false;  ///< validate on the last of all photos, shuffled, instead of a stratified choice
+  std::string val_list;  ///< file that names the validation photos, one per line; empty: chosen by `val_split`
+  bool no_shuffle = false;  ///< photos in the order of their sorted paths
   std::uint64_t seed = 0;
-  std::int32_t early_stop = 0;  ///< epochs without a better validation after which the run ends, 0 for never
+  std::int32_t early_stop = 0;  ///< epochs without a better validation accuracy after which the run ends; 0: never
   bool strict = false;  ///< a photo that can't be read ends the run
-  std::uint64_t max_pixels = 178'956'970;  ///< a photo of more can't be read
+  std::uint64_t max_pixels = 178'956'970;  ///< photos with more pixels are refused
 
   std::string preprocess = "auto";
   std::string image_size;  ///< "192" or "192x256"; empty: the model's own
   std::string window_mode = "exact";
-  std::int32_t num_classes = 0;  ///< 0: as the data has them
-  std::string dtype = "f32";  ///< or bf16: what the products of layers and of their gradients round operands to
-  bool grad_checkpointing = false;  ///< keep less, compute again: for large models
+  std::int32_t num_classes = 0;  ///< 0: the number of classes in the data
+  std::string dtype = "f32";  ///< or bf16: data type of the operands of layers' products and of their gradients
+  bool grad_checkpointing = false;  ///< recompute activations in the backward pass: less memory, more time
 
   std::string soft_labels;  ///< file of a teacher's logits; empty for none
   double soft_temperature = 1.0;
-  double soft_weight = 0.5;  ///< of the teacher's part of the loss
+  double soft_weight = 0.5;  ///< weight of the teacher in the loss
 
   bool operator==(const Recipe&) const = default;
 };
 
-/// Calls `visit(name, member)` for every field, `name` as in config.json; the flag is `flag_of(name)`. The one list of
-/// fields: JSON, flags and the comparison of a resumed run's flags all walk it.
+/// Calls `visit(name, member)` for every field, `name` as in config.json; the flag is `flag_of(name)`. The only list of
+/// fields: JSON, flags and the comparison of a resumed run's flags use it.
 template <typename Visit>
 void visit_fields(Visit&& visit) {
   visit("recipe", &Recipe::recipe);
@@ -126,9 +126,9 @@ void visit_fields(Visit&& visit) {
 std::string flag_of(std::string_view name);
 
 /// "tutorial": the Keras example's fit: Keras' Adam at 1e-3, batches of 32, 5 epochs, flips, bicubic squash, the last
-/// tenth to validate. "finetune": pretrained weights to new photos on a CPU, in few epochs. "scratch": random weights,
-/// many epochs. For a linear probe the augmentations and the schedule become what suits a head on fixed features. Throws
-/// `Error` on another name.
+/// tenth for validation. "finetune": pretrained weights on new photos on a CPU, few epochs. "scratch": random weights, many
+/// epochs. For a linear probe, augmentation and schedule are those that suit a head on fixed features. Throws `Error` for
+/// another name.
 Recipe preset(std::string_view name, bool linear_probe = false);
 
 /// Throws `Error` with one sentence, which begins with the flag, on the first field out of its range or two that
@@ -136,8 +136,8 @@ Recipe preset(std::string_view name, bool linear_probe = false);
 void validate(const Recipe& recipe);
 
 nlohmann::ordered_json to_json(const Recipe& recipe);
-/// Throws `Error` on a key that is missing or of another type, then as `validate`; `file` names the source. Keys that
-/// aren't fields are let be. Runs that began before there was "max_pixels" have its default.
+/// Throws `Error` for a missing key or one of another type, then as `validate`; `file` names the source. Keys that aren't
+/// fields are ignored. Runs of versions without "max_pixels" get its default.
 Recipe recipe_from_json(const nlohmann::json& json, const std::string& file);
 
 /// The flags of the fields in which the two differ.

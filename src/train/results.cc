@@ -21,7 +21,7 @@ constexpr std::size_t kShownMistakes = 18;
 constexpr std::size_t kShownSamples = 18;
 constexpr std::int32_t kThumbnail = 256;
 
-/// The validation photos that could be read, and the answers on them.
+/// The validation photos that could be read, and their logits.
 struct Answers {
   evaluate::LabelledLogits logits;
   std::vector<std::size_t> samples;  ///< which of the set each is
@@ -62,7 +62,7 @@ void add_pictures(std::vector<report::Example>& examples, const Answers& answers
     try {
       example.picture = report::thumbnail(data::decode_sample(sample, decode), kThumbnail);
     } catch (const Error&) {
-      // It was there a moment ago. The report says that this one isn't any more.
+      // It was removed just now; the report says so.
     }
   }
 }

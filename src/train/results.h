@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a run's end adds to its folder: the temperature in best.safetensors, curves.svg and report.html.
+// Files written at the end of a run: the temperature in best.safetensors, curves.svg and report.html.
 #pragma once
 
 #include <cstdint>
@@ -14,16 +14,16 @@
 
 namespace gcvit::train {
 
-/// A text as one word of a shell's command line.
+/// Quotes a text as one word of a shell's command line, if needed.
 std::string shell_word(std::string_view text);
 
-/// The command that goes on with the run.
+/// The command that resumes the run.
 std::string resume_command(const std::string& data, const std::string& folder);
 
-/// Takes the validation photos through best.safetensors as `gcvit classify` would, fits a temperature on its answers,
-/// stores it in that file, and writes curves.svg and report.html, whose contents it returns. `progress` is called with
-/// the validation photos that are through; what it throws comes out, and leaves the files as they were. The same again
-/// for the same folder. `feature_seconds`: what the features of a linear probe took. Throws `Error`.
+/// Classifies the validation photos by best.safetensors as `gcvit classify` would, fits a temperature on the logits,
+/// stores it in that file, and writes curves.svg and report.html, whose contents it returns. `progress` is called with the
+/// number of validation photos done; what it throws is passed on, and leaves the files unchanged. Repeating the call gives the
+/// same files. `feature_seconds`: time to compute the features of a linear probe. Throws `Error`.
 report::RunReport write_results(const RunFolder& folder, const RunState& state, const Prepared& prepared,
                                 double feature_seconds, int threads, std::uint64_t max_memory,
                                 const std::function<void(std::int64_t done)>& progress);

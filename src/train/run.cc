@@ -22,7 +22,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "train/feature_source.h"
-#include "train/found_json.h"
+#include "train/source_json.h"
 #include "train/gradient_sum.h"
 #include "train/make_executor.h"
 #include "train/progress.h"
@@ -190,7 +190,7 @@ void Run::shorten_warmup() {
 }
 
 void Run::build(bool is_new) {
-  const data::Split& split = prepared_.split;
+  const data::Partition& split = prepared_.split;
   const auto skipped = [this](const data::SkippedSample& sample) { skip(sample); };
   if (!recipe().soft_labels.empty()) {
     soft_ = std::make_unique<SoftLabels>(recipe().soft_labels, prepared_.set, split.train,
@@ -460,12 +460,13 @@ Outcome start_run(const std::string& path, const RunOptions& options) {
       if (options.stop()) throw Stopped{};
     };
     Progress progress;
-    prepared = prepare(
-        std::move(set), options.start, options.recipe, options.notice,
-        {.threads = options.threads, .for_list = stop_if_asked, .for_hashes = [&](const data::HashProgress& hashed) {
-           progress.hashes(hashed);
-           stop_if_asked();
-         }});
+    prepared = prepare(std::move(set), options.start, options.recipe, options.notice,
+                       {.threads = options.threads,
+                        .while_waiting_for_list = stop_if_asked,
+                        .on_hash_progress = [&](const data::HashProgress& hashed) {
+                          progress.hashes(hashed);
+                          stop_if_asked();
+                        }});
   } catch (const Stopped&) {
     return Outcome::kStopped;
   }

@@ -33,7 +33,7 @@ constexpr std::string_view kEvents = "events.out.tfevents.";
 
 std::string reason_of(int number) { return std::generic_category().message(number); }
 
-/// What stands in a folder, sorted by name.
+/// The contents of a folder, sorted by name.
 std::vector<fs::directory_entry> entries_of(const fs::path& folder, std::error_code& error) {
   std::vector<fs::directory_entry> entries;
   fs::directory_iterator iterator(folder, error);
@@ -73,12 +73,12 @@ bool is_unused_checkpoint(const fs::directory_entry& entry) {
   });
 }
 
-/// Whether `path` is `folder` or lies below it; both are canonical.
+/// Whether `path` is `folder` or below it; both are canonical.
 bool is_inside(const fs::path& path, const fs::path& folder) {
   return std::mismatch(folder.begin(), folder.end(), path.begin(), path.end()).first == folder.end();
 }
 
-/// The folders of a set of class folders, as the walk to its photos names them.
+/// The folders of a set of class folders, as the names of its photos have them.
 std::set<std::string> folders_of(const data::ImageSet& set) {
   std::set<std::string> folders = {set.root};
   for (const data::Sample& sample : set.samples) {
@@ -179,7 +179,7 @@ void RunFolder::make() {
   for (const std::string& folder : missing_folders()) make_folder(folder);
   make_folder(*this / "checkpoint");
   lock();
-  check_vacant();  // again: another process may have been here
+  check_vacant();  // again: another process may have used the folder
   all_ours_ = true;
   clear_half_written();
 }

@@ -8,36 +8,36 @@
 
 namespace gcvit::train {
 
-/// RUN_DIR of one training run. Files appear in it whole or not at all. A new run looks first, `check_vacant` and
-/// `check_outside`, and makes the folder once it has all that it needs to begin.
+/// RUN_DIR of one training run, whose files are written atomically. A new run first calls `check_vacant` and
+/// `check_outside`, and creates the folder once it has everything that it needs.
 class RunFolder {
  public:
-  /// Takes the name; looks at nothing.
+  /// Stores the path without touching the file system.
   explicit RunFolder(const std::string& path);
-  /// Takes away again what `make` made and was written since, unless `keep` was called.
+  /// Removes the folders that `make` created and the files written since, unless `keep` was called.
   ~RunFolder();
   RunFolder(const RunFolder&) = delete;
   RunFolder& operator=(const RunFolder&) = delete;
 
-  /// Throws `Error` unless a new run can begin here: the folder is missing and can be made, or it is empty and can be
-  /// written. What a new run leaves that was killed before its first checkpoint counts as empty. Writes nothing.
+  /// Throws `Error` unless a new run can begin here: the folder is missing and can be created, or it is empty and writable. A
+  /// folder with only the files of a run that was killed before its first checkpoint counts as empty. Writes nothing.
   void check_vacant() const;
 
-  /// Throws `Error` when the folder lies inside the folder of the photos, or in one that links in there lead to: it would
-  /// be taken for photos. Writes nothing.
+  /// Throws `Error` when the folder is inside the folder of the photos, or in one that links in there point to, as its files
+  /// would be taken for photos. Writes nothing.
   void check_outside(const data::ImageSet& set) const;
 
-  /// Makes the folder and those above it where they are missing, for this process alone while the object lives. Throws
-  /// `Error` when that can't be done, or when another process trains in it.
+  /// Creates the folder, and missing ones above it, and locks it for this process while the object lives. Throws `Error`
+  /// when that fails, or when another process trains in it.
   void make();
 
-  /// The new run has begun: what is in the folder stays.
+  /// The new run has begun: keep the folder and its files.
   void keep();
 
-  /// Holds the folder of a run that goes on, for this process alone while the object lives. Throws like `make`.
+  /// Locks the folder of a resumed run for this process while the object lives. Throws like `make`.
   void open();
 
-  /// Removes what a killed run left half written. Other files stay, whatever their names end in.
+  /// Removes incomplete files of a killed run, and no others.
   void clear_half_written() const;
 
   std::string operator/(const std::string& name) const { return path_ + "/" + name; }
@@ -54,7 +54,7 @@ class RunFolder {
 
   std::string path_;
   int lock_ = -1;
-  bool all_ours_ = false;  ///< what is in the folder was written while this object held it
+  bool all_ours_ = false;  ///< all files in the folder were written while this object held it
   std::vector<std::string> made_folders_;  ///< outermost first
 };
 

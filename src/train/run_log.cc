@@ -24,7 +24,7 @@ constexpr std::string_view kStepHeader = "step,loss,lr";
 
 std::string field(const std::optional<double>& value) { return value ? fmt::format("{}", *value) : ""; }
 
-/// Takes what stands before the next `separator`, or all, off the front of `text`.
+/// Removes and returns the front of `text` up to the next `separator`, or all of it.
 std::string_view take(std::string_view& text, char separator) {
   const std::size_t end = text.find(separator);
   const std::string_view front = text.substr(0, end);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The logs of a run folder, for spreadsheets, scripts and the report: log.csv with a row an epoch, steps.csv with a row
-// a step.
+// The logs of a run folder, for spreadsheets, scripts and the report: log.csv with a row for each epoch, steps.csv with a
+// row for each step.
 #pragma once
 
 #include <cstdint>
@@ -20,27 +20,26 @@ using report::EpochRow;
 /// The file's first line: "epoch,loss,accuracy,val_loss,val_accuracy,lr,seconds,images_per_second".
 std::string run_log_header();
 
-/// The whole file. Values have as many digits as bring the same double back; what isn't there is an empty field.
+/// The whole file. Values have enough digits to restore the same double; a missing value is an empty field.
 std::string serialise_run_log(std::span<const EpochRow> rows);
 
-/// Reads `serialise_run_log`'s text back. `file` stands for it in errors. Throws `Error` with the line where the text
-/// has another header, another number of fields, something else than numbers, or epochs that don't rise.
+/// Parses `serialise_run_log`'s text; `file` names it in errors. Throws `Error` with the line for another header, another
+/// number of fields, a field that isn't a number, or epochs that don't increase.
 std::vector<EpochRow> parse_run_log(std::string_view text, const std::string& file);
 
-/// Writes all rows, so that a run that goes on from an earlier epoch drops what came after it. The file appears whole or
-/// the older one stays. Throws `Error`.
+/// Writes all rows atomically, so that a run resumed from an earlier epoch drops later rows. Throws `Error`.
 void write_run_log(const std::string& path, std::span<const EpochRow> rows);
 
 /// Throws `Error` when the file can't be read or isn't such a log.
 std::vector<EpochRow> read_run_log(const std::string& path);
 
-/// steps.csv, which grows by a row a step: "step,loss,lr". Steps count from 1.
+/// steps.csv, with a row for each step: "step,loss,lr". Steps count from 1.
 class StepLog {
  public:
-  /// Goes on behind `step`: of a file that is there the rows up to it stay, those of steps to be taken again go. Throws
-  /// `Error` when the file can't be written.
+  /// Continues after `step`: rows of an existing file up to it are kept, later ones are removed. Throws `Error` when the file
+  /// can't be written.
   StepLog(std::string path, std::int64_t step);
-  /// Writes what no `flush` has written, if it can.
+  /// Writes the rows that were not flushed, if possible.
   ~StepLog();
   StepLog(const StepLog&) = delete;
   StepLog& operator=(const StepLog&) = delete;
@@ -53,7 +52,7 @@ class StepLog {
 
  private:
   std::string path_;
-  std::string rows_;  ///< not in the file yet
+  std::string rows_;  ///< not written yet
   std::optional<AppendFile> file_;
 };
 

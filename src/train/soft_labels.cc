@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "train/soft_labels.h"
 
+#include <algorithm>
 #include <limits>
 #include <unordered_map>
 
@@ -8,7 +9,7 @@
 #include "base/json.h"
 #include "base/line_cutter.h"
 #include "base/open_file.h"
-#include "train/loss.h"
+#include "base/softmax.h"
 #include "weights/in_quotes.h"
 
 namespace gcvit::train {
@@ -52,7 +53,8 @@ SoftLabels::SoftLabels(const std::string& file, const data::ImageSet& set, std::
     std::size_t& row = rows_[found->second];
     if (row != kNoRow) fail("[train] {}: {} has stood on a line before", place, image);
     row = probabilities_.size() / classes_;
-    softmax(logits, temperature, new_row());
+    std::ranges::transform(softmax(logits, temperature), new_row().begin(),
+                           [](double probability) { return static_cast<float>(probability); });
   });
   read_regular_pieces(file, "train", [&](std::string_view piece) { lines.add(piece); });
   lines.finish();

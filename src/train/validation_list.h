@@ -8,7 +8,7 @@
 
 namespace gcvit::train {
 
-/// Writes val.txt: the names of the photos that validate, a line each, as `gcvit eval --list` and `--val-list` take them;
+/// Writes val.txt: the names of the validation photos, one per line, for `gcvit eval --list` and `--val-list`;
 /// nothing where none does. Names that are no line, or that a photo to train on has too, are left out with a notice.
 void write_validation_list(const std::string& path, const RunState& state, const Notice& notice);
 

@@ -8,7 +8,8 @@
 #include <memory>
 
 #include "base/error.h"
-#include "base/sha256.h"
+#include "base/build_options.h"
+#include "digest/sha256.h"
 #include "weights/keras_file.h"
 #include "weights/safetensors.h"
 #include "weights/torch_writer.h"
@@ -83,11 +84,11 @@ std::string why_not(Layout layout, const ModelInfo& info) {
 std::vector<std::string> left_behind_by(Layout layout, const ModelInfo& info) {
   std::vector<std::string> sentences;
   if (layout == Layout::kCanonical) return sentences;
-  if (!info.classes.empty()) sentences.push_back("the class names stay behind: the layout has no place for them");
+  if (!info.classes.empty()) sentences.push_back("the class names were not written: this layout has no field for them");
   if (!info.preprocess_json.empty()) {
-    sentences.push_back("how photos are prepared stays behind: the layout has no place for it");
+    sentences.push_back("the preprocessing was not written: this layout has no field for it");
   }
-  if (info.temperature) sentences.push_back("the fitted temperature stays behind: the layout has no place for it");
+  if (info.temperature) sentences.push_back("the fitted temperature was not written: this layout has no field for it");
   const bool zero = info.config.pool_padding == ops::PoolPadding::kZero;
   if (zero != (layout == Layout::kKeras)) {
     sentences.push_back(fmt::format("{} pads its max pools with {}, this model with {}: answers will differ a little",
@@ -175,8 +176,11 @@ ConvertReport convert(const LoadedModel& loaded, const std::string& path, const 
   }
   std::vector<NamedTensor> tensors = tensors_of(*loaded.model, report.dtype, path);
   if (layout == Layout::kKeras) {
-    write_keras(path, tensors, options.keras_flavour);
-    return report;
+    if constexpr (kWithKerasWriter) {
+      write_keras(path, tensors, options.keras_flavour);
+      return report;
+    }
+    fail("[convert] {}: this build writes no Keras files (GCVIT_KERAS_WRITER=OFF)", path);
   }
   for (NamedTensor& tensor : tensors) tensor = to_layout(layout, tensor);
   if (layout == Layout::kNvlabs) add_index_buffers(tensors, loaded.info.config);

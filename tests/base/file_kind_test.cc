@@ -36,14 +36,14 @@ TEST(FileKind, WhatOnlyStandsForAFile) {
         "\x28\xb5\x2f\xfd"sv, "PK\x03\x04"sv,
         "\xff\xfe"
         "a\0"sv}) {
-    EXPECT_NE(wrapped_kind(wrapped), "");
-    EXPECT_EQ(wrapped_kind(wrapped), file_kind(wrapped));
+    EXPECT_NE(placeholder_or_packed_kind(wrapped), "");
+    EXPECT_EQ(placeholder_or_packed_kind(wrapped), file_kind(wrapped));
   }
   std::string tar(512, 'a');
   tar.replace(257, 5, "ustar");
   for (const std::string_view own : {"a.jpg,daisy\n"sv, "\xff\xd8\xff\xe0"sv, "version 2"sv, "<htm"sv, " "sv, ""sv,
                                      "BZh1/a.jpg"sv, "{\"a\":1}"sv, "\x12\0\0\0\0\0\0\0"sv, std::string_view(tar)}) {
-    EXPECT_EQ(wrapped_kind(own), "") << own;
+    EXPECT_EQ(placeholder_or_packed_kind(own), "") << own;
   }
 }
 

@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "base/sha256.h"
+#include "digest/sha256.h"
 #include "tests/cli/program.h"
 #include "tests/cli/terminal.h"
 #include "tests/hub/server.h"

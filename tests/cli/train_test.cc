@@ -81,7 +81,7 @@ TEST_F(Train, InterruptedItSaysHowToGoOn) {
               "/log.csv'; do sleep 0.01; done; kill -" + signal + " $!; wait $!");
     EXPECT_EQ(result.code, 130) << result.err;
     const std::string command = "train photos -o 'run " + signal + "' --resume";
-    EXPECT_NE(result.err.find("gcvit: stopped; go on with: gcvit " + command + "\n"), std::string::npos) << result.err;
+    EXPECT_NE(result.err.find("gcvit: stopped; resume with: gcvit " + command + "\n"), std::string::npos) << result.err;
     EXPECT_EQ(gcvit(command).code, 0);
     EXPECT_TRUE(same("run " + signal + "/last.safetensors", "whole/last.safetensors"));
   }
@@ -106,7 +106,7 @@ TEST_F(Train, ResumeTakesTheSameFlagsAndNoOthers) {
   expect_usage_error("train photos -o run --resume --epochs 3",
                      "the run began with --epochs 1, and --sched cosine leads its learning rate to their end: to train "
                      "on from its end, begin another run with -m run/last.safetensors");
-  expect_failure("train photos -o nowhere --resume", "nowhere: holds no run to go on with");
+  expect_failure("train photos -o nowhere --resume", "nowhere: expected a folder with a run to resume, found none");
 }
 
 TEST_F(Train, ResumeLengthensARunOfConstantRate) {
@@ -160,7 +160,7 @@ TEST_F(Train, NothingOfOthersIsTouched) {
   }
   expect_failure(std::string(kRun) + "-o mine", "mine: expected a folder that is empty or missing, found last.safe");
   expect_failure("train nowhere -m m.safetensors -o mine", "mine: expected a folder that is empty or missing");
-  expect_failure("train photos -o mine --resume", "mine: holds no run to go on with");
+  expect_failure("train photos -o mine --resume", "mine: expected a folder with a run to resume, found none");
   for (const char* name : {"mine/notes.part", "mine/last.safetensors.1.2.part", "mine/log.csv"}) {
     EXPECT_EQ(read_text(folder / name), "mine") << name;
   }

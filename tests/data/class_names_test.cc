@@ -109,8 +109,8 @@ TEST(ClassNames, ThatDifferByCaseOrBlanksAloneAreRefused) {
   EXPECT_TRUE(has(error_of([] { labels({"red rose", "red_rose"}); }),
                   "by more than case and _ for a blank, found \"red rose\" and \"red_rose\""));
   EXPECT_EQ(open_image_set(Files({"a_b/1.jpg", "ab/2.jpg"}).root()).classes.size(), 2u);
-  const Files sides({"train/Daisy/1.jpg", "val/daisy/1.jpg"});
-  EXPECT_TRUE(has(error_of([&] { open_image_set(sides.root()); }), "found \"Daisy\" and \"daisy\""));
+  const Files splits({"train/Daisy/1.jpg", "val/daisy/1.jpg"});
+  EXPECT_TRUE(has(error_of([&] { open_image_set(splits.root()); }), "found \"Daisy\" and \"daisy\""));
 }
 
 }  // namespace

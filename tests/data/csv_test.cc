@@ -178,8 +178,8 @@ TEST(CsvList, AHeaderIsKnownByItsWords) {
     EXPECT_EQ(shown_names(open_image_set(files / "x.csv")), "a.jpg=0 ") << header;
   }
   const Files files;
-  files.add("sides.csv", "filepaths,labels,data set\na.jpg,x,train\nb.jpg,x,test\n");
-  EXPECT_EQ(shown_names(open_image_set(files / "sides.csv")), "a.jpg=x ");
+  files.add("splits.csv", "filepaths,labels,data set\na.jpg,x,train\nb.jpg,x,test\n");
+  EXPECT_EQ(shown_names(open_image_set(files / "splits.csv")), "a.jpg=x ");
   // A class may be called like a column.
   files.add("row.csv", "a.jpg,label\nb.jpg,class\n");
   EXPECT_EQ(shown_names(open_image_set(files / "row.csv")), "a.jpg=label b.jpg=class ");
@@ -265,8 +265,8 @@ TEST(CsvList, AImageHasOneLineOrTheSameOnes) {
               open_image_set(conflict.path);
             }).find("\"a/1.jpg\": expected one class for a photo, found \"x\" in line 1 and \"y\" in line 3"),
             std::string::npos);
-  const List sides("a.jpg,x,train\na.jpg,x,val\n");
-  EXPECT_NE(error_of([&] { open_image_set(sides.path); }).find("found train in line 1 and validation in line 2"),
+  const List splits("a.jpg,x,train\na.jpg,x,val\n");
+  EXPECT_NE(error_of([&] { open_image_set(splits.path); }).find("found train in line 1 and validation in line 2"),
             std::string::npos);
   const List repeated("a.jpg,x\nb.jpg,y\n./a.jpg,x\na.jpg, x\n");
   const ImageSet set = open_image_set(repeated.path);

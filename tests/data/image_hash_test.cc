@@ -5,9 +5,9 @@
 
 #include <stdexcept>
 
-#include "data/found.h"
+#include "data/source_summary.h"
 #include "data/image_stamp.h"
-#include "data/split.h"
+#include "data/partition.h"
 #include "tests/data/example_bytes.h"
 #include "tests/data/files.h"
 
@@ -82,8 +82,8 @@ TEST(ImageHash, FoundSaysWhatIsIdenticalAndUnreadable) {
   const Images images;
   ImageSet set = images.set;
   set.samples[3].file = images / "gone";
-  const Split split = split_stratified(set, 0.1, 42);
-  const Found found = found_in(set, &split);
+  const Partition split = split_stratified(set, 0.1, 42);
+  const SourceSummary found = summarise(set, &split);
   EXPECT_EQ(found.images, 94u);
   EXPECT_EQ(found.validation, split.validation.size());
   EXPECT_EQ(found.unreadable.count, 1u);
@@ -98,7 +98,7 @@ TEST(ImageHash, FoundSaysWhatIsIdenticalAndUnreadable) {
   EXPECT_TRUE(has(said[4], ": 1 photo that can't be read, such as a/11.jpg")) << said[4];
 }
 
-TEST(Found, OneIsSaidAsOne) {
+TEST(SourceSummary, OneIsSaidAsOne) {
   const auto said = [](const std::string& reason) { return describe(LeftOut{.reason = reason, .count = 1}); };
   EXPECT_EQ(said("files of other kinds"), "1 file of other kinds");
   EXPECT_EQ(said("lines that repeat a photo"), "1 line that repeats a photo");
@@ -108,10 +108,10 @@ TEST(Found, OneIsSaidAsOne) {
   EXPECT_EQ(describe(LeftOut{.reason = "photos that are gone", .count = 2}), "2 photos that are gone");
 }
 
-TEST(Found, NamesTenClassesAndCountsTheOthers) {
+TEST(SourceSummary, NamesTenClassesAndCountsTheOthers) {
   Files files;
   for (int i = 0; i < 30; ++i) files.add("c" + std::to_string(10 + i) + "/1.jpg");
-  const std::vector<std::string> said = describe(found_in(open_image_set(files.root())));
+  const std::vector<std::string> said = describe(summarise(open_image_set(files.root())));
   ASSERT_EQ(said.size(), 1u);
   EXPECT_TRUE(
       said[0].ends_with("30 photos of 30 classes: c10 1, c11 1, c12 1, c13 1, c14 1, c15 1, c16 1, c17 1, c18 "

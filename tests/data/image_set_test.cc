@@ -135,12 +135,12 @@ TEST(ImageSet, TrainAndValFoldersAreSides) {
   EXPECT_EQ(shown(set), "train/a/2.jpg=0 train/b/1.jpg=1 val/a/3.jpg=0 val/c/4.jpg=2 ");
   EXPECT_EQ(set.validates, (std::vector<bool>{false, false, true, true}));
   ASSERT_EQ(set.left_out.size(), 1u);
-  EXPECT_EQ(describe(set.left_out[0]), "1 photo of the test side, such as test/a/5.jpg");
+  EXPECT_EQ(describe(set.left_out[0]), "1 photo of the test split, such as test/a/5.jpg");
   restrict_to_validation(set);
   ASSERT_EQ(set.left_out.size(), 2u);
-  EXPECT_EQ(describe(set.left_out[1]), "2 photos of the train side, such as train/a/2.jpg");
-  EXPECT_EQ(set.sides[1].use, SideUse::kLeftOut);
-  EXPECT_EQ(set.sides[2].use, SideUse::kTaken);
+  EXPECT_EQ(describe(set.left_out[1]), "2 photos of the train split, such as train/a/2.jpg");
+  EXPECT_EQ(set.splits[1].use, SplitUse::kLeftOut);
+  EXPECT_EQ(set.splits[2].use, SplitUse::kTaken);
   EXPECT_EQ(shown(set), "val/a/3.jpg=0 val/c/4.jpg=2 ");
   EXPECT_TRUE(set.validates.empty());
 }

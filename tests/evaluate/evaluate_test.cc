@@ -5,6 +5,7 @@
 
 #include <filesystem>
 
+#include "gcvit/classifier.h"
 #include "tests/inference/test_images.h"
 #include "tests/weights/test_files.h"
 
@@ -77,7 +78,7 @@ TEST(Evaluate, TakesListsAndWhatTheySayValidates) {
   EXPECT_EQ(images.samples[0].label, 0);
   EXPECT_EQ(images.samples[1].label, 4);
   ASSERT_EQ(images.left_out.size(), 1u);
-  EXPECT_EQ(data::describe(images.left_out[0]), "4 photos of the train side, such as photos/0.png");
+  EXPECT_EQ(data::describe(images.left_out[0]), "4 photos of the train split, such as photos/0.png");
   const Evaluation found = evaluate(session, 8, images, [](std::string_view error) { EXPECT_EQ(error, ""); });
   EXPECT_EQ(found.metrics.count(), 2);
 }

@@ -5,8 +5,8 @@
 
 #include <cmath>
 
-#include "inference/model_state.h"
 #include "base/random.h"
+#include "base/softmax.h"
 #include "tests/weights/test_files.h"
 
 namespace gcvit::evaluate {
@@ -21,7 +21,7 @@ LabelledLogits drawn(double temperature, std::size_t images, std::int32_t classe
   Logits logits(static_cast<std::size_t>(classes));
   for (std::size_t image = 0; image < images; ++image) {
     for (float& logit : logits) logit = 3.0f * random.normal();
-    const std::vector<double> probabilities = inference::probabilities_of(logits, temperature);
+    const std::vector<double> probabilities = softmax(logits, temperature);
     double rest = random.uniform();
     std::int32_t label = 0;
     while (label + 1 < classes && rest >= probabilities[static_cast<std::size_t>(label)]) {

@@ -17,7 +17,7 @@
 #include <thread>
 
 #include "hub/record.h"
-#include "base/sha256.h"
+#include "digest/sha256.h"
 #include "tests/hub/server.h"
 #include "tests/testing/error_of.h"
 #include "tests/weights/test_files.h"

@@ -12,7 +12,7 @@
 #include <memory>
 #include <sstream>
 
-#include "base/sha256.h"
+#include "digest/sha256.h"
 #include "tests/hub/server.h"
 #include "tests/testing/error_of.h"
 #include "tests/weights/test_files.h"

@@ -22,7 +22,7 @@
 #include "kernels/target.h"
 #include "model/image_size.h"
 #include "native/native_backend.h"
-#include "base/sha256.h"
+#include "digest/sha256.h"
 #include "tests/native/test_model.h"
 #include "tests/testing/training_reference.h"
 #include "tests/train/reference_source.h"

@@ -3,9 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 
+#include "base/softmax.h"
 #include "tests/testing/error_of.h"
 #include "tests/train/reference.h"
 
@@ -49,7 +51,7 @@ TEST(Loss, IsPyTorchsSmoothedAndDistilled) {
   std::vector<float> teacher(teacher_logits.size());
   const double temperature = reference["temperature"];
   for (std::size_t row = 0; row < 4; ++row) {
-    softmax(std::span(teacher_logits).subspan(row * 5, 5), temperature, std::span(teacher).subspan(row * 5, 5));
+    std::ranges::copy(softmax(std::span(teacher_logits).subspan(row * 5, 5), temperature), teacher.begin() + 5 * row);
   }
   const Result both =
       run(logits, targets, 5, 0.25, {.teacher = teacher, .temperature = temperature, .weight = reference["weight"]});
@@ -68,8 +70,8 @@ TEST(Loss, GradientIsThatOfFiniteDifferences) {
   // As mixup leaves them.
   for (std::size_t c = 0; c < kClasses; ++c) targets[c] = 0.7f * targets[c] + 0.3f * targets[kClasses + c];
   std::vector<float> teacher(logits.size());
-  softmax(std::span<const float>(random_row(kClasses, 2, 2.0f)), 3.0, std::span(teacher).first(kClasses));
-  softmax(std::span<const float>(random_row(kClasses, 3, 2.0f)), 3.0, std::span(teacher).last(kClasses));
+  std::ranges::copy(softmax(random_row(kClasses, 2, 2.0f), 3.0), teacher.begin());
+  std::ranges::copy(softmax(random_row(kClasses, 3, 2.0f), 3.0), teacher.begin() + kClasses);
   const Distillation distillation{.teacher = teacher, .temperature = 3.0, .weight = 0.4};
   const auto total = [&](const std::vector<float>& at) {
     const Result result = run(at, targets, kClasses, 1.0, distillation);

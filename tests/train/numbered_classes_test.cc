@@ -64,8 +64,8 @@ TEST_F(NumberedClasses, OfImagesThatWouldValidateAreLeftOutAloud) {
   EXPECT_TRUE(run.split.validation.empty());
   ASSERT_EQ(run.found.left_out.size(), 1u);
   EXPECT_EQ(data::describe(run.found.left_out[0]), "2 photos that --val-split 0 leaves out, such as c.jpg");
-  ASSERT_EQ(run.found.sides.size(), 2u);
-  EXPECT_EQ(run.found.sides[1].use, data::SideUse::kLeftOut);
+  ASSERT_EQ(run.found.splits.size(), 2u);
+  EXPECT_EQ(run.found.splits[1].use, data::SplitUse::kLeftOut);
 }
 
 TEST_F(NumberedClasses, AreIndicesOfAHeadThatStays) {

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/base/captured_stream.h"
+#include "tests/terminal/captured_stream.h"
 
 namespace gcvit::train {
 namespace {

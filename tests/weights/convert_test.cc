@@ -153,9 +153,9 @@ TEST(Convert, WhatStaysBehindIsSaid) {
   model.info.preprocess_json = R"({"preset":"timm"})";
   EXPECT_TRUE(convert(model, folder / "m.safetensors").left_behind.empty());
   EXPECT_EQ(convert(model, folder / "m.pth").left_behind,
-            (std::vector<std::string>{"the class names stay behind: the layout has no place for them",
-                                      "how photos are prepared stays behind: the layout has no place for it",
-                                      "the fitted temperature stays behind: the layout has no place for it"}));
+            (std::vector<std::string>{"the class names were not written: this layout has no field for them",
+                                      "the preprocessing was not written: this layout has no field for it",
+                                      "the fitted temperature was not written: this layout has no field for it"}));
   model.info.classes.clear();
   model.info.temperature.reset();
   model.info.preprocess_json.clear();

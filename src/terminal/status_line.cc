@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "base/status_line.h"
+#include "terminal/status_line.h"
 
-#include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <cmath>
-#include <cstdint>
-
 #include "base/printable.h"
-#include "base/tell.h"
+#include "terminal/tell.h"
 
 namespace gcvit {
 namespace {
@@ -28,7 +24,7 @@ std::size_t StatusLine::columns() const {
 
 void StatusLine::draw(std::string_view text) {
   if (!terminal_) return;
-  // A full line would take the cursor to the next one, where a carriage return no longer leads back.
+  // A full line would move the cursor to the next one, from which a carriage return doesn't lead back.
   tell(stream_, kClear + printable(text).substr(0, columns() - 1));
   drawn_ = true;
   next_ = Clock::now() + kRedraw;
@@ -39,12 +35,6 @@ void StatusLine::clear() {
   tell(stream_, kClear);
   drawn_ = false;
   next_ = {};
-}
-
-std::string duration_text(double seconds) {
-  const std::int64_t whole = std::llround(seconds);
-  if (whole >= 3600) return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
-  return fmt::format("{}:{:02}", whole / 60, whole % 60);
 }
 
 }  // namespace gcvit

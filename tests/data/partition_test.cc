@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "data/split.h"
+#include "data/partition.h"
 
 #include <gtest/gtest.h>
 
@@ -40,14 +40,14 @@ std::set<std::string> contents_of(const ImageSet& set, const Indices& side) {
   return contents;
 }
 
-TEST(Split, StratifiedTakesItsShareOfEachClass) {
+TEST(Partition, StratifiedTakesItsShareOfEachClass) {
   const Images images;
   images.add_class("a", 100);
   images.add_class("b", 31);
   images.add_class("c", 2);
   images.add_class("d", 1);
   const ImageSet set = images.open();
-  const Split split = split_stratified(set, 0.1, 42);
+  const Partition split = split_stratified(set, 0.1, 42);
   EXPECT_EQ(split.train.size() + split.validation.size(), 134u);
   EXPECT_TRUE(std::is_sorted(split.train.begin(), split.train.end()));
   EXPECT_TRUE(std::is_sorted(split.validation.begin(), split.validation.end()));
@@ -61,21 +61,21 @@ TEST(Split, StratifiedTakesItsShareOfEachClass) {
   EXPECT_FALSE(split_stratified(set, 0.99, 42).train.empty());
 }
 
-TEST(Split, IdenticalImagesLieOnOneSide) {
+TEST(Partition, IdenticalImagesLieOnOneSide) {
   const Images images;
   for (int i = 0; i < 120; ++i) {
     images.add((i % 2 == 0 ? "a/" : "b/") + std::to_string(i) + ".jpg", "photo " + std::to_string(i % 37));
   }
   const ImageSet set = images.open();
   for (const std::uint64_t seed : {1, 2, 3, 4, 5}) {
-    const Split split = split_stratified(set, 0.3, seed);
+    const Partition split = split_stratified(set, 0.3, seed);
     const std::set<std::string> train = contents_of(set, split.train);
     for (const std::string& content : contents_of(set, split.validation)) EXPECT_FALSE(train.contains(content));
     EXPECT_NEAR(static_cast<double>(split.validation.size()), 36.0, 8.0);
   }
 }
 
-TEST(Split, NamesDontMatterAndNewImagesMoveFew) {
+TEST(Partition, NamesDontMatterAndNewImagesMoveFew) {
   const Images images;
   images.add_class("a", 200);
   images.add_class("b", 200);
@@ -95,22 +95,22 @@ TEST(Split, NamesDontMatterAndNewImagesMoveFew) {
   EXPECT_GE(stayed, 36u);
 }
 
-TEST(Split, ImagesThatCantBeReadAreNoReasonToStop) {
+TEST(Partition, ImagesThatCantBeReadAreNoReasonToStop) {
   const Images images;
   images.add_class("a", 4);
   ImageSet set = images.open();
   set.samples[1].file = images / "gone";
-  const Split split = split_stratified(set, 0.25, 1);
+  const Partition split = split_stratified(set, 0.25, 1);
   EXPECT_EQ(split.validation.size(), 1u);
   EXPECT_EQ(split.train.size(), 3u);
 }
 
-TEST(Split, TheTutorialsShufflesAllOnce) {
+TEST(Partition, TheTutorialsShufflesAllOnce) {
   const Images images;
   images.add_class("a", 60);
   images.add_class("b", 31);
   const ImageSet set = images.open();
-  const Split split = split_tutorial(set, 0.1, 5);
+  const Partition split = split_tutorial(set, 0.1, 5);
   EXPECT_EQ(split.validation.size(), 9u);
   EXPECT_EQ(split.train.size(), 82u);
   EXPECT_TRUE(std::is_sorted(split.train.begin(), split.train.end()));
@@ -119,11 +119,11 @@ TEST(Split, TheTutorialsShufflesAllOnce) {
   EXPECT_TRUE(split_tutorial(set, 0.0, 5).validation.empty());
 }
 
-TEST(Split, MarksAreTaken) {
+TEST(Partition, MarksAreTaken) {
   const Images images;
   images.add_class("train/a", 2);
   images.add_class("val/a", 1);
-  const Split split = split_as_marked(images.open());
+  const Partition split = split_as_marked(images.open());
   EXPECT_EQ(split.train, (Indices{0, 1}));
   EXPECT_EQ(split.validation, (Indices{2}));
   const Images unmarked;
@@ -131,7 +131,7 @@ TEST(Split, MarksAreTaken) {
   EXPECT_NE(error_of([&] { split_as_marked(unmarked.open()); }).find("found none"), std::string::npos);
 }
 
-TEST(Split, WhatCantBeTrainedOnIsSaid) {
+TEST(Partition, WhatCantBeTrainedOnIsSaid) {
   const Images images;
   images.add_class("a", 4);
   const ImageSet one = images.open();
@@ -140,7 +140,7 @@ TEST(Split, WhatCantBeTrainedOnIsSaid) {
   images.add_class("b", 1);
   images.add_class("c", 1);
   const ImageSet set = images.open();
-  const Split split = split_stratified(set, 0.0, 1);
+  const Partition split = split_stratified(set, 0.0, 1);
   check_trainable(set, split, 3, false);
   EXPECT_NE(error_of([&] { check_trainable(set, split, 2, false); }).find("\"c/0.jpg\": expected a class below 2"),
             std::string::npos);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "base/tell.h"
+#include "terminal/tell.h"
 
 #include <gtest/gtest.h>
 
-#include "base/status_line.h"
-#include "tests/base/captured_stream.h"
+#include "terminal/status_line.h"
+#include "tests/terminal/captured_stream.h"
 
 namespace gcvit {
 namespace {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "base/status_line.h"
+#include "terminal/status_line.h"
 
 #include <gtest/gtest.h>
 
-#include "tests/base/captured_stream.h"
+#include "tests/terminal/captured_stream.h"
 
 namespace gcvit {
 namespace {
@@ -40,15 +40,6 @@ TEST(StatusLine, ShowsNothingElsewhere) {
   line.draw("one");
   line.clear();
   EXPECT_EQ(stream.text(), "");
-}
-
-TEST(StatusLine, DurationsAreReadAsOnAClock) {
-  EXPECT_EQ(duration_text(0.0), "0:00");
-  EXPECT_EQ(duration_text(40.6), "0:41");
-  EXPECT_EQ(duration_text(59.5), "1:00");
-  EXPECT_EQ(duration_text(725.0), "12:05");
-  EXPECT_EQ(duration_text(3723.0), "1:02:03");
-  EXPECT_EQ(duration_text(360000.0), "100:00:00");
 }
 
 }  // namespace

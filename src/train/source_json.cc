@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "train/found_json.h"
+#include "train/source_json.h"
 
 #include <utility>
 
@@ -14,26 +14,26 @@ nlohmann::ordered_json to_json(const data::LeftOut& left_out) {
 
 }  // namespace
 
-nlohmann::ordered_json to_json(const data::Found& found) {
+nlohmann::ordered_json to_json(const data::SourceSummary& found) {
   using Json = nlohmann::ordered_json;
   Json classes = Json::array();
-  for (const data::ClassFound& one : found.classes) {
+  for (const data::ClassSummary& one : found.classes) {
     classes.push_back({{"name", one.name}, {"photos", one.images}, {"validation", one.validation}});
   }
-  Json sides = Json::array();
-  for (const data::SideFound& side : found.sides) {
-    sides.push_back({{"name", side.name},
-                     {"side", data::name_of(side.side)},
-                     {"use", data::name_of(side.use)},
-                     {"photos", side.images},
-                     {"shards", side.shards}});
+  Json splits = Json::array();
+  for (const data::FoundSplit& split : found.splits) {
+    splits.push_back({{"name", split.name},
+                      {"side", data::name_of(split.split)},
+                      {"use", data::name_of(split.use)},
+                      {"photos", split.images},
+                      {"shards", split.shards}});
   }
   Json left_out = Json::array();
   for (const data::LeftOut& one : found.left_out) left_out.push_back(to_json(one));
   Json json = {{"kind", found.kind},
                {"photos", found.images},
                {"classes", std::move(classes)},
-               {"sides", std::move(sides)},
+               {"sides", std::move(splits)},
                {"left_out", std::move(left_out)}};
   if (found.read) {
     json["identical"] = to_json(found.identical);

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "base/sha256.h"
+#include "digest/sha256.h"
 
 #include <openssl/evp.h>
-#include <unistd.h>
 
 #include <array>
-#include <cerrno>
 #include <new>
 #include <string_view>
 #include <vector>
@@ -35,7 +33,7 @@ struct Sha256::State {
   State(const State&) = delete;
   State& operator=(const State&) = delete;
 
-  /// Starts anew with the digest that the context has: looking for it again costs as much as hashing a small photo.
+  /// Starts over with the context's digest: fetching it again would take as long as hashing a small image.
   void restart() { check(EVP_DigestInit_ex(context, nullptr, nullptr)); }
 };
 
@@ -65,13 +63,12 @@ std::string sha256_of_file(const std::string& path) {
   const RegularFile file = open_regular_file(path, "file");
   Sha256 hash;
   std::vector<std::byte> block(kBlock);
-  while (true) {
-    const ssize_t count = ::read(file.descriptor.number(), block.data(), block.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail_to_read("file", path, errno);
-    if (count == 0) return hash.finish();
-    hash.update(std::span(block).first(static_cast<std::size_t>(count)));
+  std::uint64_t offset = 0;
+  while (const std::size_t count = read_at(file, offset, block, "file", path)) {
+    hash.update(std::span(block).first(count));
+    offset += count;
   }
+  return hash.finish();
 }
 
 }  // namespace gcvit

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "data/split.h"
+#include "data/partition.h"
 
 #include <algorithm>
 #include <charconv>
@@ -13,7 +13,7 @@
 
 #include "data/sampler.h"
 #include "base/error.h"
-#include "base/sha256.h"
+#include "digest/sha256.h"
 
 namespace gcvit::data {
 namespace {
@@ -24,8 +24,8 @@ void check_fraction(const ImageSet& set, double fraction) {
   }
 }
 
-Split split_by(const std::vector<bool>& validates) {
-  Split split;
+Partition split_by(const std::vector<bool>& validates) {
+  Partition split;
   for (std::size_t i = 0; i < validates.size(); ++i) (validates[i] ? split.validation : split.train).push_back(i);
   return split;
 }
@@ -38,7 +38,7 @@ std::string identity(const Sample& sample, const std::string& hash) {
   return of_name.finish();
 }
 
-/// Where a group stands in its class's order.
+/// The rank of a group in its class's order.
 std::uint64_t rank_of(const std::string& identity, std::uint64_t seed) {
   std::uint64_t first = 0;
   std::uint64_t second = 0;
@@ -51,7 +51,7 @@ std::uint64_t rank_of(const std::string& identity, std::uint64_t seed) {
 
 }  // namespace
 
-Split split_stratified(const ImageSet& set, double fraction, std::uint64_t seed, const HashOptions& options) {
+Partition split_stratified(const ImageSet& set, double fraction, std::uint64_t seed, const HashOptions& options) {
   check_fraction(set, fraction);
   std::vector<bool> validates(set.samples.size(), false);
   if (fraction == 0.0) return split_by(validates);
@@ -81,12 +81,12 @@ Split split_stratified(const ImageSet& set, double fraction, std::uint64_t seed,
       taken += members[i].second->size();
     }
   }
-  Split split = split_by(validates);
+  Partition split = split_by(validates);
   split.hashes = std::move(hashes);
   return split;
 }
 
-Split split_tutorial(const ImageSet& set, double fraction, std::uint64_t seed) {
+Partition split_tutorial(const ImageSet& set, double fraction, std::uint64_t seed) {
   check_fraction(set, fraction);
   std::vector<std::size_t> order(set.samples.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
@@ -98,12 +98,12 @@ Split split_tutorial(const ImageSet& set, double fraction, std::uint64_t seed) {
   return split_by(validates);
 }
 
-Split split_as_marked(const ImageSet& set) {
+Partition split_as_marked(const ImageSet& set) {
   if (set.validates.empty()) fail("[data] {}: expected photos marked to train or validate, found none", set.root);
   return split_by(set.validates);
 }
 
-void check_trainable(const ImageSet& set, const Split& split, std::int32_t classes, bool validates) {
+void check_trainable(const ImageSet& set, const Partition& split, std::int32_t classes, bool validates) {
   if (set.present.size() < 2) {
     fail("[data] {}: expected photos of two classes at least, found only \"{}\"", set.root,
          set.present.empty() ? "" : set.classes[static_cast<std::size_t>(set.present.front())]);

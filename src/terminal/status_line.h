@@ -3,30 +3,28 @@
 
 #include <chrono>
 #include <cstdio>
-#include <string>
 #include <string_view>
 
 namespace gcvit {
 
-/// The last line of a terminal, drawn in place again and again while something goes on. Where the stream is no terminal
-/// nothing is drawn.
+/// The last line of a terminal, redrawn in place while work is in progress. Draws nothing when the stream isn't a terminal.
 class StatusLine {
  public:
   explicit StatusLine(std::FILE* stream = stderr);
-  /// For a stream that is to be taken for a terminal, or for none, whatever it is.
+  /// For tests: treats the stream as a terminal, or as none, whatever it is.
   StatusLine(std::FILE* stream, bool terminal) : stream_(stream), terminal_(terminal) {}
   ~StatusLine() { clear(); }
   StatusLine(const StatusLine&) = delete;
   StatusLine& operator=(const StatusLine&) = delete;
 
   bool terminal() const { return terminal_; }
-  /// Columns of the terminal, 80 where it doesn't say.
+  /// Width of the terminal in columns; 80 when it is unknown.
   std::size_t columns() const;
-  /// True on a terminal, at most ten times a second: only then is a new text worth making.
+  /// True on a terminal, at most ten times a second: when a new text should be drawn.
   bool due() const { return terminal_ && Clock::now() >= next_; }
-  /// Shows `text` (one line, ASCII) in place of what is there, cut where the terminal ends.
+  /// Replaces the line with `text` (one line, ASCII), truncated to the terminal's width.
   void draw(std::string_view text);
-  /// Takes the line away for something else to be printed; the next one is due at once.
+  /// Erases the line so that something else can be printed; the next one is due at once.
   void clear();
 
  private:
@@ -37,8 +35,5 @@ class StatusLine {
   bool drawn_ = false;
   Clock::time_point next_{};
 };
-
-/// "0:41", "12:05", "1:02:03": for 0 and more, to the nearest second.
-std::string duration_text(double seconds);
 
 }  // namespace gcvit
