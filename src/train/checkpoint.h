@@ -17,7 +17,7 @@
 #include "train/recipe.h"
 #include "train/run_log.h"
 #include "weights/model_file.h"
-#include "weights/raw_file.h"
+#include "formats/raw_file.h"
 
 namespace gcvit::train {
 
@@ -74,7 +74,7 @@ struct Checkpoint {
   std::string file;
   RunState state;
   weights::ModelInfo info;
-  weights::RawFile raw;
+  formats::RawFile raw;
 };
 
 /// Reads the formats of this version and of all before. Throws `Error` when the file is missing or isn't exactly what was written: the whole contents are held against the
@@ -83,12 +83,12 @@ Checkpoint read_checkpoint(const std::string& path);
 
 /// The same from tensors and metadata already read; `path` names them in errors. A checkpoint whose tensors aren't the
 /// model's that its config describes is refused here, before anything is allocated by that config.
-Checkpoint parse_checkpoint(weights::RawFile raw, const std::string& path);
+Checkpoint parse_checkpoint(formats::RawFile raw, const std::string& path);
 
 /// The metadata key of the sum.
 inline constexpr const char* kCheckpointSum = "gcvit.train.sha256";
 /// SHA-256 of all names, tensors and metadata but the sum itself.
-std::string checkpoint_sum(std::span<const weights::NamedTensor> tensors,
+std::string checkpoint_sum(std::span<const formats::NamedTensor> tensors,
                            const std::map<std::string, std::string>& metadata);
 
 /// Puts the weights into the model, whose tensors are written in place, and the numbers of the optimiser into `slots`,

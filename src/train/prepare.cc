@@ -18,7 +18,7 @@
 #include "base/open_file.h"
 #include "train/json_bytes.h"
 #include "weights/convert.h"
-#include "weights/in_quotes.h"
+#include "formats/in_quotes.h"
 #include "weights/load.h"
 
 namespace gcvit::train {
@@ -174,7 +174,7 @@ void check_names(const std::vector<std::string>& classes, const std::string& dat
   for (const std::string& name : classes) {
     if (!is_utf8(name)) {
       fail("[train] {}: class {}: expected a name in UTF-8, as model files have, found other bytes", data,
-           weights::in_quotes(name));
+           formats::in_quotes(name));
     }
   }
 }

@@ -7,7 +7,7 @@
 #include "base/bicubic.h"
 #include "base/error.h"
 #include "base/json.h"
-#include "weights/in_quotes.h"
+#include "formats/in_quotes.h"
 
 namespace gcvit::weights {
 namespace {
@@ -37,7 +37,7 @@ void change_image_size(ModelInfo& info, model::ImageSize size, model::WindowMode
   try {
     info.config = model::with_image_size(before, size, mode);
   } catch (const Error& error) {
-    fail("[weights] {}: {}", file, without_area(error.what()));
+    fail("[weights] {}: {}", file, formats::without_area(error.what()));
   }
   std::vector<std::string>& lines = info.source.inferred;
   lines.push_back(fmt::format("image size {}x{} as asked instead of {}x{}", size.height, size.width,

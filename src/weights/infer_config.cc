@@ -9,7 +9,7 @@
 #include <map>
 
 #include "base/error.h"
-#include "weights/in_quotes.h"
+#include "formats/in_quotes.h"
 
 namespace gcvit::weights {
 namespace {
@@ -22,9 +22,10 @@ constexpr std::int32_t kMostBlocks = 1000;
 constexpr std::int32_t kTimmSqueezeDivisor = 8;
 
 /// One more than the largest N of the names "PREFIX.N."; 0 when there is none.
-std::int32_t count_indices(std::span<const NamedTensor> tensors, const std::string& prefix, const std::string& file) {
+std::int32_t count_indices(std::span<const formats::NamedTensor> tensors, const std::string& prefix,
+                           const std::string& file) {
   std::int32_t count = 0;
-  for (const NamedTensor& tensor : tensors) {
+  for (const formats::NamedTensor& tensor : tensors) {
     if (!tensor.name.starts_with(prefix)) continue;
     const char* const begin = tensor.name.data() + prefix.size();
     const char* const end = tensor.name.data() + tensor.name.size();
@@ -32,7 +33,7 @@ std::int32_t count_indices(std::span<const NamedTensor> tensors, const std::stri
     const auto [rest, error] = std::from_chars(begin, end, index);
     if (error == std::errc::invalid_argument || rest == end || *rest != '.') continue;
     if (error != std::errc{} || index < 0 || index >= kMostBlocks) {
-      fail("[weights] {}: tensor {}: expected a number below {}", file, in_quotes(tensor.name), kMostBlocks);
+      fail("[weights] {}: tensor {}: expected a number below {}", file, formats::in_quotes(tensor.name), kMostBlocks);
     }
     count = std::max(count, index + 1);
   }
@@ -41,9 +42,9 @@ std::int32_t count_indices(std::span<const NamedTensor> tensors, const std::stri
 
 class Inference {
  public:
-  Inference(std::span<const NamedTensor> tensors, const std::string& file, const InferOptions& options)
+  Inference(std::span<const formats::NamedTensor> tensors, const std::string& file, const InferOptions& options)
       : tensors_(tensors), file_(file), options_(options) {
-    for (const NamedTensor& tensor : tensors) by_name_.emplace(tensor.name, &tensor.tensor);
+    for (const formats::NamedTensor& tensor : tensors) by_name_.emplace(tensor.name, &tensor.tensor);
   }
 
   InferredConfig run() {
@@ -69,8 +70,8 @@ class Inference {
     if (tensor == nullptr) fail("[weights] {}: no {}, which tells {}", file_, name, what);
     const Dims& dims = tensor->dims();
     if (dims.size() != rank || dims[axis] < 1 || dims[axis] > INT32_MAX) {
-      fail("[weights] {}: tensor {}: expected {} axes that tell {}, found {}", file_, in_quotes(name), rank, what,
-           to_string(dims));
+      fail("[weights] {}: tensor {}: expected {} axes that tell {}, found {}", file_, formats::in_quotes(name), rank,
+           what, to_string(dims));
     }
     return static_cast<std::int32_t>(dims[axis]);
   }
@@ -108,7 +109,7 @@ class Inference {
       const auto root = static_cast<std::int32_t>(std::lround(std::sqrt(static_cast<double>(rows))));
       if (std::int64_t{root} * root != rows || root % 2 == 0) {
         fail("[weights] {}: tensor {}: {} rows are no (2h-1)^2: windows that aren't square can't be inferred", file_,
-             in_quotes(table), rows);
+             formats::in_quotes(table), rows);
       }
       const std::int32_t side = (root + 1) / 2;
       config_.windows[l] = {side, side};
@@ -175,7 +176,7 @@ class Inference {
     try {
       model::validate(config_);
     } catch (const Error& error) {
-      fail("[weights] {}: the tensors give no GCViT: {}", file_, without_area(error.what()));
+      fail("[weights] {}: the tensors give no GCViT: {}", file_, formats::without_area(error.what()));
     }
     for (int level = 0; level < kLevels; ++level) {
       const auto l = static_cast<std::size_t>(level);
@@ -190,7 +191,7 @@ class Inference {
     }
   }
 
-  std::span<const NamedTensor> tensors_;
+  std::span<const formats::NamedTensor> tensors_;
   const std::string& file_;
   const InferOptions& options_;
   std::map<std::string_view, const Tensor*> by_name_;
@@ -202,7 +203,7 @@ class Inference {
 
 }  // namespace
 
-InferredConfig infer_config(std::span<const NamedTensor> tensors, const std::string& file,
+InferredConfig infer_config(std::span<const formats::NamedTensor> tensors, const std::string& file,
                             const InferOptions& options) {
   return Inference(tensors, file, options).run();
 }

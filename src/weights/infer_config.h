@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "model/config.h"
-#include "weights/raw_file.h"
+#include "formats/raw_file.h"
 
 namespace gcvit::weights {
 
@@ -30,7 +30,7 @@ struct InferredConfig {
 
 /// `tensors` have canonical names. The config is valid (model::validate). Throws `Error` naming the tensor that is
 /// missing, contradicts another or describes no GCViT.
-InferredConfig infer_config(std::span<const NamedTensor> tensors, const std::string& file,
+InferredConfig infer_config(std::span<const formats::NamedTensor> tensors, const std::string& file,
                             const InferOptions& options = {});
 
 }  // namespace gcvit::weights

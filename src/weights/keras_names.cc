@@ -12,9 +12,9 @@
 #include <utility>
 
 #include "base/error.h"
-#include "weights/in_quotes.h"
+#include "formats/in_quotes.h"
 #include "weights/names.h"
-#include "weights/permute.h"
+#include "formats/permute.h"
 
 namespace gcvit::weights {
 namespace {
@@ -54,7 +54,7 @@ struct ByPosition {
 /// A layer of a Keras 3 file: its variables by number, the layers in it by name. Names view the tensors'.
 struct Layer {
   std::map<std::string_view, Layer, ByPosition> children;
-  std::map<int, const NamedTensor*> variables;
+  std::map<int, const formats::NamedTensor*> variables;
 
   const Layer* child(std::string_view name) const {
     const auto found = children.find(name);
@@ -73,35 +73,35 @@ bool is_depthwise(std::string_view canonical) { return canonical.ends_with(".con
 Tensor to_pytorch(std::string_view canonical, const Tensor& tensor) {
   const std::size_t rank = tensor.dims().size();
   if (!canonical.ends_with(".weight") || (rank != 2 && rank != 4)) return tensor;
-  if (rank == 2) return permuted(tensor, {1, 0});
-  return is_depthwise(canonical) ? permuted(tensor, {2, 3, 0, 1}) : permuted(tensor, {3, 2, 0, 1});
+  if (rank == 2) return formats::permuted(tensor, {1, 0});
+  return is_depthwise(canonical) ? formats::permuted(tensor, {2, 3, 0, 1}) : formats::permuted(tensor, {3, 2, 0, 1});
 }
 
 Tensor from_pytorch(std::string_view canonical, const Tensor& tensor) {
   const std::size_t rank = tensor.dims().size();
   if (!canonical.ends_with(".weight") || (rank != 2 && rank != 4)) return tensor;
-  if (rank == 2) return permuted(tensor, {1, 0});
-  return is_depthwise(canonical) ? permuted(tensor, {2, 3, 0, 1}) : permuted(tensor, {2, 3, 1, 0});
+  if (rank == 2) return formats::permuted(tensor, {1, 0});
+  return is_depthwise(canonical) ? formats::permuted(tensor, {2, 3, 0, 1}) : formats::permuted(tensor, {2, 3, 1, 0});
 }
 
 /// Puts tensors under canonical names; the rest is unexpected.
 class Collector {
  public:
-  void take(std::string canonical, const NamedTensor& tensor) {
+  void take(std::string canonical, const formats::NamedTensor& tensor) {
     if (!taken_.emplace(&tensor).second) return;
     Tensor converted = to_pytorch(canonical, tensor.tensor);
     result_.tensors.push_back({std::move(canonical), std::move(converted)});
   }
 
-  Canonical finish(const std::vector<NamedTensor>& tensors) {
-    for (const NamedTensor& tensor : tensors) {
+  Canonical finish(const std::vector<formats::NamedTensor>& tensors) {
+    for (const formats::NamedTensor& tensor : tensors) {
       if (!taken_.contains(&tensor)) result_.unexpected.push_back(tensor.name);
     }
     return std::move(result_);
   }
 
  private:
-  std::set<const NamedTensor*> taken_;
+  std::set<const formats::NamedTensor*> taken_;
   Canonical result_;
 };
 
@@ -303,13 +303,13 @@ bool is_keras_name(std::string_view name) {
   return variable_number(split(name, '/')).has_value() || (name.find('/') != name.npos && name.ends_with(":0"));
 }
 
-Canonical keras_to_canonical(std::vector<NamedTensor> tensors) {
-  std::erase_if(tensors, [](const NamedTensor& tensor) { return is_training_state(tensor.name); });
+Canonical keras_to_canonical(std::vector<formats::NamedTensor> tensors) {
+  std::erase_if(tensors, [](const formats::NamedTensor& tensor) { return is_training_state(tensor.name); });
   Collector collector;
   Layer root;
   std::size_t layers = 0;
   std::set<std::string_view> places;  // of models in a tf.keras file
-  for (const NamedTensor& tensor : tensors) {
+  for (const formats::NamedTensor& tensor : tensors) {
     if (!is_keras_name(tensor.name)) continue;
     const std::vector<std::string_view> parts = split(tensor.name, '/');
     if (const auto number = variable_number(parts)) {
@@ -317,7 +317,8 @@ Canonical keras_to_canonical(std::vector<NamedTensor> tensors) {
       for (const std::string_view part : std::span(parts).first(parts.size() - 2)) {
         const auto [child, is_new] = layer->children.try_emplace(part);
         if (is_new && ++layers > kMostLayers) {
-          fail("[names] tensor {}: expected at most {} layers, found more", in_quotes(tensor.name), kMostLayers);
+          fail("[names] tensor {}: expected at most {} layers, found more", formats::in_quotes(tensor.name),
+               kMostLayers);
         }
         layer = &child->second;
       }
@@ -334,7 +335,7 @@ Canonical keras_to_canonical(std::vector<NamedTensor> tensors) {
   for (const auto& [path, _] : models) found.push_back(path);
   if (found.size() > 1) {
     fail("[names] expected one model, found several: {}, {}{}; save the one that is meant by itself",
-         in_quotes(found[0]), in_quotes(found[1]), found.size() > 2 ? ", ..." : "");
+         formats::in_quotes(found[0]), formats::in_quotes(found[1]), found.size() > 2 ? ", ..." : "");
   }
   if (!models.empty()) Walk(collector).model(*models.front().second);
   Canonical canonical = collector.finish(tensors);
@@ -351,7 +352,7 @@ std::string keras_path(std::string_view canonical, KerasFlavour flavour) {
   };
   const std::vector<std::string_view> parts = split(canonical, '.');
   std::string path;
-  const auto unknown = [&] { fail("[names] keras has no name for {}", in_quotes(canonical)); };
+  const auto unknown = [&] { fail("[names] keras has no name for {}", formats::in_quotes(canonical)); };
   for (std::size_t i = 0; i + 1 < parts.size(); ++i) {
     const std::string_view word = parts[i];
     const std::string_view number = parts[i + 1];
@@ -385,7 +386,7 @@ std::string keras_path(std::string_view canonical, KerasFlavour flavour) {
   return path + "vars/1";
 }
 
-NamedTensor to_keras(const NamedTensor& canonical, KerasFlavour flavour) {
+formats::NamedTensor to_keras(const formats::NamedTensor& canonical, KerasFlavour flavour) {
   return {keras_path(canonical.name, flavour), from_pytorch(canonical.name, canonical.tensor.to_f32())};
 }
 

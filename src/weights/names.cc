@@ -6,9 +6,9 @@
 #include <span>
 
 #include "base/error.h"
-#include "weights/in_quotes.h"
+#include "formats/in_quotes.h"
 #include "weights/keras_names.h"
-#include "weights/permute.h"
+#include "formats/permute.h"
 
 namespace gcvit::weights {
 namespace {
@@ -319,8 +319,8 @@ Tensor to_canonical_storage(Tensor tensor, Storage storage) {
   if (storage == Storage::kConvolution && dims.size() == 4 && dims[2] == 1 && dims[3] == 1) {
     return tensor.reshaped({dims[0], dims[1]});
   }
-  if (storage == Storage::kKernel && dims.size() == 2) return permuted(tensor, {1, 0});
-  if (storage == Storage::kKernel && dims.size() == 4) return permuted(tensor, {3, 2, 0, 1});
+  if (storage == Storage::kKernel && dims.size() == 2) return formats::permuted(tensor, {1, 0});
+  if (storage == Storage::kKernel && dims.size() == 4) return formats::permuted(tensor, {3, 2, 0, 1});
   return tensor;
 }
 
@@ -328,8 +328,8 @@ Tensor to_canonical_storage(Tensor tensor, Storage storage) {
 Tensor to_layout_storage(Tensor tensor, Storage storage) {
   const Dims& dims = tensor.dims();
   if (storage == Storage::kConvolution && dims.size() == 2) return tensor.reshaped({dims[0], dims[1], 1, 1});
-  if (storage == Storage::kKernel && dims.size() == 2) return permuted(tensor, {1, 0});
-  if (storage == Storage::kKernel && dims.size() == 4) return permuted(tensor, {2, 3, 1, 0});
+  if (storage == Storage::kKernel && dims.size() == 2) return formats::permuted(tensor, {1, 0});
+  if (storage == Storage::kKernel && dims.size() == 4) return formats::permuted(tensor, {2, 3, 1, 0});
   return tensor;
 }
 
@@ -346,11 +346,11 @@ std::string_view name_of(Layout layout) {
   fail("[names] unknown layout {}", static_cast<int>(layout));
 }
 
-std::optional<Layout> detect_layout(const std::vector<NamedTensor>& tensors) {
+std::optional<Layout> detect_layout(const std::vector<formats::NamedTensor>& tensors) {
   std::size_t nvlabs = 0;
   std::size_t timm = 0;
   std::size_t keras = 0;
-  for (const NamedTensor& tensor : tensors) {
+  for (const formats::NamedTensor& tensor : tensors) {
     if (is_jax(dotted(tensor.name))) return Layout::kJax;
     if (has_any_prefix(tensor.name, {"patch_embed.", "levels."})) ++nvlabs;
     if (has_any_prefix(tensor.name, {"stem.", "stages."})) ++timm;
@@ -369,7 +369,7 @@ std::optional<std::string> canonical_name(Layout layout, std::string_view name) 
 
 std::string layout_name(Layout layout, std::string_view canonical) {
   auto translated = from_canonical(layout, canonical);
-  if (!translated) fail("[names] {} has no name for {}", name_of(layout), in_quotes(canonical));
+  if (!translated) fail("[names] {} has no name for {}", name_of(layout), formats::in_quotes(canonical));
   return std::move(translated->name);
 }
 
@@ -377,11 +377,11 @@ bool is_index_buffer(std::string_view name) {
   return name.ends_with(".relative_position_index") || has_any_prefix(name, {"rel_pos_ind/", "rel_pos_ind."});
 }
 
-void strip_wrapper_prefixes(std::vector<NamedTensor>& tensors) {
+void strip_wrapper_prefixes(std::vector<formats::NamedTensor>& tensors) {
   if (tensors.empty()) return;
   std::size_t begin = 0;  // of what is left of every name; cut off once, at the end
   const auto skip = [&](std::string_view prefix) {
-    const bool all = std::ranges::all_of(tensors, [&](const NamedTensor& tensor) {
+    const bool all = std::ranges::all_of(tensors, [&](const formats::NamedTensor& tensor) {
       return std::string_view(tensor.name).substr(begin).starts_with(prefix);
     });
     if (all) begin += prefix.size();
@@ -389,13 +389,13 @@ void strip_wrapper_prefixes(std::vector<NamedTensor>& tensors) {
   };
   while (skip("module.") || skip("_orig_mod.") || skip("model.")) {
   }
-  for (NamedTensor& tensor : tensors) tensor.name.erase(0, begin);
+  for (formats::NamedTensor& tensor : tensors) tensor.name.erase(0, begin);
 }
 
-Canonical to_canonical(Layout layout, std::vector<NamedTensor> tensors) {
+Canonical to_canonical(Layout layout, std::vector<formats::NamedTensor> tensors) {
   if (layout == Layout::kKeras) return keras_to_canonical(std::move(tensors));
   Canonical canonical;
-  for (NamedTensor& entry : tensors) {
+  for (formats::NamedTensor& entry : tensors) {
     if (is_index_buffer(entry.name)) continue;
     auto translated = into_canonical(layout, entry.name);
     if (!translated) {
@@ -408,10 +408,10 @@ Canonical to_canonical(Layout layout, std::vector<NamedTensor> tensors) {
   return canonical;
 }
 
-NamedTensor to_layout(Layout layout, const NamedTensor& canonical) {
+formats::NamedTensor to_layout(Layout layout, const formats::NamedTensor& canonical) {
   if (layout == Layout::kKeras) return to_keras(canonical);
   auto translated = from_canonical(layout, canonical.name);
-  if (!translated) fail("[names] {} has no name for {}", name_of(layout), in_quotes(canonical.name));
+  if (!translated) fail("[names] {} has no name for {}", name_of(layout), formats::in_quotes(canonical.name));
   return {std::move(translated->name), to_layout_storage(canonical.tensor, translated->storage)};
 }
 
