@@ -13,6 +13,7 @@
 #include "inference/labels.h"
 #include "inference/preprocessing.h"
 #include "model/initialise.h"
+#include "model/tensor_table.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/open_file.h"
@@ -57,7 +58,7 @@ std::unique_ptr<model::GCViT> writable_model(model::GCViTConfig config, const Re
 
 void renew_head(model::GCViT& model, std::uint64_t seed) {
   for (model::Parameter* parameter : model.parameters()) {
-    if (parameter->name.starts_with("head.")) model::initialise(*parameter, seed);
+    if (model::is_in(model::Part::kHead, parameter->name)) model::initialise(*parameter, seed);
   }
 }
 

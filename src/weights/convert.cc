@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/sha256.h"
+#include "model/tensor_table.h"
 #include "weights/keras_file.h"
 #include "formats/safetensors.h"
 #include "formats/torch_writer.h"
@@ -117,7 +118,7 @@ void add_index_buffers(std::vector<formats::NamedTensor>& tensors, const model::
   for (std::size_t l = 0; l < model::kLevels; ++l) {
     const Tensor index = relative_position_index(config.windows[l]);
     for (std::int32_t block = 0; block < config.depths[l]; ++block) {
-      tensors.push_back({fmt::format("levels.{}.blocks.{}.attn.relative_position_index", l, block), index});
+      tensors.push_back({model::index_buffer_name(static_cast<std::int32_t>(l), block), index});
     }
   }
 }

@@ -9,6 +9,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "model/tensor_table.h"
 #include "formats/in_quotes.h"
 
 namespace gcvit::weights {
@@ -16,6 +17,7 @@ namespace {
 
 using model::kLargestImage;
 using model::kLevels;
+namespace tensors = model::tensors;
 
 // The limits of model::validate, needed here to count and to double without surprises.
 constexpr std::int32_t kMostBlocks = 1000;
@@ -77,9 +79,9 @@ class Inference {
   }
 
   void read_dim() {
-    config_.dim = axis("patch_embed.proj.weight", 4, 0, "dim");
-    reasons_.push_back(fmt::format("dim {} from patch_embed.proj.weight", config_.dim));
-    const std::int32_t squeezed = axis("patch_embed.conv_down.conv.2.fc.0.weight", 2, 0, "the squeezed width");
+    config_.dim = axis(std::string(tensors::kStemWeight), 4, 0, "dim");
+    reasons_.push_back(fmt::format("dim {} from {}", config_.dim, tensors::kStemWeight));
+    const std::int32_t squeezed = axis(std::string(tensors::kStemSqueeze), 2, 0, "the squeezed width");
     if (squeezed != config_.squeezed_channels(config_.dim)) config_.squeeze_divisor = kTimmSqueezeDivisor;
     if (squeezed != config_.squeezed_channels(config_.dim)) {
       fail(
@@ -96,14 +98,16 @@ class Inference {
   }
 
   void read_levels() {
-    for (std::size_t l = 0; l < kLevels; ++l) {
-      const std::string level = "levels." + std::to_string(l);
-      config_.depths[l] = count_indices(tensors_, level + ".blocks.", file_);
-      extractions_[l] = count_indices(tensors_, level + ".q_global_gen.to_q_global.", file_);
-      if (config_.depths[l] == 0) fail("[weights] {}: no {}.blocks.0: expected 4 levels of blocks", file_, level);
-      if (extractions_[l] == 0) fail("[weights] {}: no {}.q_global_gen.to_q_global.0", file_, level);
+    for (std::int32_t level = 0; level < kLevels; ++level) {
+      const auto l = static_cast<std::size_t>(level);
+      const std::string blocks = model::blocks_prefix(level);
+      const std::string extractions = model::query_generator_prefix(level);
+      config_.depths[l] = count_indices(tensors_, blocks, file_);
+      extractions_[l] = count_indices(tensors_, extractions, file_);
+      if (config_.depths[l] == 0) fail("[weights] {}: no {}0: expected 4 levels of blocks", file_, blocks);
+      if (extractions_[l] == 0) fail("[weights] {}: no {}0", file_, extractions);
 
-      const std::string table = level + ".blocks.0.attn.relative_position_bias_table";
+      const std::string table = model::with_numbers(tensors::kBiasTable, level);
       config_.heads[l] = axis(table, 2, 1, "the heads");
       const std::int32_t rows = axis(table, 2, 0, "the window");
       const auto root = static_cast<std::int32_t>(std::lround(std::sqrt(static_cast<double>(rows))));
@@ -122,7 +126,7 @@ class Inference {
 
   /// From the widest level: there the ratio is known most finely, as hidden = floor(ratio * channels).
   void read_mlp_ratio() {
-    const std::string name = "levels.3.blocks.0.mlp.fc1.weight";
+    const std::string name = model::with_numbers(tensors::kFc1Weight, kLevels - 1);
     const std::int32_t hidden = axis(name, 2, 0, "mlp_ratio");
     const std::int32_t channels = axis(name, 2, 1, "mlp_ratio");
     config_.mlp_ratio = static_cast<double>(hidden) / channels;
@@ -131,19 +135,20 @@ class Inference {
   }
 
   void read_layer_scale() {
-    config_.layer_scale = find("levels.0.blocks.0.gamma1") != nullptr;
-    reasons_.push_back(config_.layer_scale ? "layer scale, as there is levels.0.blocks.0.gamma1"
-                                           : "no layer scale, as there is no levels.0.blocks.0.gamma1");
+    const std::string gamma = model::with_numbers(tensors::kGamma1, 0);
+    config_.layer_scale = find(gamma) != nullptr;
+    reasons_.push_back((config_.layer_scale ? "layer scale, as there is " : "no layer scale, as there is no ") + gamma);
   }
 
   void read_classes() {
-    if (find("head.weight") == nullptr && options_.classes) {
+    const std::string head(tensors::kHeadWeight);
+    if (find(head) == nullptr && options_.classes) {
       config_.classes = *options_.classes;
       reasons_.push_back(fmt::format("classes {} as asked: the file has no head", config_.classes));
       return;
     }
-    config_.classes = axis("head.weight", 2, 0, "the classes");
-    reasons_.push_back(fmt::format("classes {} from head.weight", config_.classes));
+    config_.classes = axis(head, 2, 0, "the classes");
+    reasons_.push_back(fmt::format("classes {} from {}", config_.classes, head));
   }
 
   void read_image_size() {

@@ -25,7 +25,7 @@ struct InferOptions {
 
 struct InferredConfig {
   model::GCViTConfig config;
-  std::vector<std::string> reasons;  ///< for people: "dim 64 from patch_embed.proj.weight"
+  std::vector<std::string> reasons;  ///< for people: how each value was found, with the tensor's name
 };
 
 /// `tensors` have canonical names. The config is valid (model::validate). Throws `Error` naming the tensor that is

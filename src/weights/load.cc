@@ -8,6 +8,7 @@
 #include <map>
 
 #include "model/initialise.h"
+#include "model/tensor_table.h"
 #include "base/counted.h"
 #include "base/error.h"
 #include "base/memory.h"
@@ -16,6 +17,7 @@
 #include "formats/in_quotes.h"
 #include "weights/keras_example_bias.h"
 #include "weights/keras_layers.h"
+#include "weights/keras_names.h"
 #include "weights/names.h"
 #include "formats/safetensors.h"
 #include "formats/sharded_safetensors.h"
@@ -26,9 +28,11 @@
 namespace gcvit::weights {
 namespace {
 
+namespace tensors = model::tensors;
+
 constexpr std::size_t kNamesShown = 3;
 
-bool is_head(const std::string& name) { return name.starts_with("head."); }
+bool is_head(const std::string& name) { return model::is_in(model::Part::kHead, name); }
 
 /// "2 tensors are missing (a, b)", or nothing for an empty list.
 template <typename Entry, typename Show>
@@ -71,19 +75,6 @@ void note_keras_example_bias(ModelInfo& info, const std::string& file) {
   }
   info.origin->keras_example_bias = true;
   info.source.inferred.push_back("bias tables rewritten as the Keras example reads them, as asked");
-}
-
-/// Whether a Keras file's class names are the example's; others call the stem, for one, otherwise.
-bool has_keras_example_names(const std::vector<formats::NamedTensor>& tensors) {
-  return std::ranges::any_of(
-      tensors, [](const formats::NamedTensor& entry) { return entry.name.starts_with("layers/patch_embed/"); });
-}
-
-/// Whether Keras 3 saved a whole model as .h5, which names layers as the example and gcvit-tf both do.
-bool is_whole_keras3_model(const std::vector<formats::NamedTensor>& tensors) {
-  return std::ranges::any_of(tensors, [](const formats::NamedTensor& entry) {
-    return entry.name.starts_with("model_weights/") && !entry.name.ends_with(":0");
-  });
 }
 
 /// Config, class names and all else that metadata or tensors tell.
@@ -181,10 +172,10 @@ Layout layout_of(const formats::RawFile& raw, const std::string& file) {
   const std::optional<Layout> layout = detect_layout(raw.tensors);
   if (!layout) {
     fail(
-        "[weights] {}: expected a GCViT's tensors, as \"patch_embed.proj.weight\" (NVlabs), \"stem.conv1.weight\" "
-        "(timm) "
-        "or \"layers/patch_embed/proj/vars/0\" (Keras), found {}, as {}",
-        file, counted(raw.tensors.size(), "other"), formats::in_quotes(raw.tensors.front().name));
+        "[weights] {}: expected a GCViT's tensors, as \"{}\" (NVlabs), \"{}\" (timm) or \"{}\" (Keras), found {}, as "
+        "{}",
+        file, tensors::kStemWeight, layout_name(Layout::kTimm, tensors::kStemWeight), keras_path(tensors::kStemWeight),
+        counted(raw.tensors.size(), "other"), formats::in_quotes(raw.tensors.front().name));
   }
   return *layout;
 }
@@ -192,7 +183,8 @@ Layout layout_of(const formats::RawFile& raw, const std::string& file) {
 /// Refuses a file without a head, naming what it has instead.
 void check_head(const formats::RawFile& raw, Layout layout, const Canonical& canonical, std::vector<std::string> others,
                 const std::string& file) {
-  if (std::ranges::find(canonical.tensors, "head.weight", &formats::NamedTensor::name) != canonical.tensors.end())
+  if (std::ranges::find(canonical.tensors, tensors::kHeadWeight, &formats::NamedTensor::name) !=
+      canonical.tensors.end())
     return;
   for (const std::string& name : canonical.unexpected) others.push_back(raw.prefix + name);
   std::erase_if(others, [](const std::string& name) { return name.ends_with(".bias"); });
@@ -201,7 +193,7 @@ void check_head(const formats::RawFile& raw, Layout layout, const Canonical& can
     found += (i > 0 ? ", " : "; beside the model's tensors found ") + formats::in_quotes(others[i]);
   }
   fail("[weights] {}: no {}, which tells the classes{}{}", file,
-       formats::in_quotes(raw.prefix + layout_name(layout, "head.weight")), found,
+       formats::in_quotes(raw.prefix + layout_name(layout, tensors::kHeadWeight)), found,
        others.size() > kNamesShown ? ", ..." : "");
 }
 
@@ -269,7 +261,7 @@ LoadedModel load_model(formats::RawFile raw, const std::string& file, const Load
   }
   if (options.averaged && *options.averaged != raw.averaged) fail_without(*options.averaged, raw, file);
   if (!options.keras_example_bias) {
-    if (has_keras_example_names(raw.tensors)) {
+    if (has_example_names(raw.tensors)) {
       raw.notes.emplace_back("named as by the Keras example: if tuned with its own code, needs --keras-example-bias");
     } else if (is_whole_keras3_model(raw.tensors)) {
       raw.notes.emplace_back(
@@ -307,7 +299,7 @@ LoadedModel load_model(formats::RawFile raw, const std::string& file, const Load
       fail("[weights] {}: two tensors are {}", file, formats::in_quotes(entry.name));
     }
   }
-  const bool headless = !by_name.contains("head.weight") && !by_name.contains("head.bias");
+  const bool headless = !by_name.contains(tensors::kHeadWeight) && !by_name.contains(tensors::kHeadBias);
   if (options.classes && headless) loaded.report.new_head = true;
 
   // First what there is, then the values: a file that doesn't fit is refused before anything is converted.

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "model/tensor_table.h"
 #include "formats/in_quotes.h"
 #include "formats/key_words.h"
 #include "weights/keras_names.h"
@@ -32,17 +33,26 @@ bool is_of_an_optimizer(std::string_view name) {
   return first.size() < name.size() && first.size() <= formats::kLongestKey && formats::has_word(first, kWords);
 }
 
+/// What a layout calls a level and the query generator in it: "levels" and "q_global_gen".
+struct Generator {
+  std::string_view word;
+  std::string_view level;
+  bool underscore;  ///< before the level's number
+};
+
+Generator generator_of(std::string_view model::TensorRow::* column) {
+  const auto row = std::ranges::find(model::tensor_rows(), model::Part::kQueryGenerator, &model::TensorRow::part);
+  const std::string_view name = (*row).*column;  // "levels.#.q_global_gen. ..."
+  const std::size_t number = name.find('#');
+  const std::string_view rest = name.substr(number + 2);
+  return {rest.substr(0, rest.find('.')), name.substr(0, number - 1), name[number - 1] == '_'};
+}
+
 /// Where the model's own names begin in the name of a tensor of its query generators, which only GCViTs have.
 std::optional<std::size_t> begin_of_model(std::string_view name) {
-  struct Generator {
-    std::string_view word;
-    std::string_view level;
-    bool underscore;  ///< before the level's number
-  };
-  static constexpr Generator kGenerators[] = {{"q_global_gen", "levels", false},    // NVlabs
-                                              {"global_block", "stages", false},    // timm
-                                              {"GlobalQuery_0", "GCViTStage", true}};  // flaim
   if (name.size() > formats::kLongestKey) return std::nullopt;
+  static const Generator kGenerators[] = {generator_of(&model::TensorRow::name), generator_of(&model::TensorRow::timm),
+                                          generator_of(&model::TensorRow::flaim)};
   for (const Generator& generator : kGenerators) {
     const std::size_t place = name.find(generator.word);
     if (place == name.npos || place == 0 || !is_separator(name[place - 1])) continue;
@@ -111,16 +121,18 @@ std::string places_of(std::span<const formats::StoredWeights> weights, std::opti
 /// it hasn't where there is just one of its shape. Returns a sentence about it, empty when nothing was done.
 std::string remap_head(std::vector<formats::NamedTensor>& own, std::vector<formats::NamedTensor>& rest,
                        const std::string& prefix) {
-  static constexpr std::string_view kHeads[] = {"head", "fc", "classifier", "head.fc"};
+  const auto stem_of = [](std::string_view weight) { return std::string(weight.substr(0, weight.rfind('.'))); };
+  static const std::string kHeads[] = {stem_of(model::tensors::kHeadWeight), "fc", "classifier",
+                                       stem_of(layout_name(Layout::kTimm, model::tensors::kHeadWeight))};
   const std::optional<Layout> layout = detect_layout(own);
   if (layout != Layout::kNvlabs && layout != Layout::kTimm) return "";
   const auto find = [](std::vector<formats::NamedTensor>& tensors, std::string_view name) {
     const auto found = std::ranges::find(tensors, name, &formats::NamedTensor::name);
     return found == tensors.end() ? nullptr : &*found;
   };
-  const std::string weight = layout_name(*layout, "head.weight");
-  const std::string bias = layout_name(*layout, "head.bias");
-  const formats::NamedTensor* const norm = find(own, layout_name(*layout, "norm.weight"));
+  const std::string weight = layout_name(*layout, model::tensors::kHeadWeight);
+  const std::string bias = layout_name(*layout, model::tensors::kHeadBias);
+  const formats::NamedTensor* const norm = find(own, layout_name(*layout, model::tensors::kNormWeight));
   if (norm == nullptr || find(own, weight) != nullptr || find(own, bias) != nullptr) return "";
   struct Found {
     std::vector<formats::NamedTensor>* tensors;
@@ -128,8 +140,8 @@ std::string remap_head(std::vector<formats::NamedTensor>& own, std::vector<forma
   };
   std::vector<Found> found;
   const auto look = [&](std::vector<formats::NamedTensor>& tensors, const std::string& parent) {
-    for (const std::string_view head : kHeads) {
-      const std::string stem = parent + std::string(head);
+    for (const std::string& head : kHeads) {
+      const std::string stem = parent + head;
       const formats::NamedTensor* const matrix = find(tensors, stem + ".weight");
       const formats::NamedTensor* const offset = find(tensors, stem + ".bias");
       if (matrix == nullptr || offset == nullptr || matrix->tensor.dims().size() != 2) continue;
