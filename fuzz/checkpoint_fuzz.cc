@@ -13,13 +13,13 @@
 #include "train/make_executor.h"
 #include "report/curves_svg.h"
 #include "train/parameter_groups.h"
-#include "weights/safetensors.h"
+#include "formats/safetensors.h"
 
 namespace gcvit::fuzz {
 namespace {
 
 void run(const Input& input, Budget& budget) {
-  weights::RawFile raw = weights::parse_safetensors(input.bytes, input.owner, "fuzz");
+  formats::RawFile raw = formats::parse_safetensors(input.bytes, input.owner, "fuzz");
   raw.metadata[train::kCheckpointSum] = train::checkpoint_sum(raw.tensors, raw.metadata);
   const train::Checkpoint checkpoint = train::parse_checkpoint(std::move(raw), "fuzz");
   (void)report::curves_svg(checkpoint.state.rows);

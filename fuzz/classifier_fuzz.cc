@@ -9,7 +9,7 @@
 #include "fuzz/models.h"
 #include "fuzz/target.h"
 #include "gcvit/classifier.h"
-#include "weights/safetensors.h"
+#include "formats/safetensors.h"
 
 namespace gcvit::fuzz {
 namespace {
@@ -18,7 +18,7 @@ constexpr std::int64_t kMostPixels = 64 * 64;
 constexpr std::int32_t kMostClasses = 4096;
 
 void run(const Input& input, Budget& budget) {
-  const weights::LoadedModel loaded = load(weights::parse_safetensors(input.bytes, input.owner, "fuzz"), budget);
+  const weights::LoadedModel loaded = load(formats::parse_safetensors(input.bytes, input.owner, "fuzz"), budget);
   const model::GCViTConfig& config = loaded.info.config;
   if (std::int64_t{config.image_height} * config.image_width > kMostPixels || config.classes > kMostClasses) return;
 

@@ -14,8 +14,8 @@
 
 #include "data/tfrecord.h"
 #include "gcvit/error.h"
-#include "weights/crc32.h"
-#include "weights/zip_archive.h"
+#include "formats/crc32.h"
+#include "formats/zip_archive.h"
 
 namespace gcvit::fuzz {
 namespace {
@@ -41,15 +41,15 @@ Number big_endian(Number number) {
   return number;
 }
 
-std::uint32_t crc32_of(std::string_view text) { return weights::crc32(std::as_bytes(std::span(text))); }
+std::uint32_t crc32_of(std::string_view text) { return formats::crc32(std::as_bytes(std::span(text))); }
 
 // ZIP
 
 std::optional<Parts> split_zip(std::string_view file) {
   try {
     Parts parts;
-    const weights::ZipArchive archive(std::as_bytes(std::span(file)), "zip");
-    for (const weights::ZipArchive::Entry& entry : archive.entries()) {
+    const formats::ZipArchive archive(std::as_bytes(std::span(file)), "zip");
+    for (const formats::ZipArchive::Entry& entry : archive.entries()) {
       parts.push_back({.name = std::string(entry.name),
                        .bytes = {reinterpret_cast<const char*>(entry.bytes.data()), entry.bytes.size()}});
     }

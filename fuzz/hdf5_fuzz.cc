@@ -6,20 +6,20 @@
 #include "fuzz/containers.h"
 #include "fuzz/models.h"
 #include "fuzz/target.h"
-#include "weights/hdf5_file.h"
-#include "weights/zip_archive.h"
+#include "formats/hdf5_file.h"
+#include "formats/zip_archive.h"
 
 namespace gcvit::fuzz {
 namespace {
 
 void run(const Input& input, Budget& budget) {
   std::span<const std::byte> bytes = input.bytes;
-  if (weights::is_zip(input.text())) {
-    const weights::ZipArchive archive(input.bytes, "fuzz");
+  if (formats::is_zip(input.text())) {
+    const formats::ZipArchive archive(input.bytes, "fuzz");
     if (archive.entries().empty()) return;
     bytes = archive.entries().front().bytes;
   }
-  (void)load(weights::parse_hdf5(bytes, input.owner, "fuzz"), budget);
+  (void)load(formats::parse_hdf5(bytes, input.owner, "fuzz"), budget);
 }
 
 /// Mostly numbers: an address becomes another, a length one that's hard.
@@ -42,7 +42,7 @@ void mutate_hdf5(std::string& input, std::size_t most, Random& random) {
 }
 
 void mutate(std::string& input, std::size_t most, Random& random) {
-  if (!weights::is_zip(input)) return mutate_hdf5(input, most, random);
+  if (!formats::is_zip(input)) return mutate_hdf5(input, most, random);
   mutate_parts(input, kZip, most, random,
                [](Part& part, std::size_t room, Random& by) { mutate_hdf5(part.bytes, room, by); });
 }

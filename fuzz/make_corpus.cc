@@ -13,7 +13,7 @@
 #include "train/checkpoint.h"
 #include "weights/convert.h"
 #include "weights/load.h"
-#include "weights/npy.h"
+#include "formats/npy.h"
 
 namespace gcvit::fuzz {
 namespace {
@@ -68,9 +68,9 @@ void write_models() {
   convert("safetensors_fuzz", "nvlabs.safetensors", weights::Layout::kNvlabs);
   convert("torch_fuzz", "nvlabs.pth", weights::Layout::kNvlabs);
 
-  weights::RawFile raw = weights::read_raw_file(path_of("safetensors_fuzz", "nvlabs.safetensors"));
-  for (weights::NamedTensor& entry : raw.tensors) entry.tensor = entry.tensor.to_f32();
-  weights::write_npz(path_of("npy_fuzz", "nvlabs.npz"), raw.tensors);
+  formats::RawFile raw = formats::read_raw_file(path_of("safetensors_fuzz", "nvlabs.safetensors"));
+  for (formats::NamedTensor& entry : raw.tensors) entry.tensor = entry.tensor.to_f32();
+  formats::write_npz(path_of("npy_fuzz", "nvlabs.npz"), raw.tensors);
 }
 
 void write_checkpoint() {

@@ -19,7 +19,7 @@ inline std::uint64_t parameters_of(const model::GCViT& model) {
 }
 
 /// Loads a model within what a file's size and the parameters allow.
-inline weights::LoadedModel load(weights::RawFile raw, Budget& budget) {
+inline weights::LoadedModel load(formats::RawFile raw, Budget& budget) {
   weights::LoadedModel loaded = weights::load_model(std::move(raw), "fuzz");
   budget.allow_parameters(parameters_of(*loaded.model));
   return loaded;

@@ -3,25 +3,25 @@
 #include "fuzz/containers.h"
 #include "fuzz/models.h"
 #include "fuzz/target.h"
-#include "weights/npy.h"
+#include "formats/npy.h"
 
 namespace gcvit::fuzz {
 namespace {
 
 void run(const Input& input, Budget& budget) {
-  if (weights::is_zip(input.text())) {
-    const weights::ZipArchive archive(input.bytes, "fuzz");
-    (void)load(weights::parse_npz(archive, input.owner, "fuzz"), budget);
+  if (formats::is_zip(input.text())) {
+    const formats::ZipArchive archive(input.bytes, "fuzz");
+    (void)load(formats::parse_npz(archive, input.owner, "fuzz"), budget);
     return;
   }
-  const Tensor tensor = weights::parse_npy(input.bytes, input.owner, "fuzz");
+  const Tensor tensor = formats::parse_npy(input.bytes, input.owner, "fuzz");
   volatile float last = 0.0f;
   for (const float value : tensor.values()) last = value;
   (void)last;
 }
 
 void mutate(std::string& input, std::size_t most, Random& random) {
-  if (!weights::is_zip(input)) {
+  if (!formats::is_zip(input)) {
     mutate_parts(input, kNpy, most, random);
     return;
   }

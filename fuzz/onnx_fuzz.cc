@@ -8,7 +8,7 @@
 #include "fuzz/target.h"
 #include "gcvit/error.h"
 #include "onnx/onnx_backend.h"
-#include "weights/safetensors.h"
+#include "formats/safetensors.h"
 
 namespace gcvit::fuzz {
 namespace {
@@ -17,7 +17,7 @@ namespace {
 constexpr std::int32_t kMostBlocks = 12;
 
 void run(const Input& input, Budget& budget) {
-  const weights::LoadedModel loaded = load(weights::parse_safetensors(input.bytes, input.owner, "fuzz"), budget);
+  const weights::LoadedModel loaded = load(formats::parse_safetensors(input.bytes, input.owner, "fuzz"), budget);
   const model::GCViTConfig& config = loaded.info.config;
   if (*std::ranges::max_element(config.depths) > kMostBlocks) return;
   onnx::OnnxBackend backend({.opset = input.bytes.size() % 2 == 0 ? 13 : 17, .largest_file = 256 << 20});

@@ -3,13 +3,13 @@
 #include "fuzz/containers.h"
 #include "fuzz/models.h"
 #include "fuzz/target.h"
-#include "weights/safetensors.h"
+#include "formats/safetensors.h"
 
 namespace gcvit::fuzz {
 namespace {
 
 void run(const Input& input, Budget& budget) {
-  (void)load(weights::parse_safetensors(input.bytes, input.owner, "fuzz"), budget);
+  (void)load(formats::parse_safetensors(input.bytes, input.owner, "fuzz"), budget);
 }
 
 const Registration registration({.name = "safetensors_fuzz", .run = run, .mutate = mutate_safetensors});

@@ -7,8 +7,8 @@
 
 #include "fuzz/target.h"
 #include "base/tensor.h"
-#include "weights/safetensors.h"
-#include "weights/sharded_safetensors.h"
+#include "formats/safetensors.h"
+#include "formats/sharded_safetensors.h"
 
 namespace gcvit::fuzz {
 namespace {
@@ -16,12 +16,12 @@ namespace {
 /// Two shards.
 void write_shards(const Folder& folder) {
   const auto tensor = [](const char* name) {
-    return weights::NamedTensor{name, Tensor::from_values({2}, std::vector<float>{1.0f, 2.0f})};
+    return formats::NamedTensor{name, Tensor::from_values({2}, std::vector<float>{1.0f, 2.0f})};
   };
-  const weights::NamedTensor first[] = {tensor("a"), tensor("b")};
-  const weights::NamedTensor second[] = {tensor("c"), tensor("d")};
-  weights::write_safetensors(folder / "1.safetensors", first, {});
-  weights::write_safetensors(folder / "2.safetensors", second, {});
+  const formats::NamedTensor first[] = {tensor("a"), tensor("b")};
+  const formats::NamedTensor second[] = {tensor("c"), tensor("d")};
+  formats::write_safetensors(folder / "1.safetensors", first, {});
+  formats::write_safetensors(folder / "2.safetensors", second, {});
 }
 
 void run(const Input& input, Budget&) {
@@ -29,13 +29,13 @@ void run(const Input& input, Budget&) {
   static const bool written = (write_shards(folder), true);
   expect(written, "two shards");
   const bool keras = input.text().find(".h5") != std::string_view::npos;
-  const auto kind = keras ? weights::ShardKind::kKeras : weights::ShardKind::kSafetensors;
-  for (const auto& [shard, name] : weights::parse_shard_index(input.bytes, "fuzz", kind)) {
+  const auto kind = keras ? formats::ShardKind::kKeras : formats::ShardKind::kSafetensors;
+  for (const auto& [shard, name] : formats::parse_shard_index(input.bytes, "fuzz", kind)) {
     expect(shard.find('/') == std::string::npos && !shard.starts_with('.'), "a shard in the index's own folder");
   }
   if (keras) return;
-  const std::string index = folder.write(weights::kShardIndexName, input.text());
-  const weights::RawFile raw = weights::read_sharded_safetensors(index);
+  const std::string index = folder.write(formats::kShardIndexName, input.text());
+  const formats::RawFile raw = formats::read_sharded_safetensors(index);
   expect(raw.tensors.size() <= 4, "each tensor once");
 }
 

@@ -3,7 +3,8 @@
 #include "fuzz/containers.h"
 #include "fuzz/models.h"
 #include "fuzz/target.h"
-#include "weights/torch_file.h"
+#include "formats/torch_file.h"
+#include "weights/wrapped_models.h"
 
 namespace gcvit::fuzz {
 namespace {
@@ -12,10 +13,11 @@ namespace {
 constexpr std::size_t kPicklesOfStream = 5;
 
 void run(const Input& input, Budget& budget) {
-  weights::RawFile raw =
-      weights::is_torch_stream(input.text())
-          ? weights::parse_torch_stream(input.bytes, input.owner, "fuzz")
-          : weights::parse_torch_archive(weights::ZipArchive(input.bytes, "fuzz"), input.owner, "fuzz");
+  const formats::ReadOptions options = weights::read_options();
+  formats::RawFile raw =
+      formats::is_torch_stream(input.text())
+          ? formats::parse_torch_stream(input.bytes, input.owner, "fuzz", options)
+          : formats::parse_torch_archive(formats::ZipArchive(input.bytes, "fuzz"), input.owner, "fuzz", options);
   (void)load(std::move(raw), budget);
 }
 
@@ -30,7 +32,7 @@ void mutate_part(Part& part, std::size_t most, Random& random) {
 }
 
 void mutate(std::string& input, std::size_t most, Random& random) {
-  if (weights::is_torch_stream(input)) {
+  if (formats::is_torch_stream(input)) {
     mutate_pickle(input, kPicklesOfStream, most, random);
   } else {
     // The pickle is one part of many, and the one that matters.

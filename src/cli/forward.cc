@@ -15,7 +15,7 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "base/error.h"
-#include "weights/npy.h"
+#include "formats/npy.h"
 
 namespace gcvit::cli {
 namespace {
@@ -31,7 +31,7 @@ struct Options {
 
 /// The input tensor, [N, H, W, 3], of the model's size.
 Tensor read_input(const std::string& file, const model::GCViTConfig& config) {
-  const Tensor input = weights::read_npy(file);
+  const Tensor input = formats::read_npy(file);
   const Dims& dims = input.dims();
   if (dims.size() != 4 || dims[0] < 1 || dims[1] != config.image_height || dims[2] != config.image_width ||
       dims[3] != 3) {
@@ -54,7 +54,7 @@ int run(const Options& options) {
                       static_cast<double>(input.size()));
 
   // Outputs are larger than inputs: they go to temporaries batch by batch, and from there into the archive.
-  std::map<std::string, std::unique_ptr<weights::NpyWriter>, std::less<>> writers;
+  std::map<std::string, std::unique_ptr<formats::NpyWriter>, std::less<>> writers;
   for (const char* name : kOutputs) writers[name] = nullptr;
   RunOptions run{.batch = classifier.batch};
   run.tap = [&](std::string_view name, const ValueShape& shape, std::span<const float> values) {
@@ -63,7 +63,7 @@ int run(const Options& options) {
     if (!writer->second) {
       Dims row{shape.height, shape.width, shape.channels};
       if (!name.starts_with("level") && shape.height * shape.width == 1) row = {shape.channels};
-      writer->second = std::make_unique<weights::NpyWriter>(options.output, row);
+      writer->second = std::make_unique<formats::NpyWriter>(options.output, row);
     }
     writer->second->append(values);
   };
@@ -81,11 +81,11 @@ int run(const Options& options) {
   progress.clear();
   if (broken.size() == images) throw Error(broken.front() + (images > 1 ? "; the others' likewise" : ""));
 
-  std::vector<weights::NamedTensor> outputs;
+  std::vector<formats::NamedTensor> outputs;
   for (const char* name : kOutputs) {
     outputs.push_back({name, writers[name]->read_back()});
   }
-  weights::write_npz(options.output, outputs);
+  formats::write_npz(options.output, outputs);
   for (const std::string& sentence : broken) notice(sentence);
   return broken.empty() ? 0 : 1;
 }

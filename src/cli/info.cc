@@ -17,7 +17,7 @@
 #include "summary/table.h"
 #include "base/error.h"
 #include "base/printable.h"
-#include "weights/in_quotes.h"
+#include "formats/in_quotes.h"
 #include "weights/load.h"
 
 namespace gcvit::cli {
@@ -94,7 +94,7 @@ std::string preprocessing_text(const Model& model) {
   try {
     return image::describe(inference::preprocessing_of(model.info, "auto", model.name));
   } catch (const Error& error) {
-    return fmt::format("needs --preprocess: {}", weights::without_area(error.what()));
+    return fmt::format("needs --preprocess: {}", formats::without_area(error.what()));
   }
 }
 

@@ -14,7 +14,7 @@
 #include "cli/image_arguments.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
-#include "weights/npy.h"
+#include "formats/npy.h"
 
 namespace gcvit::cli {
 namespace {
@@ -49,7 +49,7 @@ int run(const Options& options) {
   const image::PreprocessConfig& config = preparation.preprocess;
   image::check(config);
 
-  weights::NpyWriter writer(options.output, {config.height, config.width, 3});
+  formats::NpyWriter writer(options.output, {config.height, config.width, 3});
   const int threads = options.arguments.options.threads;
   Progress progress(images.size());
   inference::prepare_images(preparation, images, threads == 0 ? available_processors() : threads,

@@ -18,7 +18,7 @@
 #include "train/recipe.h"
 #include "train/results.h"
 #include "train/run.h"
-#include "weights/in_quotes.h"
+#include "formats/in_quotes.h"
 
 namespace gcvit::cli {
 namespace {
@@ -144,7 +144,7 @@ void check_flags(const train::Recipe& recipe) {
   try {
     train::validate(recipe);
   } catch (const Error& error) {
-    throw UsageError(std::string(weights::without_area(error.what())));
+    throw UsageError(std::string(formats::without_area(error.what())));
   }
 }
 

@@ -8,12 +8,13 @@
 
 #include "base/error.h"
 #include "base/softmax.h"
+#include "weights/wrapped_models.h"
 #include "inference/engine.h"
 #include "inference/labels.h"
 #include "inference/model_state.h"
 #include "inference/preprocessing.h"
 #include "native/pack_model.h"
-#include "weights/in_quotes.h"
+#include "formats/in_quotes.h"
 
 namespace gcvit {
 namespace {
@@ -72,7 +73,7 @@ weights::LoadOptions load_options_of(const ModelOptions& options) {
 
 }  // namespace inference
 
-Model Model::State::open(weights::RawFile raw, const ModelOptions& options) {
+Model Model::State::open(formats::RawFile raw, const ModelOptions& options) {
   check(options);
   const std::string file = raw.file;
   weights::LoadOptions wanted = inference::load_options_of(options);
@@ -98,11 +99,11 @@ Model Model::State::open(weights::RawFile raw, const ModelOptions& options) {
 }
 
 Model Model::open(const std::string& path, const ModelOptions& options) {
-  return State::open(weights::read_raw_file(path, {.averaged = options.ema}), options);
+  return State::open(formats::read_raw_file(path, weights::read_options(options.ema)), options);
 }
 
 Model Model::open(std::span<const std::byte> bytes, const std::string& name, const ModelOptions& options) {
-  return State::open(weights::read_raw_file(bytes, name, {.averaged = options.ema}), options);
+  return State::open(formats::read_raw_file(bytes, name, weights::read_options(options.ema)), options);
 }
 
 std::int32_t Model::image_height() const { return state_->config().image_height; }
@@ -132,12 +133,12 @@ std::vector<float> Model::parameter(std::string_view name) const {
   const auto parameters = state_->model->parameters();
   const auto found = std::ranges::find(parameters, name, [](const ops::Parameter* one) { return one->name; });
   if (found == parameters.end()) {
-    fail(ErrorCode::kNotFound, "[model] {}: no parameter {}", state_->file, weights::in_quotes(name));
+    fail(ErrorCode::kNotFound, "[model] {}: no parameter {}", state_->file, formats::in_quotes(name));
   }
   const ops::Parameter& parameter = **found;
   if (parameter.tensor.empty() && state_->options.precision != Precision::kF32) {
     fail("[model] {}: {} was rounded to bf16 when it was packed: its values are there with keep_parameters alone",
-         state_->file, weights::in_quotes(name));
+         state_->file, formats::in_quotes(name));
   }
   const Tensor values = parameter.tensor.empty() ? state_->packed->unpack(parameter) : parameter.tensor;
   return {values.values().begin(), values.values().end()};

@@ -28,7 +28,7 @@ struct Model::State {
 
   const model::GCViTConfig& config() const { return model->config(); }
 
-  static Model open(weights::RawFile raw, const ModelOptions& options);
+  static Model open(formats::RawFile raw, const ModelOptions& options);
 };
 
 }  // namespace gcvit

@@ -11,7 +11,7 @@
 #include "model/config.h"
 #include "base/error.h"
 #include "base/json.h"
-#include "weights/in_quotes.h"
+#include "formats/in_quotes.h"
 
 namespace gcvit::inference {
 namespace {
@@ -61,7 +61,7 @@ image::PreprocessConfig from_metadata(const weights::ModelInfo& info, std::strin
   try {
     image::check(result);
   } catch (const Error& error) {
-    fail("[model] {}: {}", place, weights::without_area(error.what()));
+    fail("[model] {}: {}", place, formats::without_area(error.what()));
   }
   return result;
 }

@@ -26,13 +26,13 @@ ops::Value Block::forward(ops::Backend& backend, const ops::Value& input, const 
   return x;
 }
 
-void Block::visit(const std::string& prefix, const Visitor& visitor) {
-  model::visit(join(prefix, "norm1"), norm1_, visitor);
-  attn_.visit(join(prefix, "attn"), visitor);
-  if (gamma1_) visitor(join(prefix, "gamma1"), *gamma1_);
-  model::visit(join(prefix, "norm2"), norm2_, visitor);
-  mlp_.visit(join(prefix, "mlp"), visitor);
-  if (gamma2_) visitor(join(prefix, "gamma2"), *gamma2_);
+void Block::visit(const Visitor& visitor) {
+  model::visit(norm1_, visitor);
+  attn_.visit(visitor);
+  if (gamma1_) visitor(*gamma1_);
+  model::visit(norm2_, visitor);
+  mlp_.visit(visitor);
+  if (gamma2_) visitor(*gamma2_);
 }
 
 }  // namespace gcvit::model

@@ -28,7 +28,7 @@ class Block {
 
   explicit Block(const Attributes& attributes);
   ops::Value forward(ops::Backend& backend, const ops::Value& x, const ops::Value& global_query) const;
-  void visit(const std::string& prefix, const Visitor& visitor);
+  void visit(const Visitor& visitor);
 
  private:
   ops::LayerNorm norm1_;

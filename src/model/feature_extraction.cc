@@ -12,8 +12,6 @@ ops::Value FeatureExtraction::forward(ops::Backend& backend, const ops::Value& x
   return keep_size_ ? features : backend.max_pool3x3_stride2(features, padding_);
 }
 
-void FeatureExtraction::visit(const std::string& prefix, const Visitor& visitor) {
-  conv_.visit(join(prefix, "conv"), visitor);
-}
+void FeatureExtraction::visit(const Visitor& visitor) { conv_.visit(visitor); }
 
 }  // namespace gcvit::model

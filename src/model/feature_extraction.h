@@ -14,7 +14,7 @@ class FeatureExtraction {
  public:
   FeatureExtraction(std::int32_t channels, std::int32_t squeezed, bool keep_size, ops::PoolPadding padding);
   ops::Value forward(ops::Backend& backend, const ops::Value& x) const;
-  void visit(const std::string& prefix, const Visitor& visitor);
+  void visit(const Visitor& visitor);
 
  private:
   FusedMBConv conv_;

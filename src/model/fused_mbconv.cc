@@ -15,10 +15,10 @@ ops::Value FusedMBConv::forward(ops::Backend& backend, const ops::Value& x) cons
   return backend.linear(scaled, pointwise_, {.residual = &residual});
 }
 
-void FusedMBConv::visit(const std::string& prefix, const Visitor& visitor) {
-  model::visit(join(prefix, "0"), depthwise_, visitor);
-  squeeze_excitation_.visit(join(prefix, "2"), visitor);
-  model::visit(join(prefix, "3"), pointwise_, visitor);
+void FusedMBConv::visit(const Visitor& visitor) {
+  model::visit(depthwise_, visitor);
+  squeeze_excitation_.visit(visitor);
+  model::visit(pointwise_, visitor);
 }
 
 }  // namespace gcvit::model

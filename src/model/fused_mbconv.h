@@ -14,7 +14,7 @@ class FusedMBConv {
  public:
   FusedMBConv(std::int32_t channels, std::int32_t squeezed);
   ops::Value forward(ops::Backend& backend, const ops::Value& x) const;
-  void visit(const std::string& prefix, const Visitor& visitor);
+  void visit(const Visitor& visitor);
 
  private:
   ops::Conv3x3 depthwise_;

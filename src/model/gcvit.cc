@@ -2,6 +2,7 @@
 #include "model/gcvit.h"
 
 #include "base/error.h"
+#include "model/tensor_table.h"
 
 namespace gcvit::model {
 namespace {
@@ -25,15 +26,20 @@ GCViT::GCViT(const GCViTConfig& config)
       levels_(make_levels(config)),
       norm_(make_layer_norm(config.channels(kLevels - 1))),
       head_(make_linear(config.channels(kLevels - 1), config.classes)) {
-  const Visitor name_parameter = [this](const std::string& name, Parameter& parameter) {
-    parameter.name = name;
+  const std::vector<TensorPlace> places = tensors_of(config_);
+  const Visitor take = [&](Parameter& parameter) {
+    if (table_.size() == places.size() || places[table_.size()].row->role != parameter.role) {
+      fail("[model] the tensor table doesn't have the parameters of the modules");
+    }
+    parameter.name = tensor_name(places[table_.size()]);
     parameter.id = static_cast<std::int32_t>(table_.size());
     table_.push_back(&parameter);
   };
-  patch_embed_.visit("patch_embed", name_parameter);
-  for (std::size_t l = 0; l < levels_.size(); ++l) levels_[l].visit("levels." + std::to_string(l), name_parameter);
-  model::visit("norm", norm_, name_parameter);
-  model::visit("head", head_, name_parameter);
+  patch_embed_.visit(take);
+  for (Level& level : levels_) level.visit(take);
+  model::visit(norm_, take);
+  model::visit(head_, take);
+  if (table_.size() != places.size()) fail("[model] the tensor table has tensors that no module has");
 }
 
 ops::Value GCViT::forward(ops::Backend& backend, const ops::Value& image) const {

@@ -21,10 +21,8 @@ ops::Value GlobalQueryGenerator::forward(ops::Backend& backend, const ops::Value
   return backend.resize_bicubic(query, window_.height, window_.width);
 }
 
-void GlobalQueryGenerator::visit(const std::string& prefix, const Visitor& visitor) {
-  for (std::size_t k = 0; k < to_q_global_.size(); ++k) {
-    to_q_global_[k].visit(join(prefix, "to_q_global." + std::to_string(k)), visitor);
-  }
+void GlobalQueryGenerator::visit(const Visitor& visitor) {
+  for (FeatureExtraction& extraction : to_q_global_) extraction.visit(visitor);
 }
 
 }  // namespace gcvit::model

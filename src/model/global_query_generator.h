@@ -19,7 +19,7 @@ class GlobalQueryGenerator {
   GlobalQueryGenerator(std::int32_t channels, std::int32_t squeezed, std::int32_t reductions, ops::PoolPadding padding,
                        ops::Window window);
   ops::Value forward(ops::Backend& backend, const ops::Value& x) const;
-  void visit(const std::string& prefix, const Visitor& visitor);
+  void visit(const Visitor& visitor);
 
  private:
   std::vector<FeatureExtraction> to_q_global_;

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "model/tensor_table.h"
+
 namespace gcvit::model {
 namespace {
 
@@ -17,7 +19,7 @@ float drop_path_rate(const GCViTConfig& config, int level, std::int32_t block) {
 }  // namespace
 
 Level::Level(const GCViTConfig& config, int index)
-    : name_("levels." + std::to_string(index)),
+    : name_(level_name(index)),
       tap_name_("level" + std::to_string(index + 1)),
       q_global_gen_(config.channels(index), config.squeezed_channels(config.channels(index)),
                     config.query_reductions(index), config.pool_padding,
@@ -47,12 +49,10 @@ ops::Value Level::forward(ops::Backend& backend, const ops::Value& input) const 
   return downsample_ ? downsample_->forward(backend, x) : x;
 }
 
-void Level::visit(const std::string& prefix, const Visitor& visitor) {
-  q_global_gen_.visit(join(prefix, "q_global_gen"), visitor);
-  for (std::size_t n = 0; n < blocks_.size(); ++n) {
-    blocks_[n].visit(join(prefix, "blocks." + std::to_string(n)), visitor);
-  }
-  if (downsample_) downsample_->visit(join(prefix, "downsample"), visitor);
+void Level::visit(const Visitor& visitor) {
+  q_global_gen_.visit(visitor);
+  for (Block& block : blocks_) block.visit(visitor);
+  if (downsample_) downsample_->visit(visitor);
 }
 
 }  // namespace gcvit::model

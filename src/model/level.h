@@ -23,7 +23,7 @@ class Level {
   Level(const GCViTConfig& config, int index);
   /// Offers the map behind the blocks, before the downsample, as tap "level1".."level4".
   ops::Value forward(ops::Backend& backend, const ops::Value& x) const;
-  void visit(const std::string& prefix, const Visitor& visitor);
+  void visit(const Visitor& visitor);
 
  private:
   std::string name_;

@@ -11,9 +11,9 @@ ops::Value Mlp::forward(ops::Backend& backend, const ops::Value& x, const ops::L
   return backend.mlp_sublayer(x, {.norm = norm, .fc1 = fc1_, .fc2 = fc2_, .gamma = gamma, .drop_path = drop_path});
 }
 
-void Mlp::visit(const std::string& prefix, const Visitor& visitor) {
-  model::visit(join(prefix, "fc1"), fc1_, visitor);
-  model::visit(join(prefix, "fc2"), fc2_, visitor);
+void Mlp::visit(const Visitor& visitor) {
+  model::visit(fc1_, visitor);
+  model::visit(fc2_, visitor);
 }
 
 }  // namespace gcvit::model

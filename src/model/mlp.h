@@ -15,7 +15,7 @@ class Mlp {
   /// them as one.
   ops::Value forward(ops::Backend& backend, const ops::Value& x, const ops::LayerNorm& norm, const Parameter* gamma,
                      float drop_path) const;
-  void visit(const std::string& prefix, const Visitor& visitor);
+  void visit(const Visitor& visitor);
 
  private:
   ops::Linear fc1_;

@@ -5,10 +5,6 @@ namespace gcvit::model {
 
 using ops::Role;
 
-std::string join(const std::string& prefix, const std::string& name) {
-  return prefix.empty() ? name : prefix + "." + name;
-}
-
 ops::Linear make_linear(std::int64_t in, std::int64_t out) {
   return {Parameter(Role::kLinear, {out, in}), Parameter(Role::kBias, {out})};
 }
@@ -33,19 +29,19 @@ ops::LayerNorm make_layer_norm(std::int64_t channels) {
   return {Parameter(Role::kNormScale, {channels}), Parameter(Role::kNormShift, {channels})};
 }
 
-void visit(const std::string& prefix, ops::Linear& linear, const Visitor& visitor) {
-  visitor(join(prefix, "weight"), linear.weight);
-  if (linear.bias) visitor(join(prefix, "bias"), *linear.bias);
+void visit(ops::Linear& linear, const Visitor& visitor) {
+  visitor(linear.weight);
+  if (linear.bias) visitor(*linear.bias);
 }
 
-void visit(const std::string& prefix, ops::Conv3x3& convolution, const Visitor& visitor) {
-  visitor(join(prefix, "weight"), convolution.weight);
-  if (convolution.bias) visitor(join(prefix, "bias"), *convolution.bias);
+void visit(ops::Conv3x3& convolution, const Visitor& visitor) {
+  visitor(convolution.weight);
+  if (convolution.bias) visitor(*convolution.bias);
 }
 
-void visit(const std::string& prefix, ops::LayerNorm& norm, const Visitor& visitor) {
-  visitor(join(prefix, "weight"), norm.weight);
-  visitor(join(prefix, "bias"), norm.bias);
+void visit(ops::LayerNorm& norm, const Visitor& visitor) {
+  visitor(norm.weight);
+  visitor(norm.bias);
 }
 
 }  // namespace gcvit::model

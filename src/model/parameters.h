@@ -3,7 +3,6 @@
 
 #include <functional>
 #include <optional>
-#include <string>
 
 #include "ops/parameter.h"
 
@@ -11,12 +10,9 @@ namespace gcvit::model {
 
 using ops::Parameter;
 
-/// Called with a parameter's name and the parameter; a module's `visit` hands over its own in a fixed order. Through
-/// it every tensor's name is written once in the whole tree.
-using Visitor = std::function<void(const std::string& name, Parameter& parameter)>;
-
-/// "levels.0" + "blocks" -> "levels.0.blocks"; an empty prefix adds no dot.
-std::string join(const std::string& prefix, const std::string& name);
+/// Called with a parameter; a module's `visit` hands over its own in the order of the tensor table (tensor_table.h), which
+/// has their names.
+using Visitor = std::function<void(Parameter& parameter)>;
 
 /// Layers with parameters of the given sizes, not yet filled.
 ops::Linear make_linear(std::int64_t in, std::int64_t out);
@@ -26,8 +22,8 @@ ops::Conv3x3 make_conv3x3(std::int64_t in, std::int64_t out);
 ops::Conv3x3 make_depthwise(std::int64_t channels);
 ops::LayerNorm make_layer_norm(std::int64_t channels);
 
-void visit(const std::string& prefix, ops::Linear& linear, const Visitor& visitor);
-void visit(const std::string& prefix, ops::Conv3x3& convolution, const Visitor& visitor);
-void visit(const std::string& prefix, ops::LayerNorm& norm, const Visitor& visitor);
+void visit(ops::Linear& linear, const Visitor& visitor);
+void visit(ops::Conv3x3& convolution, const Visitor& visitor);
+void visit(ops::LayerNorm& norm, const Visitor& visitor);
 
 }  // namespace gcvit::model

@@ -14,9 +14,9 @@ ops::Value PatchEmbed::forward(ops::Backend& backend, const ops::Value& image) c
   return conv_down_.forward(backend, x);
 }
 
-void PatchEmbed::visit(const std::string& prefix, const Visitor& visitor) {
-  model::visit(join(prefix, "proj"), proj_, visitor);
-  conv_down_.visit(join(prefix, "conv_down"), visitor);
+void PatchEmbed::visit(const Visitor& visitor) {
+  model::visit(proj_, visitor);
+  conv_down_.visit(visitor);
 }
 
 }  // namespace gcvit::model

@@ -13,7 +13,7 @@ class PatchEmbed {
  public:
   PatchEmbed(std::int32_t dim, std::int32_t squeezed);
   ops::Value forward(ops::Backend& backend, const ops::Value& image) const;
-  void visit(const std::string& prefix, const Visitor& visitor);
+  void visit(const Visitor& visitor);
 
  private:
   ops::Conv3x3 proj_;

@@ -16,11 +16,11 @@ ops::Value ReduceSize::forward(ops::Backend& backend, const ops::Value& x) const
   return backend.layer_norm(y, norm2_);
 }
 
-void ReduceSize::visit(const std::string& prefix, const Visitor& visitor) {
-  model::visit(join(prefix, "norm1"), norm1_, visitor);
-  conv_.visit(join(prefix, "conv"), visitor);
-  model::visit(join(prefix, "reduction"), reduction_, visitor);
-  model::visit(join(prefix, "norm2"), norm2_, visitor);
+void ReduceSize::visit(const Visitor& visitor) {
+  model::visit(norm1_, visitor);
+  conv_.visit(visitor);
+  model::visit(reduction_, visitor);
+  model::visit(norm2_, visitor);
 }
 
 }  // namespace gcvit::model

@@ -14,7 +14,7 @@ class ReduceSize {
  public:
   ReduceSize(std::int32_t in_channels, std::int32_t out_channels, std::int32_t squeezed);
   ops::Value forward(ops::Backend& backend, const ops::Value& x) const;
-  void visit(const std::string& prefix, const Visitor& visitor);
+  void visit(const Visitor& visitor);
 
  private:
   ops::LayerNorm norm1_;

@@ -13,9 +13,9 @@ ops::Value SqueezeAndExcitation::forward(ops::Backend& backend, const ops::Value
   return backend.scale_channels(x, scale);
 }
 
-void SqueezeAndExcitation::visit(const std::string& prefix, const Visitor& visitor) {
-  model::visit(join(prefix, "fc.0"), squeeze_, visitor);
-  model::visit(join(prefix, "fc.2"), excite_, visitor);
+void SqueezeAndExcitation::visit(const Visitor& visitor) {
+  model::visit(squeeze_, visitor);
+  model::visit(excite_, visitor);
 }
 
 }  // namespace gcvit::model

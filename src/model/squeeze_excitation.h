@@ -13,7 +13,7 @@ class SqueezeAndExcitation {
  public:
   SqueezeAndExcitation(std::int32_t channels, std::int32_t squeezed);
   ops::Value forward(ops::Backend& backend, const ops::Value& x) const;
-  void visit(const std::string& prefix, const Visitor& visitor);
+  void visit(const Visitor& visitor);
 
  private:
   ops::Linear squeeze_;

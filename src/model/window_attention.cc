@@ -24,10 +24,10 @@ ops::Value WindowAttention::forward(ops::Backend& backend, const ops::Value& x, 
                                         .drop_path = drop_path});
 }
 
-void WindowAttention::visit(const std::string& prefix, const Visitor& visitor) {
-  visitor(join(prefix, "relative_position_bias_table"), bias_table_);
-  model::visit(join(prefix, "qkv"), qkv_, visitor);
-  model::visit(join(prefix, "proj"), proj_, visitor);
+void WindowAttention::visit(const Visitor& visitor) {
+  visitor(bias_table_);
+  model::visit(qkv_, visitor);
+  model::visit(proj_, visitor);
 }
 
 }  // namespace gcvit::model

@@ -20,7 +20,7 @@ class WindowAttention {
   /// them as one. `global_query` is used when this attention is global.
   ops::Value forward(ops::Backend& backend, const ops::Value& x, const ops::LayerNorm& norm, const Parameter* gamma,
                      float drop_path, const ops::Value& global_query) const;
-  void visit(const std::string& prefix, const Visitor& visitor);
+  void visit(const Visitor& visitor);
 
  private:
   ops::Linear qkv_;

@@ -2,6 +2,7 @@
 // Attention in windows. Queries, keys and values are layers of their own, so that nothing is split afterwards.
 #include <cmath>
 
+#include "model/tensor_table.h"
 #include "onnx/names.h"
 #include "onnx/state.h"
 #include "ops/shape.h"
@@ -136,7 +137,7 @@ std::string OnnxBackend::State::attend(const Attention& attention) {
 
 std::string OnnxBackend::State::linear_part(const std::string& x, const ops::Linear& linear, const Part& part,
                                             std::int64_t positions) {
-  const std::string layer = layer_name(linear.weight.name);
+  const std::string layer = model::readable_layer(linear.weight.name);
   const auto outputs = static_cast<std::size_t>(linear.weight.dims[0] / part.count);
   const auto slice = [&](const ops::Parameter& parameter) {
     Dims dims = parameter.dims;
@@ -163,7 +164,7 @@ Value OnnxBackend::attention_sublayer(const Value& x, const ops::AttentionSublay
   const Shape whole = ops::whole_windows(shape, sublayer.window);
   const bool padded = whole != shape;
   const std::int64_t positions = whole.positions();
-  const std::string layer = parent_of(layer_name(sublayer.qkv.weight.name));
+  const std::string layer = parent_of(model::readable_layer(sublayer.qkv.weight.name));
 
   if (!padded) state_->tokens(x, sublayer.window);  // the order that all that follows goes on with
   Value normalized = layer_norm(x, sublayer.norm);
@@ -200,7 +201,7 @@ Value OnnxBackend::window_attention(const Value& qkv, const Value* global_query,
   const Shape* query_shape = global_query == nullptr ? nullptr : &global_query->shape();
   const Shape shape = ops::window_attention_shape(qkv.shape(), query_shape, bias_table, heads, window);
   const Axes axes{shape.positions(), shape.channels};
-  const std::string layer = layer_name(bias_table.name);
+  const std::string layer = model::readable_layer(bias_table.name);
   const std::string from = state_->tokens(qkv, window);
   const std::int64_t parts = global_query == nullptr ? 3 : 2;
   const auto part = [&](std::string_view name, std::int64_t index) {

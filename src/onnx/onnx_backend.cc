@@ -2,6 +2,7 @@
 // The operations as nodes; layout.cc has the forms of values, attention.cc attention, file.cc the file.
 #include "onnx/onnx_backend.h"
 
+#include "model/tensor_table.h"
 #include "onnx/names.h"
 #include "onnx/state.h"
 #include "ops/shape.h"
@@ -78,7 +79,7 @@ std::string OnnxBackend::State::activate(const std::string& x, const std::string
 }
 
 std::string OnnxBackend::State::normalise(const std::string& x, const ops::LayerNorm& norm, const Axes& axes) {
-  const std::string layer = layer_name(norm.weight.name);
+  const std::string layer = model::readable_layer(norm.weight.name);
   const std::string weight = parameter(norm.weight);
   const std::string bias = parameter(norm.bias);
   if (options.opset >= 17) {
@@ -105,7 +106,7 @@ std::string OnnxBackend::State::normalise(const std::string& x, const ops::Layer
 
 Value OnnxBackend::convolution3x3_stride2(const Value& x, const ops::Conv3x3& convolution) {
   const Shape shape = ops::convolution3x3_stride2_shape(x.shape(), convolution);
-  const std::string layer = layer_name(convolution.weight.name);
+  const std::string layer = model::readable_layer(convolution.weight.name);
   std::vector<std::string> inputs{state_->map(x), state_->parameter(convolution.weight)};
   if (convolution.bias) inputs.push_back(state_->parameter(*convolution.bias));
   const std::string y = state_->graph.add("Conv", layer, inputs, map_axes(shape),
@@ -118,7 +119,7 @@ Value OnnxBackend::convolution3x3_stride2(const Value& x, const ops::Conv3x3& co
 Value OnnxBackend::depthwise_convolution3x3(const Value& x, const ops::Conv3x3& convolution,
                                             ops::Activation activation) {
   const Shape shape = ops::depthwise_convolution3x3_shape(x.shape(), convolution);
-  const std::string layer = layer_name(convolution.weight.name);
+  const std::string layer = model::readable_layer(convolution.weight.name);
   std::vector<std::string> inputs{state_->map(x), state_->parameter(convolution.weight)};
   if (convolution.bias) inputs.push_back(state_->parameter(*convolution.bias));
   const std::string filtered = state_->graph.add(
@@ -132,7 +133,7 @@ Value OnnxBackend::linear(const Value& x, const ops::Linear& linear, const ops::
   const Shape shape = ops::linear_shape(x.shape(), linear, epilogue);
   const ops::Residual* residual = epilogue.residual;
   const ops::Parameter* gamma = residual == nullptr ? nullptr : residual->gamma;
-  const std::string layer = layer_name(linear.weight.name);
+  const std::string layer = model::readable_layer(linear.weight.name);
   const std::string weight = state_->scaled(linear.weight, gamma);
   std::vector<std::string> inputs{"", weight};
   if (linear.bias) inputs.push_back(state_->scaled(*linear.bias, gamma));
@@ -161,8 +162,8 @@ Value OnnxBackend::layer_norm(const Value& x, const ops::LayerNorm& norm) {
   const Shape shape = ops::layer_norm_shape(x.shape(), norm);
   const Tokens from = state_->tokens(x);
   const std::string y = state_->normalise(from.name, norm, token_axes(shape));
-  return state_->make_value(*this,
-                            {.shape = shape, .layer = layer_name(norm.weight.name), .tokens = Tokens{y, from.window}});
+  return state_->make_value(
+      *this, {.shape = shape, .layer = model::readable_layer(norm.weight.name), .tokens = Tokens{y, from.window}});
 }
 
 Value OnnxBackend::max_pool3x3_stride2(const Value& x, ops::PoolPadding padding) {

@@ -17,20 +17,20 @@
 #include "base/json.h"
 #include "digest/sha256.h"
 #include "train/json_bytes.h"
-#include "weights/safetensors.h"
+#include "formats/safetensors.h"
 
 namespace gcvit::train {
 namespace {
 
+using formats::NamedTensor;
 using nlohmann::json;
-using weights::NamedTensor;
 
 constexpr const char* kKey = "gcvit.train";
 /// 1 has neither labels nor stamps of the photos, and texts in UTF-8 alone.
 constexpr int kFormat = 2;
 constexpr int kOldestFormat = 1;
 /// Rows of as many epochs as the header of a .safetensors file can hold.
-constexpr JsonLimits kLimits = {.bytes = weights::kMaximalSafetensorsHeader, .values = std::size_t{1} << 23};
+constexpr JsonLimits kLimits = {.bytes = formats::kMaximalSafetensorsHeader, .values = std::size_t{1} << 23};
 
 std::string slot_name(const std::string& slot, const std::string& parameter) {
   return "optimiser." + slot + ":" + parameter;
@@ -271,12 +271,12 @@ void write_checkpoint(const std::string& path, const RunState& state, const mode
   std::map<std::string, std::string> metadata = weights::serialise_model_info(written);
   metadata[kKey] = to_json(state).dump();
   metadata[kCheckpointSum] = checkpoint_sum(tensors, metadata);
-  weights::write_safetensors(path, tensors, metadata);
+  formats::write_safetensors(path, tensors, metadata);
 }
 
-Checkpoint read_checkpoint(const std::string& path) { return parse_checkpoint(weights::read_safetensors(path), path); }
+Checkpoint read_checkpoint(const std::string& path) { return parse_checkpoint(formats::read_safetensors(path), path); }
 
-Checkpoint parse_checkpoint(weights::RawFile raw, const std::string& path) {
+Checkpoint parse_checkpoint(formats::RawFile raw, const std::string& path) {
   Checkpoint checkpoint{.file = path, .state = {}, .info = {}, .raw = std::move(raw)};
   const std::map<std::string, std::string>& metadata = checkpoint.raw.metadata;
   if (!metadata.contains(kKey) || !metadata.contains(kCheckpointSum)) {

@@ -17,7 +17,7 @@
 #include "train/recipe.h"
 #include "train/run_log.h"
 #include "weights/model_file.h"
-#include "weights/raw_file.h"
+#include "formats/raw_file.h"
 
 namespace gcvit::train {
 
@@ -74,7 +74,7 @@ struct Checkpoint {
   std::string file;
   RunState state;
   weights::ModelInfo info;
-  weights::RawFile raw;
+  formats::RawFile raw;
 };
 
 /// Reads checkpoints of this version and of all earlier ones. Throws `Error` when the file is missing or damaged: the whole
@@ -83,12 +83,12 @@ Checkpoint read_checkpoint(const std::string& path);
 
 /// The same from tensors and metadata in memory; `path` names them in errors. Refuses a checkpoint whose tensors don't match
 /// the model that its config describes, before anything is allocated by that config.
-Checkpoint parse_checkpoint(weights::RawFile raw, const std::string& path);
+Checkpoint parse_checkpoint(formats::RawFile raw, const std::string& path);
 
 /// The metadata key of the checksum.
 inline constexpr const char* kCheckpointSum = "gcvit.train.sha256";
 /// SHA-256 of all names, tensors and metadata except the checksum itself.
-std::string checkpoint_sum(std::span<const weights::NamedTensor> tensors,
+std::string checkpoint_sum(std::span<const formats::NamedTensor> tensors,
                            const std::map<std::string, std::string>& metadata);
 
 /// Restores the weights into the model's tensors, in place, and the optimiser state of `trained` into `slots`. Throws `Error`

@@ -11,12 +11,13 @@
 #include "inference/labels.h"
 #include "inference/preprocessing.h"
 #include "model/initialise.h"
+#include "model/tensor_table.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/open_file.h"
 #include "train/json_bytes.h"
 #include "weights/convert.h"
-#include "weights/in_quotes.h"
+#include "formats/in_quotes.h"
 #include "weights/load.h"
 
 namespace gcvit::train {
@@ -39,7 +40,7 @@ std::unique_ptr<model::GCViT> writable_model(model::GCViTConfig config, const Re
 
 void renew_head(model::GCViT& model, std::uint64_t seed) {
   for (model::Parameter* parameter : model.parameters()) {
-    if (parameter->name.starts_with("head.")) model::initialise(*parameter, seed);
+    if (model::is_in(model::Part::kHead, parameter->name)) model::initialise(*parameter, seed);
   }
 }
 
@@ -156,7 +157,7 @@ void check_names(const std::vector<std::string>& classes, const std::string& dat
   for (const std::string& name : classes) {
     if (!is_utf8(name)) {
       fail("[train] {}: class {}: expected a name in UTF-8, as model files have, found other bytes", data,
-           weights::in_quotes(name));
+           formats::in_quotes(name));
     }
   }
 }

@@ -15,6 +15,7 @@
 #include "inference/memory_need.h"
 #include "gcvit/version.h"
 #include "model/parameters.h"
+#include "model/tensor_table.h"
 #include "report/event_file.h"
 #include "report/pictures.h"
 #include "base/atomic_file.h"
@@ -161,7 +162,9 @@ Network Run::head_network() {
   const std::int32_t channels = config.channels(model::kLevels - 1);
   head_ = model::make_linear(channels, config.classes);
   std::vector<ops::Parameter*> parameters;
-  model::visit("head", head_, [&](const std::string& name, ops::Parameter& parameter) {
+  model::visit(head_, [&](ops::Parameter& parameter) {
+    const std::string name(parameter.role == ops::Role::kBias ? model::tensors::kHeadBias
+                                                              : model::tensors::kHeadWeight);
     parameter.name = name;
     parameter.id = static_cast<std::int32_t>(parameters.size());
     for (const ops::Parameter* whole : prepared_.model->parameters()) {

@@ -10,7 +10,7 @@
 #include "base/line_cutter.h"
 #include "base/open_file.h"
 #include "base/softmax.h"
-#include "weights/in_quotes.h"
+#include "formats/in_quotes.h"
 
 namespace gcvit::train {
 namespace {
@@ -27,7 +27,7 @@ std::pair<std::string, std::vector<float>> parse_line(const std::string& line, c
     read_json(line, "train", "line",
               [&](const JsonPlace& root) { image = {root.key("image").text(), root.key("logits").numbers_f32()}; });
   } catch (const Error& error) {
-    fail("[train] {}: expected a line as {}, found another: {}", place, kForm, weights::without_area(error.what()));
+    fail("[train] {}: expected a line as {}, found another: {}", place, kForm, formats::without_area(error.what()));
   }
   return image;
 }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "weights/change_image_size.h"
 
-#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "base/bicubic.h"
 #include "base/error.h"
 #include "base/json.h"
-#include "weights/in_quotes.h"
+#include "model/tensor_table.h"
+#include "formats/in_quotes.h"
 
 namespace gcvit::weights {
 namespace {
@@ -19,12 +19,9 @@ std::string windows_text(const model::GCViTConfig& config) {
   return fmt::format("{}", fmt::join(windows, ", "));
 }
 
-/// The windows of a canonical name's level ("levels.2.blocks.0.attn...").
+/// The windows of the level that a bias table stands in.
 ops::Window window_of(const model::GCViTConfig& config, std::string_view name) {
-  constexpr std::string_view kPrefix = "levels.";
-  std::size_t level = model::kLevels;
-  if (name.starts_with(kPrefix)) std::from_chars(name.data() + kPrefix.size(), name.data() + name.size(), level);
-  return config.windows.at(level);
+  return config.windows.at(static_cast<std::size_t>(model::find_tensor(name).value().level));
 }
 
 std::int32_t table_side(std::int32_t window_side) { return 2 * window_side - 1; }
@@ -37,7 +34,7 @@ void change_image_size(ModelInfo& info, model::ImageSize size, model::WindowMode
   try {
     info.config = model::with_image_size(before, size, mode);
   } catch (const Error& error) {
-    fail("[weights] {}: {}", file, without_area(error.what()));
+    fail("[weights] {}: {}", file, formats::without_area(error.what()));
   }
   std::vector<std::string>& lines = info.source.inferred;
   lines.push_back(fmt::format("image size {}x{} as asked instead of {}x{}", size.height, size.width,

@@ -10,9 +10,10 @@
 #include "base/error.h"
 #include "base/build_options.h"
 #include "digest/sha256.h"
+#include "model/tensor_table.h"
 #include "weights/keras_file.h"
-#include "weights/safetensors.h"
-#include "weights/torch_writer.h"
+#include "formats/safetensors.h"
+#include "formats/torch_writer.h"
 
 namespace gcvit::weights {
 namespace {
@@ -114,11 +115,11 @@ Tensor relative_position_index(const ops::Window& window) {
 }
 
 /// One a block, as a state_dict has them.
-void add_index_buffers(std::vector<NamedTensor>& tensors, const model::GCViTConfig& config) {
+void add_index_buffers(std::vector<formats::NamedTensor>& tensors, const model::GCViTConfig& config) {
   for (std::size_t l = 0; l < model::kLevels; ++l) {
     const Tensor index = relative_position_index(config.windows[l]);
     for (std::int32_t block = 0; block < config.depths[l]; ++block) {
-      tensors.push_back({fmt::format("levels.{}.blocks.{}.attn.relative_position_index", l, block), index});
+      tensors.push_back({model::index_buffer_name(static_cast<std::int32_t>(l), block), index});
     }
   }
 }
@@ -174,7 +175,7 @@ ConvertReport convert(const LoadedModel& loaded, const std::string& path, const 
     save_model(path, *loaded.model, loaded.info, report.dtype);
     return report;
   }
-  std::vector<NamedTensor> tensors = tensors_of(*loaded.model, report.dtype, path);
+  std::vector<formats::NamedTensor> tensors = tensors_of(*loaded.model, report.dtype, path);
   if (layout == Layout::kKeras) {
     if constexpr (kWithKerasWriter) {
       write_keras(path, tensors, options.keras_flavour);
@@ -182,12 +183,12 @@ ConvertReport convert(const LoadedModel& loaded, const std::string& path, const 
     }
     fail("[convert] {}: this build writes no Keras files (GCVIT_KERAS_WRITER=OFF)", path);
   }
-  for (NamedTensor& tensor : tensors) tensor = to_layout(layout, tensor);
+  for (formats::NamedTensor& tensor : tensors) tensor = to_layout(layout, tensor);
   if (layout == Layout::kNvlabs) add_index_buffers(tensors, loaded.info.config);
   if (format == FileFormat::kPyTorch) {
-    write_torch(path, tensors);
+    formats::write_torch(path, tensors);
   } else {
-    write_safetensors(path, tensors, {{"format", "pt"}});
+    formats::write_safetensors(path, tensors, {{"format", "pt"}});
   }
   return report;
 }

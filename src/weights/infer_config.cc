@@ -9,22 +9,25 @@
 #include <map>
 
 #include "base/error.h"
-#include "weights/in_quotes.h"
+#include "model/tensor_table.h"
+#include "formats/in_quotes.h"
 
 namespace gcvit::weights {
 namespace {
 
 using model::kLargestImage;
 using model::kLevels;
+namespace tensors = model::tensors;
 
 // The limits of model::validate, needed here to count and to double without surprises.
 constexpr std::int32_t kMostBlocks = 1000;
 constexpr std::int32_t kTimmSqueezeDivisor = 8;
 
 /// One more than the largest N of the names "PREFIX.N."; 0 when there is none.
-std::int32_t count_indices(std::span<const NamedTensor> tensors, const std::string& prefix, const std::string& file) {
+std::int32_t count_indices(std::span<const formats::NamedTensor> tensors, const std::string& prefix,
+                           const std::string& file) {
   std::int32_t count = 0;
-  for (const NamedTensor& tensor : tensors) {
+  for (const formats::NamedTensor& tensor : tensors) {
     if (!tensor.name.starts_with(prefix)) continue;
     const char* const begin = tensor.name.data() + prefix.size();
     const char* const end = tensor.name.data() + tensor.name.size();
@@ -32,7 +35,7 @@ std::int32_t count_indices(std::span<const NamedTensor> tensors, const std::stri
     const auto [rest, error] = std::from_chars(begin, end, index);
     if (error == std::errc::invalid_argument || rest == end || *rest != '.') continue;
     if (error != std::errc{} || index < 0 || index >= kMostBlocks) {
-      fail("[weights] {}: tensor {}: expected a number below {}", file, in_quotes(tensor.name), kMostBlocks);
+      fail("[weights] {}: tensor {}: expected a number below {}", file, formats::in_quotes(tensor.name), kMostBlocks);
     }
     count = std::max(count, index + 1);
   }
@@ -41,9 +44,9 @@ std::int32_t count_indices(std::span<const NamedTensor> tensors, const std::stri
 
 class Inference {
  public:
-  Inference(std::span<const NamedTensor> tensors, const std::string& file, const InferOptions& options)
+  Inference(std::span<const formats::NamedTensor> tensors, const std::string& file, const InferOptions& options)
       : tensors_(tensors), file_(file), options_(options) {
-    for (const NamedTensor& tensor : tensors) by_name_.emplace(tensor.name, &tensor.tensor);
+    for (const formats::NamedTensor& tensor : tensors) by_name_.emplace(tensor.name, &tensor.tensor);
   }
 
   InferredConfig run() {
@@ -69,16 +72,16 @@ class Inference {
     if (tensor == nullptr) fail("[weights] {}: no {}, which tells {}", file_, name, what);
     const Dims& dims = tensor->dims();
     if (dims.size() != rank || dims[axis] < 1 || dims[axis] > INT32_MAX) {
-      fail("[weights] {}: tensor {}: expected {} axes that tell {}, found {}", file_, in_quotes(name), rank, what,
-           to_string(dims));
+      fail("[weights] {}: tensor {}: expected {} axes that tell {}, found {}", file_, formats::in_quotes(name), rank,
+           what, to_string(dims));
     }
     return static_cast<std::int32_t>(dims[axis]);
   }
 
   void read_dim() {
-    config_.dim = axis("patch_embed.proj.weight", 4, 0, "dim");
-    reasons_.push_back(fmt::format("dim {} from patch_embed.proj.weight", config_.dim));
-    const std::int32_t squeezed = axis("patch_embed.conv_down.conv.2.fc.0.weight", 2, 0, "the squeezed width");
+    config_.dim = axis(std::string(tensors::kStemWeight), 4, 0, "dim");
+    reasons_.push_back(fmt::format("dim {} from {}", config_.dim, tensors::kStemWeight));
+    const std::int32_t squeezed = axis(std::string(tensors::kStemSqueeze), 2, 0, "the squeezed width");
     if (squeezed != config_.squeezed_channels(config_.dim)) config_.squeeze_divisor = kTimmSqueezeDivisor;
     if (squeezed != config_.squeezed_channels(config_.dim)) {
       fail(
@@ -95,20 +98,22 @@ class Inference {
   }
 
   void read_levels() {
-    for (std::size_t l = 0; l < kLevels; ++l) {
-      const std::string level = "levels." + std::to_string(l);
-      config_.depths[l] = count_indices(tensors_, level + ".blocks.", file_);
-      extractions_[l] = count_indices(tensors_, level + ".q_global_gen.to_q_global.", file_);
-      if (config_.depths[l] == 0) fail("[weights] {}: no {}.blocks.0: expected 4 levels of blocks", file_, level);
-      if (extractions_[l] == 0) fail("[weights] {}: no {}.q_global_gen.to_q_global.0", file_, level);
+    for (std::int32_t level = 0; level < kLevels; ++level) {
+      const auto l = static_cast<std::size_t>(level);
+      const std::string blocks = model::blocks_prefix(level);
+      const std::string extractions = model::query_generator_prefix(level);
+      config_.depths[l] = count_indices(tensors_, blocks, file_);
+      extractions_[l] = count_indices(tensors_, extractions, file_);
+      if (config_.depths[l] == 0) fail("[weights] {}: no {}0: expected 4 levels of blocks", file_, blocks);
+      if (extractions_[l] == 0) fail("[weights] {}: no {}0", file_, extractions);
 
-      const std::string table = level + ".blocks.0.attn.relative_position_bias_table";
+      const std::string table = model::with_numbers(tensors::kBiasTable, level);
       config_.heads[l] = axis(table, 2, 1, "the heads");
       const std::int32_t rows = axis(table, 2, 0, "the window");
       const auto root = static_cast<std::int32_t>(std::lround(std::sqrt(static_cast<double>(rows))));
       if (std::int64_t{root} * root != rows || root % 2 == 0) {
         fail("[weights] {}: tensor {}: {} rows are no (2h-1)^2: windows that aren't square can't be inferred", file_,
-             in_quotes(table), rows);
+             formats::in_quotes(table), rows);
       }
       const std::int32_t side = (root + 1) / 2;
       config_.windows[l] = {side, side};
@@ -121,7 +126,7 @@ class Inference {
 
   /// From the widest level: there the ratio is known most finely, as hidden = floor(ratio * channels).
   void read_mlp_ratio() {
-    const std::string name = "levels.3.blocks.0.mlp.fc1.weight";
+    const std::string name = model::with_numbers(tensors::kFc1Weight, kLevels - 1);
     const std::int32_t hidden = axis(name, 2, 0, "mlp_ratio");
     const std::int32_t channels = axis(name, 2, 1, "mlp_ratio");
     config_.mlp_ratio = static_cast<double>(hidden) / channels;
@@ -130,19 +135,20 @@ class Inference {
   }
 
   void read_layer_scale() {
-    config_.layer_scale = find("levels.0.blocks.0.gamma1") != nullptr;
-    reasons_.push_back(config_.layer_scale ? "layer scale, as there is levels.0.blocks.0.gamma1"
-                                           : "no layer scale, as there is no levels.0.blocks.0.gamma1");
+    const std::string gamma = model::with_numbers(tensors::kGamma1, 0);
+    config_.layer_scale = find(gamma) != nullptr;
+    reasons_.push_back((config_.layer_scale ? "layer scale, as there is " : "no layer scale, as there is no ") + gamma);
   }
 
   void read_classes() {
-    if (find("head.weight") == nullptr && options_.classes) {
+    const std::string head(tensors::kHeadWeight);
+    if (find(head) == nullptr && options_.classes) {
       config_.classes = *options_.classes;
       reasons_.push_back(fmt::format("classes {} as asked: the file has no head", config_.classes));
       return;
     }
-    config_.classes = axis("head.weight", 2, 0, "the classes");
-    reasons_.push_back(fmt::format("classes {} from head.weight", config_.classes));
+    config_.classes = axis(head, 2, 0, "the classes");
+    reasons_.push_back(fmt::format("classes {} from {}", config_.classes, head));
   }
 
   void read_image_size() {
@@ -175,7 +181,7 @@ class Inference {
     try {
       model::validate(config_);
     } catch (const Error& error) {
-      fail("[weights] {}: the tensors give no GCViT: {}", file_, without_area(error.what()));
+      fail("[weights] {}: the tensors give no GCViT: {}", file_, formats::without_area(error.what()));
     }
     for (int level = 0; level < kLevels; ++level) {
       const auto l = static_cast<std::size_t>(level);
@@ -190,7 +196,7 @@ class Inference {
     }
   }
 
-  std::span<const NamedTensor> tensors_;
+  std::span<const formats::NamedTensor> tensors_;
   const std::string& file_;
   const InferOptions& options_;
   std::map<std::string_view, const Tensor*> by_name_;
@@ -202,7 +208,7 @@ class Inference {
 
 }  // namespace
 
-InferredConfig infer_config(std::span<const NamedTensor> tensors, const std::string& file,
+InferredConfig infer_config(std::span<const formats::NamedTensor> tensors, const std::string& file,
                             const InferOptions& options) {
   return Inference(tensors, file, options).run();
 }

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "model/config.h"
-#include "weights/raw_file.h"
+#include "formats/raw_file.h"
 
 namespace gcvit::weights {
 
@@ -25,12 +25,12 @@ struct InferOptions {
 
 struct InferredConfig {
   model::GCViTConfig config;
-  std::vector<std::string> reasons;  ///< for people: "dim 64 from patch_embed.proj.weight"
+  std::vector<std::string> reasons;  ///< for people: how each value was found, with the tensor's name
 };
 
 /// `tensors` have canonical names. The config is valid (model::validate). Throws `Error` naming the tensor that is
 /// missing, contradicts another or describes no GCViT.
-InferredConfig infer_config(std::span<const NamedTensor> tensors, const std::string& file,
+InferredConfig infer_config(std::span<const formats::NamedTensor> tensors, const std::string& file,
                             const InferOptions& options = {});
 
 }  // namespace gcvit::weights

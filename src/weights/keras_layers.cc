@@ -13,7 +13,7 @@
 
 #include "gcvit/error.h"
 #include "base/json.h"
-#include "weights/in_quotes.h"
+#include "formats/in_quotes.h"
 #include "weights/keras_names.h"
 
 namespace gcvit::weights {
@@ -85,7 +85,7 @@ class Groups {
     } else if (groups_.contains(below + std::string(kContainer))) {
       collect(below + std::string(kContainer) + "/");
     } else if (!changes_nothing(name)) {
-      layers.push_back(in_quotes(name));
+      layers.push_back(formats::in_quotes(name));
     }
   }
 
@@ -138,7 +138,7 @@ void append(const json& layer, Names& names) {
   if (const json* const layers = layers_in(layer)) {
     for (const json& one : *layers) append(one, names);
   } else if (const std::string name = class_of(layer); !changes_nothing(name)) {
-    names.push_back(in_quotes(name) + numbers_of(layer));
+    names.push_back(formats::in_quotes(name) + numbers_of(layer));
   }
 }
 

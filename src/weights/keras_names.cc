@@ -12,9 +12,10 @@
 #include <utility>
 
 #include "base/error.h"
-#include "weights/in_quotes.h"
+#include "model/tensor_table.h"
+#include "formats/in_quotes.h"
 #include "weights/names.h"
-#include "weights/permute.h"
+#include "formats/permute.h"
 
 namespace gcvit::weights {
 namespace {
@@ -23,6 +24,23 @@ constexpr std::size_t kLongestNumber = 6;
 constexpr std::size_t kLongestName = 256;    // bounds how deep layers lie within each other
 constexpr std::size_t kModelsLookedFor = 8;  // are looked for, to tell that there are several
 constexpr std::size_t kMostLayers = 65536;  // more than any GCViT has; what is kept of them stays below 16 MB
+
+/// Where Keras files have the parts of a model, by whose code; `#` is "" for a list's first member, "_1" for the second.
+struct PartPath {
+  model::Part part;
+  std::string_view example;
+  std::string_view gcvit_tf;
+};
+
+constexpr PartPath kParts[] = {
+    {model::Part::kStem, "layers/patch_embed/", "layers/stem/"},
+    {model::Part::kQueryGenerator, "layers/level#/q_global_gen/to_q_global/feature_extraction#/",
+     "layers/gc_vi_t_level#/q_global_gen/to_q_global/feat_extract#/"},
+    {model::Part::kBlock, "layers/level#/blocks/block#/", "layers/gc_vi_t_level#/blocks/gc_vi_t_block#/"},
+    {model::Part::kDownsample, "layers/level#/down/", "layers/gc_vi_t_level#/down/"},
+    {model::Part::kNorm, "layers/layer_normalization/", "layers/layer_normalization/"},
+    {model::Part::kHead, "head/", "head/"},
+};
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> parts;
@@ -54,7 +72,7 @@ struct ByPosition {
 /// A layer of a Keras 3 file: its variables by number, the layers in it by name. Names view the tensors'.
 struct Layer {
   std::map<std::string_view, Layer, ByPosition> children;
-  std::map<int, const NamedTensor*> variables;
+  std::map<int, const formats::NamedTensor*> variables;
 
   const Layer* child(std::string_view name) const {
     const auto found = children.find(name);
@@ -66,42 +84,42 @@ struct Layer {
   }
 };
 
-bool is_depthwise(std::string_view canonical) { return canonical.ends_with(".conv.0.weight"); }
-
-/// Keras' [in, out], [h, w, in, out] and depthwise [h, w, channels, 1] as PyTorch's [out, in], [out, in, h, w] and
-/// [channels, 1, h, w]; anything else as it is.
-Tensor to_pytorch(std::string_view canonical, const Tensor& tensor) {
+/// The order of Keras' axes, [in, out], [h, w, in, out] or depthwise [h, w, channels, 1], that makes PyTorch's of them, [out, in],
+/// [out, in, h, w] and [channels, 1, h, w].
+Tensor to_pytorch(ops::Role role, const Tensor& tensor) {
   const std::size_t rank = tensor.dims().size();
-  if (!canonical.ends_with(".weight") || (rank != 2 && rank != 4)) return tensor;
-  if (rank == 2) return permuted(tensor, {1, 0});
-  return is_depthwise(canonical) ? permuted(tensor, {2, 3, 0, 1}) : permuted(tensor, {3, 2, 0, 1});
+  if (!model::is_weight(role) || (rank != 2 && rank != 4)) return tensor;
+  if (rank == 2) return formats::permuted(tensor, {1, 0});
+  return role == ops::Role::kDepthwise ? formats::permuted(tensor, {2, 3, 0, 1})
+                                       : formats::permuted(tensor, {3, 2, 0, 1});
 }
 
-Tensor from_pytorch(std::string_view canonical, const Tensor& tensor) {
+/// And back.
+Tensor from_pytorch(ops::Role role, const Tensor& tensor) {
   const std::size_t rank = tensor.dims().size();
-  if (!canonical.ends_with(".weight") || (rank != 2 && rank != 4)) return tensor;
-  if (rank == 2) return permuted(tensor, {1, 0});
-  return is_depthwise(canonical) ? permuted(tensor, {2, 3, 0, 1}) : permuted(tensor, {2, 3, 1, 0});
+  if (!model::is_weight(role) || (rank != 2 && rank != 4)) return tensor;
+  if (rank == 2) return formats::permuted(tensor, {1, 0});
+  return role == ops::Role::kDepthwise ? formats::permuted(tensor, {2, 3, 0, 1})
+                                       : formats::permuted(tensor, {2, 3, 1, 0});
 }
 
 /// Puts tensors under canonical names; the rest is unexpected.
 class Collector {
  public:
-  void take(std::string canonical, const NamedTensor& tensor) {
+  void take(const model::TensorPlace& place, const formats::NamedTensor& tensor) {
     if (!taken_.emplace(&tensor).second) return;
-    Tensor converted = to_pytorch(canonical, tensor.tensor);
-    result_.tensors.push_back({std::move(canonical), std::move(converted)});
+    result_.tensors.push_back({model::tensor_name(place), to_pytorch(place.row->role, tensor.tensor)});
   }
 
-  Canonical finish(const std::vector<NamedTensor>& tensors) {
-    for (const NamedTensor& tensor : tensors) {
+  Canonical finish(const std::vector<formats::NamedTensor>& tensors) {
+    for (const formats::NamedTensor& tensor : tensors) {
       if (!taken_.contains(&tensor)) result_.unexpected.push_back(tensor.name);
     }
     return std::move(result_);
   }
 
  private:
-  std::set<const NamedTensor*> taken_;
+  std::set<const formats::NamedTensor*> taken_;
   Canonical result_;
 };
 
@@ -115,14 +133,13 @@ class Walk {
     const auto walk = [&](const Layer& parent) {
       for (const auto& [name, layer] : parent.children) {
         if (layer.child("blocks") != nullptr) {
-          level(layer, "levels." + std::to_string(level_count++));
+          level(layer, level_count++);
         } else if (layer.child("proj") != nullptr && layer.child("conv_down") != nullptr) {
-          named(layer, "proj", "patch_embed.proj");
-          reduce_size(*layer.child("conv_down"), "patch_embed.conv_down");
+          part(layer, model::Part::kStem);
         } else if (layer.rank(0) == 2) {
-          variables(layer, {"head.weight", "head.bias"});
+          part(layer, model::Part::kHead);
         } else if (layer.rank(0) == 1 && layer.rank(1) == 1) {
-          variables(layer, {"norm.weight", "norm.bias"});
+          part(layer, model::Part::kNorm);
         }
       }
     };
@@ -133,74 +150,59 @@ class Walk {
   }
 
  private:
-  void variables(const Layer& layer, std::initializer_list<std::string> names) {
-    int number = 0;
-    for (const std::string& name : names) {
-      const auto found = layer.variables.find(number++);
-      if (found != layer.variables.end()) collector_.take(name, *found->second);
+  /// The tensors of a part of the model, below its layer.
+  void part(const Layer& layer, model::Part part, std::int32_t level = 0, std::int32_t index = 0) {
+    for (const model::TensorRow& row : model::tensor_rows()) {
+      if (row.part == part && model::is_about(row, index)) take(layer, row.keras, {&row, level, index});
     }
   }
 
-  /// A layer with a kernel and a bias, or a norm.
-  void named(const Layer& parent, std::string_view role, const std::string& name) {
-    if (const Layer* const layer = parent.child(role)) variables(*layer, {name + ".weight", name + ".bias"});
+  /// The tensor at `path` (TensorRow::keras) below a layer, if it is there.
+  void take(const Layer& layer, std::string_view path, const model::TensorPlace& place) {
+    const std::string_view role = path.substr(0, path.find('/'));
+    const std::string_view rest = path.substr(role.size() + 1);
+    if (role == "vars") {
+      const auto found = layer.variables.find(*number_of(rest));
+      if (found != layer.variables.end()) collector_.take(place, *found->second);
+      return;
+    }
+    const Layer* const child = layer.child(role);
+    if (child == nullptr) return;
+    if (role != "conv") return take(*child, rest, place);
+    const std::string_view member = rest.substr(0, rest.find('/'));
+    for (const auto& [_, one] : child->children) {
+      if (is_member(one, member)) take_member(one, rest.substr(member.size() + 1), place);
+    }
   }
 
-  void level(const Layer& level, const std::string& name) {
-    int number = 0;
-    for (const auto& [_, child] : level.child("blocks")->children) {
-      block(child, fmt::format("{}.blocks.{}", name, number++));
+  /// The members of the list `conv` have classes of their own, so shapes tell them apart.
+  static bool is_member(const Layer& layer, std::string_view member) {
+    if (layer.child("fc") != nullptr) return member == "squeeze_and_excitation";
+    if (layer.rank(0) != 4) return false;
+    return member == (layer.variables.at(0)->tensor.dims()[0] == 1 ? "conv2d" : "depthwise_conv2d");
+  }
+
+  void take_member(const Layer& layer, std::string_view path, const model::TensorPlace& place) {
+    if (!path.starts_with("fc/")) return take(layer, path, place);
+    path.remove_prefix(3);
+    const std::string_view linear = path.substr(0, path.find('/'));  // "dense" or "dense_1", whatever the file calls it
+    int number = stem_and_number(linear).second;
+    for (const auto& [_, one] : layer.child("fc")->children) {
+      if (number-- == 0) take(one, path.substr(linear.size() + 1), place);
     }
+  }
+
+  void level(const Layer& level, std::int32_t l) {
+    std::int32_t number = 0;
+    for (const auto& [_, child] : level.child("blocks")->children) part(child, model::Part::kBlock, l, number++);
     for (const char* role : {"down", "downsample"}) {
-      if (const Layer* const layer = level.child(role)) reduce_size(*layer, name + ".downsample");
+      if (const Layer* const layer = level.child(role)) part(*layer, model::Part::kDownsample, l);
     }
     const Layer* const generator = level.child("q_global_gen");
     const Layer* const extractions = generator == nullptr ? nullptr : generator->child("to_q_global");
     if (extractions == nullptr) return;
     number = 0;
-    for (const auto& [_, child] : extractions->children) {
-      fused_mbconv(child, fmt::format("{}.q_global_gen.to_q_global.{}", name, number++));
-    }
-  }
-
-  void block(const Layer& block, const std::string& name) {
-    variables(block, {name + ".gamma1", name + ".gamma2"});
-    named(block, "norm1", name + ".norm1");
-    named(block, "norm2", name + ".norm2");
-    if (const Layer* const attention = block.child("attn")) {
-      variables(*attention, {name + ".attn.relative_position_bias_table"});
-      named(*attention, "qkv", name + ".attn.qkv");
-      named(*attention, "proj", name + ".attn.proj");
-    }
-    if (const Layer* const mlp = block.child("mlp")) {
-      named(*mlp, "fc1", name + ".mlp.fc1");
-      named(*mlp, "fc2", name + ".mlp.fc2");
-    }
-  }
-
-  void reduce_size(const Layer& layer, const std::string& name) {
-    named(layer, "norm1", name + ".norm1");
-    named(layer, "norm2", name + ".norm2");
-    named(layer, "reduction", name + ".reduction");
-    fused_mbconv(layer, name);
-  }
-
-  /// The list `conv`: its members have classes of their own, so shapes tell them apart.
-  void fused_mbconv(const Layer& layer, const std::string& name) {
-    const Layer* const list = layer.child("conv");
-    if (list == nullptr) return;
-    for (const auto& [_, child] : list->children) {
-      if (const Layer* const linears = child.child("fc")) {
-        int place = 0;  // an activation stands between the two
-        for (const auto& [__, linear] : linears->children) {
-          variables(linear, {fmt::format("{}.conv.2.fc.{}.weight", name, place)});
-          place += 2;
-        }
-      } else if (child.rank(0) == 4) {
-        const bool pointwise = child.variables.at(0)->tensor.dims()[0] == 1;
-        variables(child, {name + (pointwise ? ".conv.3.weight" : ".conv.0.weight")});
-      }
-    }
+    for (const auto& [_, child] : extractions->children) part(child, model::Part::kQueryGenerator, l, number++);
   }
 
   Collector& collector_;
@@ -228,12 +230,10 @@ std::optional<int> variable_number(const std::vector<std::string_view>& parts) {
   return number_of(parts.back());
 }
 
-constexpr std::string_view kLeaves[] = {"weight", "bias", "gamma1", "gamma2", "relative_position_bias_table"};
-
-/// The canonical name of a tf.keras weight, "levels_0/gc_vi_t/levels_0/blocks_1/attn/qkv/kernel:0" or with
+/// The place of a tf.keras weight, "levels_0/gc_vi_t/levels_0/blocks_1/attn/qkv/kernel:0" or with
 /// levels/0/blocks/1: behind the model's name stands what PyTorch calls it, but for the leaf. Keras 3 leaves ":0" out where
 /// it saves a whole model as .h5.
-std::optional<std::string> legacy_canonical_name(std::string_view name) {
+std::optional<model::TensorPlace> legacy_place_of(std::string_view name) {
   if (const std::size_t colon = name.rfind(':'); colon != name.npos) name = name.substr(0, colon);
   const std::vector<std::string_view> parts = split(name, '/');
   const auto is_root = [](std::string_view part) {
@@ -252,7 +252,6 @@ std::optional<std::string> legacy_canonical_name(std::string_view name) {
     if (part + 1 == parts.end()) {
       if (word == "kernel" || word == "depthwise_kernel" || word == "gamma") word = "weight";
       if (word == "beta") word = "bias";
-      if (std::ranges::find(kLeaves, word) == std::end(kLeaves)) return std::nullopt;
     } else if (word == "down") {
       word = "downsample";
     }
@@ -260,7 +259,7 @@ std::optional<std::string> legacy_canonical_name(std::string_view name) {
     const auto [stem, number] = stem_and_number(word);
     canonical += stem == word ? std::string(word) : fmt::format("{}.{}", stem, number);
   }
-  return canonical;
+  return model::find_tensor(canonical);
 }
 
 /// Where model.save("x.h5") puts weights and the optimizer's state.
@@ -303,13 +302,13 @@ bool is_keras_name(std::string_view name) {
   return variable_number(split(name, '/')).has_value() || (name.find('/') != name.npos && name.ends_with(":0"));
 }
 
-Canonical keras_to_canonical(std::vector<NamedTensor> tensors) {
-  std::erase_if(tensors, [](const NamedTensor& tensor) { return is_training_state(tensor.name); });
+Canonical keras_to_canonical(std::vector<formats::NamedTensor> tensors) {
+  std::erase_if(tensors, [](const formats::NamedTensor& tensor) { return is_training_state(tensor.name); });
   Collector collector;
   Layer root;
   std::size_t layers = 0;
   std::set<std::string_view> places;  // of models in a tf.keras file
-  for (const NamedTensor& tensor : tensors) {
+  for (const formats::NamedTensor& tensor : tensors) {
     if (!is_keras_name(tensor.name)) continue;
     const std::vector<std::string_view> parts = split(tensor.name, '/');
     if (const auto number = variable_number(parts)) {
@@ -317,15 +316,16 @@ Canonical keras_to_canonical(std::vector<NamedTensor> tensors) {
       for (const std::string_view part : std::span(parts).first(parts.size() - 2)) {
         const auto [child, is_new] = layer->children.try_emplace(part);
         if (is_new && ++layers > kMostLayers) {
-          fail("[names] tensor {}: expected at most {} layers, found more", in_quotes(tensor.name), kMostLayers);
+          fail("[names] tensor {}: expected at most {} layers, found more", formats::in_quotes(tensor.name),
+               kMostLayers);
         }
         layer = &child->second;
       }
       layer->variables.emplace(*number, &tensor);
-    } else if (auto canonical = legacy_canonical_name(tensor.name)) {
+    } else if (const auto weight = legacy_place_of(tensor.name)) {
       const std::string_view place = legacy_place(tensor.name);
       if (!place.empty() && places.size() < kModelsLookedFor) places.insert(place);
-      collector.take(std::move(*canonical), tensor);
+      collector.take(*weight, tensor);
     }
   }
   std::vector<std::pair<std::string, const Layer*>> models;
@@ -334,7 +334,7 @@ Canonical keras_to_canonical(std::vector<NamedTensor> tensors) {
   for (const auto& [path, _] : models) found.push_back(path);
   if (found.size() > 1) {
     fail("[names] expected one model, found several: {}, {}{}; save the one that is meant by itself",
-         in_quotes(found[0]), in_quotes(found[1]), found.size() > 2 ? ", ..." : "");
+         formats::in_quotes(found[0]), formats::in_quotes(found[1]), found.size() > 2 ? ", ..." : "");
   }
   if (!models.empty()) Walk(collector).model(*models.front().second);
   Canonical canonical = collector.finish(tensors);
@@ -343,50 +343,42 @@ Canonical keras_to_canonical(std::vector<NamedTensor> tensors) {
 }
 
 std::string keras_path(std::string_view canonical, KerasFlavour flavour) {
-  static constexpr std::string_view kSameWords[] = {"proj", "conv_down", "norm1", "norm2", "reduction", "q_global_gen",
-                                                    "attn", "qkv",       "mlp",   "fc1",   "fc2",       "head"};
-  const bool example = flavour == KerasFlavour::kExample;
-  const auto numbered = [](std::string_view word, std::string_view number) {
-    return number == "0" ? std::string(word) : fmt::format("{}_{}", word, number);
-  };
-  const std::vector<std::string_view> parts = split(canonical, '.');
+  const std::optional<model::TensorPlace> place = model::find_tensor(canonical);
+  if (!place) fail("[names] keras has no name for {}", formats::in_quotes(canonical));
+  const PartPath& part = *std::ranges::find(kParts, place->row->part, &PartPath::part);
   std::string path;
-  const auto unknown = [&] { fail("[names] keras has no name for {}", in_quotes(canonical)); };
-  for (std::size_t i = 0; i + 1 < parts.size(); ++i) {
-    const std::string_view word = parts[i];
-    const std::string_view number = parts[i + 1];
-    if (word == "patch_embed") {
-      path += example ? "layers/patch_embed/" : "layers/stem/";
-    } else if (word == "norm") {
-      path += "layers/layer_normalization/";
-    } else if (word == "downsample") {
-      path += "down/";
-    } else if (word == "levels") {
-      path += "layers/" + numbered(example ? "level" : "gc_vi_t_level", number) + "/";
-    } else if (word == "blocks") {
-      path += "blocks/" + numbered(example ? "block" : "gc_vi_t_block", number) + "/";
-    } else if (word == "to_q_global") {
-      path += "to_q_global/" + numbered(example ? "feature_extraction" : "feat_extract", number) + "/";
-    } else if (word == "conv") {
-      path += number == "0"   ? "conv/depthwise_conv2d/"
-              : number == "2" ? (example ? "conv/squeeze_and_excitation/" : "conv/se/")
-                              : "conv/conv2d/";
-    } else if (word == "fc") {
-      path += number == "0" ? "fc/dense/" : "fc/dense_1/";
-    } else if (std::ranges::find(kSameWords, word) != std::end(kSameWords)) {
-      path += std::string(word) + "/";
-    } else if (i == 0 || !number_of(word)) {
-      unknown();
+  std::int32_t number = place->level;
+  for (const char letter : flavour == KerasFlavour::kExample ? part.example : part.gcvit_tf) {
+    if (letter != '#') {
+      path += letter;
+      continue;
     }
+    if (number != 0) path += fmt::format("_{}", number);  // Keras gives the first of a list no number
+    number = place->index;
   }
-  const std::string_view leaf = parts.back();
-  if (leaf == "weight" || leaf == "gamma1" || leaf == "relative_position_bias_table") return path + "vars/0";
-  if (leaf != "bias" && leaf != "gamma2") unknown();
-  return path + "vars/1";
+  path += place->row->keras;
+  if (flavour == KerasFlavour::kGcvitTf) {
+    constexpr std::string_view kExampleWord = "squeeze_and_excitation";
+    if (const std::size_t word = path.find(kExampleWord); word != path.npos)
+      path.replace(word, kExampleWord.size(), "se");
+  }
+  return path;
 }
 
-NamedTensor to_keras(const NamedTensor& canonical, KerasFlavour flavour) {
-  return {keras_path(canonical.name, flavour), from_pytorch(canonical.name, canonical.tensor.to_f32())};
+bool has_example_names(std::span<const formats::NamedTensor> tensors) {
+  const std::string_view stem = std::ranges::find(kParts, model::Part::kStem, &PartPath::part)->example;
+  return std::ranges::any_of(tensors, [&](const formats::NamedTensor& entry) { return entry.name.starts_with(stem); });
+}
+
+bool is_whole_keras3_model(std::span<const formats::NamedTensor> tensors) {
+  return std::ranges::any_of(tensors, [](const formats::NamedTensor& entry) {
+    return entry.name.starts_with(kWholeModel) && !entry.name.ends_with(":0");
+  });
+}
+
+formats::NamedTensor to_keras(const formats::NamedTensor& canonical, KerasFlavour flavour) {
+  return {keras_path(canonical.name, flavour),
+          from_pytorch(model::find_tensor(canonical.name)->row->role, canonical.tensor.to_f32())};
 }
 
 }  // namespace gcvit::weights

@@ -5,12 +5,13 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "weights/raw_file.h"
+#include "formats/raw_file.h"
 
 namespace gcvit::weights {
 
@@ -31,13 +32,19 @@ bool is_keras_name(std::string_view name);
 /// Canonical names and PyTorch's shapes for the tensors of a Keras 3 file (.weights.h5, .keras) or of a tf.keras .h5;
 /// kernels are copied, the rest stays as it is. Optimizer, metrics and random states are left out; other tensors
 /// without a role are `unexpected`.
-Canonical keras_to_canonical(std::vector<NamedTensor> tensors);
+Canonical keras_to_canonical(std::vector<formats::NamedTensor> tensors);
 
 /// Where Keras 3 stores the tensor with this canonical name: "layers/level_1/blocks/block/attn/vars/0". Throws `Error`
 /// for a name that GCViT doesn't have.
 std::string keras_path(std::string_view canonical, KerasFlavour flavour = KerasFlavour::kExample);
 
+/// Whether a Keras file's class names are the example's; gcvit-tf calls the stem, for one, otherwise.
+bool has_example_names(std::span<const formats::NamedTensor> tensors);
+
+/// Whether Keras 3 saved a whole model as .h5, which names layers as the example and gcvit-tf both do.
+bool is_whole_keras3_model(std::span<const formats::NamedTensor> tensors);
+
 /// The way back: the tensor under its Keras 3 path, f32, in Keras' shape.
-NamedTensor to_keras(const NamedTensor& canonical, KerasFlavour flavour = KerasFlavour::kExample);
+formats::NamedTensor to_keras(const formats::NamedTensor& canonical, KerasFlavour flavour = KerasFlavour::kExample);
 
 }  // namespace gcvit::weights

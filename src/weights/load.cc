@@ -8,17 +8,19 @@
 #include <map>
 
 #include "model/initialise.h"
+#include "model/tensor_table.h"
 #include "base/counted.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/open_file.h"
 #include "weights/change_image_size.h"
-#include "weights/in_quotes.h"
+#include "formats/in_quotes.h"
 #include "weights/keras_example_bias.h"
 #include "weights/keras_layers.h"
+#include "weights/keras_names.h"
 #include "weights/names.h"
-#include "weights/safetensors.h"
-#include "weights/sharded_safetensors.h"
+#include "formats/safetensors.h"
+#include "formats/sharded_safetensors.h"
 #include "weights/parameter_values.h"
 #include "weights/timm_config.h"
 #include "weights/wrapped_models.h"
@@ -26,9 +28,11 @@
 namespace gcvit::weights {
 namespace {
 
+namespace tensors = model::tensors;
+
 constexpr std::size_t kNamesShown = 3;
 
-bool is_head(const std::string& name) { return name.starts_with("head."); }
+bool is_head(const std::string& name) { return model::is_in(model::Part::kHead, name); }
 
 /// "2 tensors are missing (a, b)", or nothing for an empty list.
 template <typename Entry, typename Show>
@@ -46,10 +50,10 @@ void describe(std::string& sentence, const std::vector<Entry>& entries, std::str
 /// The error for a file whose tensors don't make up the model, `report` without what a new head excuses.
 [[noreturn]] void fail_incomplete(const LoadReport& report, const std::string& file) {
   std::string sentence;
-  const auto name = [](const std::string& text) { return in_quotes(text); };
+  const auto name = [](const std::string& text) { return formats::in_quotes(text); };
   describe(sentence, report.missing, "missing", name);
   describe(sentence, report.mismatched, "of another shape", [](const Mismatch& mismatch) {
-    return fmt::format("{}: expected {}, found {}", in_quotes(mismatch.name), to_string(mismatch.expected),
+    return fmt::format("{}: expected {}, found {}", formats::in_quotes(mismatch.name), to_string(mismatch.expected),
                        to_string(mismatch.found));
   });
   describe(sentence, report.unexpected, "unexpected", name);
@@ -73,23 +77,10 @@ void note_keras_example_bias(ModelInfo& info, const std::string& file) {
   info.source.inferred.push_back("bias tables rewritten as the Keras example reads them, as asked");
 }
 
-/// Whether a Keras file's class names are the example's; others call the stem, for one, otherwise.
-bool has_keras_example_names(const std::vector<NamedTensor>& tensors) {
-  return std::ranges::any_of(tensors,
-                             [](const NamedTensor& entry) { return entry.name.starts_with("layers/patch_embed/"); });
-}
-
-/// Whether Keras 3 saved a whole model as .h5, which names layers as the example and gcvit-tf both do.
-bool is_whole_keras3_model(const std::vector<NamedTensor>& tensors) {
-  return std::ranges::any_of(tensors, [](const NamedTensor& entry) {
-    return entry.name.starts_with("model_weights/") && !entry.name.ends_with(":0");
-  });
-}
-
 /// Config, class names and all else that metadata or tensors tell.
 /// `own_size`: the model's own image size, where something beside the tensors says it.
-ModelInfo read_info(const RawFile& raw, Layout layout, const std::vector<NamedTensor>& tensors, const std::string& file,
-                    const LoadOptions& options, std::optional<ImageSize> own_size) {
+ModelInfo read_info(const formats::RawFile& raw, Layout layout, const std::vector<formats::NamedTensor>& tensors,
+                    const std::string& file, const LoadOptions& options, std::optional<ImageSize> own_size) {
   ModelInfo info;
   if (layout == Layout::kCanonical) {
     info = parse_model_info(raw.metadata, file);
@@ -113,7 +104,7 @@ ModelInfo read_info(const RawFile& raw, Layout layout, const std::vector<NamedTe
 
 /// The config.json that timm or Hugging Face's libraries wrote beside the file. Where the folder was named, what is wrong
 /// with it is an error; else it may have nothing to do with the file, and is left alone with a notice.
-std::optional<TimmConfig> timm_config_of(RawFile& raw, Layout layout) {
+std::optional<TimmConfig> timm_config_of(formats::RawFile& raw, Layout layout) {
   if (raw.config.empty() || (layout != Layout::kTimm && layout != Layout::kNvlabs)) return std::nullopt;
   try {
     std::optional<TimmConfig> config =
@@ -124,7 +115,7 @@ std::optional<TimmConfig> timm_config_of(RawFile& raw, Layout layout) {
     return config;
   } catch (const Error& error) {
     if (raw.folder) throw;
-    raw.notices.push_back(fmt::format("{}: is left alone: {}", raw.config, without_area(error.what())));
+    raw.notices.push_back(fmt::format("{}: is left alone: {}", raw.config, formats::without_area(error.what())));
   }
   return std::nullopt;
 }
@@ -132,7 +123,7 @@ std::optional<TimmConfig> timm_config_of(RawFile& raw, Layout layout) {
 /// True for the names under which the libraries write a model and its config.json together.
 bool is_usual_name(const std::string& file) {
   const std::string name = std::filesystem::path(file).filename().string();
-  return name == "model.safetensors" || name == "pytorch_model.bin" || name == kShardIndexName;
+  return name == "model.safetensors" || name == "pytorch_model.bin" || name == formats::kShardIndexName;
 }
 
 /// What keeps a config.json from being this model's; empty when nothing does.
@@ -152,13 +143,13 @@ std::string mismatch_with(const TimmConfig& timm, const model::GCViTConfig& conf
 }
 
 /// Takes over what the config says of a model that was read off the tensors. False when it is another model's.
-bool use_timm_config(ModelInfo& info, RawFile& raw, TimmConfig timm, bool has_head) {
+bool use_timm_config(ModelInfo& info, formats::RawFile& raw, TimmConfig timm, bool has_head) {
   if (!has_head) timm.classes.reset();
   const std::string mismatch = has_head ? mismatch_with(timm, info.config) : "";
   if (raw.folder && !mismatch.empty()) fail("[weights] {}: {}", raw.config, mismatch);
   if (!raw.folder && (!mismatch.empty() || (!is_usual_name(raw.file) && !fits(timm, info.config)))) {
     raw.notices.push_back(fmt::format("{}: is left alone, as it is about another model: {}", raw.config,
-                                      mismatch.empty() ? in_quotes(timm.architecture) : mismatch));
+                                      mismatch.empty() ? formats::in_quotes(timm.architecture) : mismatch));
     return false;
   }
   if (timm.class_names.size() == static_cast<std::size_t>(info.config.classes)) info.classes = timm.class_names;
@@ -175,45 +166,48 @@ bool use_timm_config(ModelInfo& info, RawFile& raw, TimmConfig timm, bool has_he
   return true;
 }
 
-Layout layout_of(const RawFile& raw, const std::string& file) {
+Layout layout_of(const formats::RawFile& raw, const std::string& file) {
   if (is_model_file(raw.metadata)) return Layout::kCanonical;
   if (raw.tensors.empty()) fail("[weights] {}: expected a GCViT's tensors, found none", file);
   const std::optional<Layout> layout = detect_layout(raw.tensors);
   if (!layout) {
     fail(
-        "[weights] {}: expected a GCViT's tensors, as \"patch_embed.proj.weight\" (NVlabs), \"stem.conv1.weight\" "
-        "(timm) "
-        "or \"layers/patch_embed/proj/vars/0\" (Keras), found {}, as {}",
-        file, counted(raw.tensors.size(), "other"), in_quotes(raw.tensors.front().name));
+        "[weights] {}: expected a GCViT's tensors, as \"{}\" (NVlabs), \"{}\" (timm) or \"{}\" (Keras), found {}, as "
+        "{}",
+        file, tensors::kStemWeight, layout_name(Layout::kTimm, tensors::kStemWeight), keras_path(tensors::kStemWeight),
+        counted(raw.tensors.size(), "other"), formats::in_quotes(raw.tensors.front().name));
   }
   return *layout;
 }
 
 /// Refuses a file without a head, naming what it has instead.
-void check_head(const RawFile& raw, Layout layout, const Canonical& canonical, std::vector<std::string> others,
+void check_head(const formats::RawFile& raw, Layout layout, const Canonical& canonical, std::vector<std::string> others,
                 const std::string& file) {
-  if (std::ranges::find(canonical.tensors, "head.weight", &NamedTensor::name) != canonical.tensors.end()) return;
+  if (std::ranges::find(canonical.tensors, tensors::kHeadWeight, &formats::NamedTensor::name) !=
+      canonical.tensors.end())
+    return;
   for (const std::string& name : canonical.unexpected) others.push_back(raw.prefix + name);
   std::erase_if(others, [](const std::string& name) { return name.ends_with(".bias"); });
   std::string found;
   for (std::size_t i = 0; i < std::min(others.size(), kNamesShown); ++i) {
-    found += (i > 0 ? ", " : "; beside the model's tensors found ") + in_quotes(others[i]);
+    found += (i > 0 ? ", " : "; beside the model's tensors found ") + formats::in_quotes(others[i]);
   }
   fail("[weights] {}: no {}, which tells the classes{}{}", file,
-       in_quotes(raw.prefix + layout_name(layout, "head.weight")), found, others.size() > kNamesShown ? ", ..." : "");
+       formats::in_quotes(raw.prefix + layout_name(layout, tensors::kHeadWeight)), found,
+       others.size() > kNamesShown ? ", ..." : "");
 }
 
 /// Canonical names, with the file's in errors.
-Canonical canonical_of(Layout layout, RawFile& raw, const std::string& file) {
+Canonical canonical_of(Layout layout, formats::RawFile& raw, const std::string& file) {
   try {
     return to_canonical(layout, std::move(raw.tensors));
   } catch (const Error& error) {
-    fail("[weights] {}: {}", file, without_area(error.what()));
+    fail("[weights] {}: {}", file, formats::without_area(error.what()));
   }
 }
 
 /// What a person should know of how the weights were chosen.
-std::vector<std::string> notices_of(const RawFile& raw, const std::vector<std::string>& left_out,
+std::vector<std::string> notices_of(const formats::RawFile& raw, const std::vector<std::string>& left_out,
                                     const std::string& file, const LoadOptions& options) {
   std::vector<std::string> notices = raw.notices;
   const auto other = std::ranges::find_if(raw.others, [&](const auto& one) { return one.averaged != raw.averaged; });
@@ -224,7 +218,7 @@ std::vector<std::string> notices_of(const RawFile& raw, const std::vector<std::s
                                   raw.averaged ? "--no-ema takes the raw ones" : "--ema takes the averaged ones"));
   }
   std::string same_kind;
-  for (const StoredWeights& one : raw.others) {
+  for (const formats::StoredWeights& one : raw.others) {
     if (one.averaged == raw.averaged) same_kind += (same_kind.empty() ? "" : ", ") + one.place;
   }
   if (!same_kind.empty()) {
@@ -241,7 +235,7 @@ std::vector<std::string> notices_of(const RawFile& raw, const std::vector<std::s
   }
   std::string names;
   describe(names, left_out, "no part of the model and left out",
-           [](const std::string& name) { return in_quotes(name); });
+           [](const std::string& name) { return formats::in_quotes(name); });
   if (!names.empty()) notices.push_back(fmt::format("{}: {}", file, names));
   return notices;
 }
@@ -249,12 +243,12 @@ std::vector<std::string> notices_of(const RawFile& raw, const std::vector<std::s
 }  // namespace
 
 LoadedModel load_model(const std::string& path, const LoadOptions& options) {
-  RawFile raw = read_raw_file(path, {.averaged = options.averaged});
+  formats::RawFile raw = formats::read_raw_file(path, read_options(options.averaged));
   const std::string file = raw.file;
   return load_model(std::move(raw), file, options);
 }
 
-LoadedModel load_model(RawFile raw, const std::string& file, const LoadOptions& options) {
+LoadedModel load_model(formats::RawFile raw, const std::string& file, const LoadOptions& options) {
   std::vector<std::string> left_out = unwrap(raw, options.averaged, file);
   const Layout layout = layout_of(raw, file);
   if (options.averaged && layout == Layout::kCanonical) {
@@ -267,7 +261,7 @@ LoadedModel load_model(RawFile raw, const std::string& file, const LoadOptions& 
   }
   if (options.averaged && *options.averaged != raw.averaged) fail_without(*options.averaged, raw, file);
   if (!options.keras_example_bias) {
-    if (has_keras_example_names(raw.tensors)) {
+    if (has_example_names(raw.tensors)) {
       raw.notes.emplace_back("named as by the Keras example: if tuned with its own code, needs --keras-example-bias");
     } else if (is_whole_keras3_model(raw.tensors)) {
       raw.notes.emplace_back(
@@ -284,7 +278,7 @@ LoadedModel load_model(RawFile raw, const std::string& file, const LoadOptions& 
   const std::optional<TimmConfig> timm = timm_config_of(raw, layout);
   const std::optional<ImageSize> own_size = timm ? timm->image_size : std::nullopt;
   loaded.info = read_info(raw, layout, canonical.tensors, file, options, own_size);
-  const auto is_in_head = [](const NamedTensor& entry) { return is_head(entry.name); };
+  const auto is_in_head = [](const formats::NamedTensor& entry) { return is_head(entry.name); };
   if (timm && !use_timm_config(loaded.info, raw, *timm, std::ranges::any_of(canonical.tensors, is_in_head))) {
     loaded.info = read_info(raw, layout, canonical.tensors, file, options, std::nullopt);
   }
@@ -300,12 +294,12 @@ LoadedModel load_model(RawFile raw, const std::string& file, const LoadOptions& 
   loaded.model = std::make_unique<model::GCViT>(config);
 
   std::map<std::string_view, const Tensor*> by_name;
-  for (const NamedTensor& entry : canonical.tensors) {
+  for (const formats::NamedTensor& entry : canonical.tensors) {
     if (!by_name.emplace(entry.name, &entry.tensor).second) {
-      fail("[weights] {}: two tensors are {}", file, in_quotes(entry.name));
+      fail("[weights] {}: two tensors are {}", file, formats::in_quotes(entry.name));
     }
   }
-  const bool headless = !by_name.contains("head.weight") && !by_name.contains("head.bias");
+  const bool headless = !by_name.contains(tensors::kHeadWeight) && !by_name.contains(tensors::kHeadBias);
   if (options.classes && headless) loaded.report.new_head = true;
 
   // First what there is, then the values: a file that doesn't fit is refused before anything is converted.
@@ -365,16 +359,16 @@ LoadedModel load_model(RawFile raw, const std::string& file, const LoadOptions& 
   return loaded;
 }
 
-std::vector<NamedTensor> tensors_of(const model::GCViT& model, DType dtype, const std::string& path) {
-  std::vector<NamedTensor> tensors;
+std::vector<formats::NamedTensor> tensors_of(const model::GCViT& model, DType dtype, const std::string& path) {
+  std::vector<formats::NamedTensor> tensors;
   for (const model::Parameter* parameter : model.parameters()) {
     if (parameter->tensor.empty()) fail("[weights] {}: {} has no values to write", path, parameter->name);
     Tensor converted = parameter->tensor.to(dtype);
     const Tensor back = converted.to_f32();
     const std::size_t broken = first_not_finite(back.values());
     if (broken < back.values().size()) {
-      fail("[weights] {}: tensor {}: element {}, {}, can't be written as {}", path, in_quotes(parameter->name), broken,
-           parameter->tensor.values()[broken], name_of(dtype));
+      fail("[weights] {}: tensor {}: element {}, {}, can't be written as {}", path, formats::in_quotes(parameter->name),
+           broken, parameter->tensor.values()[broken], name_of(dtype));
     }
     tensors.push_back({parameter->name, std::move(converted)});
   }
@@ -386,10 +380,10 @@ void save_model(const std::string& path, const model::GCViT& model, const ModelI
     fail("[weights] {}: expected {}, found {}", path,
          counted(static_cast<std::uint64_t>(model.config().classes), "class name"), info.classes.size());
   }
-  const std::vector<NamedTensor> tensors = tensors_of(model, dtype, path);
+  const std::vector<formats::NamedTensor> tensors = tensors_of(model, dtype, path);
   ModelInfo written = info;
   written.config = model.config();
-  write_safetensors(path, tensors, serialise_model_info(written));
+  formats::write_safetensors(path, tensors, serialise_model_info(written));
 }
 
 }  // namespace gcvit::weights

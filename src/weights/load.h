@@ -14,7 +14,7 @@
 #include "weights/infer_config.h"
 #include "weights/model_file.h"
 #include "weights/parameter_values.h"
-#include "weights/raw_file.h"
+#include "formats/raw_file.h"
 
 namespace gcvit::weights {
 
@@ -75,11 +75,11 @@ struct LoadedModel {
 LoadedModel load_model(const std::string& path, const LoadOptions& options = {});
 
 /// The same from a file already read; `file` names it in errors.
-LoadedModel load_model(RawFile raw, const std::string& file, const LoadOptions& options = {});
+LoadedModel load_model(formats::RawFile raw, const std::string& file, const LoadOptions& options = {});
 
 /// The parameters rounded to `dtype`, kF32, kF16 or kBF16, under canonical names. Throws `Error`, which names the file
 /// `path` that they are for, when a parameter has no values or one doesn't fit the dtype.
-std::vector<NamedTensor> tensors_of(const model::GCViT& model, DType dtype, const std::string& path);
+std::vector<formats::NamedTensor> tensors_of(const model::GCViT& model, DType dtype, const std::string& path);
 
 /// Writes the self-describing file. `dtype`: kF32, kF16 or kBF16. Throws `Error` when a parameter has no values or
 /// one doesn't fit the dtype.

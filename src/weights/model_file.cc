@@ -10,7 +10,7 @@
 #include "base/json.h"
 #include "base/json_events.h"
 #include "base/printable.h"
-#include "weights/in_quotes.h"
+#include "formats/in_quotes.h"
 
 namespace gcvit::weights {
 namespace {
@@ -45,7 +45,7 @@ void check_format(const Metadata& metadata, const std::string& file) {
     const std::string text = format.value().is_string() ? format.text() : std::to_string(integer(format));
     if (text != std::to_string(kModelFormat)) {
       fail("[model] {}: the file's format is {}: this program reads format {}; a newer one may read it", file,
-           in_quotes(text), kModelFormat);
+           formats::in_quotes(text), kModelFormat);
     }
   });
 }
@@ -88,7 +88,7 @@ model::GCViTConfig parse_config(const JsonPlace& root) {
   try {
     model::validate(config);
   } catch (const Error& error) {
-    fail("[model] {}: {}", root.path(), without_area(error.what()));
+    fail("[model] {}: {}", root.path(), formats::without_area(error.what()));
   }
   return config;
 }

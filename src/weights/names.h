@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "weights/raw_file.h"
+#include "formats/raw_file.h"
 
 namespace gcvit::weights {
 
@@ -26,7 +26,7 @@ std::string_view name_of(Layout layout);
 
 /// The layout that most names belong to; nullopt when none looks like GCViT. NVlabs' names give kNvlabs: only a
 /// file's metadata can say that it is canonical.
-std::optional<Layout> detect_layout(const std::vector<NamedTensor>& tensors);
+std::optional<Layout> detect_layout(const std::vector<formats::NamedTensor>& tensors);
 
 /// The canonical name of a tensor that `layout` calls `name`; nullopt when the layout has no such name. Not for kKeras,
 /// whose names mean something only beside each other.
@@ -39,20 +39,20 @@ std::string layout_name(Layout layout, std::string_view canonical);
 bool is_index_buffer(std::string_view name);
 
 /// Removes the wrappers `module.`, `_orig_mod.` and `model.` as long as all names have one of them in front.
-void strip_wrapper_prefixes(std::vector<NamedTensor>& tensors);
+void strip_wrapper_prefixes(std::vector<formats::NamedTensor>& tensors);
 
 /// Tensors under canonical names, and what had none.
 struct Canonical {
-  std::vector<NamedTensor> tensors;
+  std::vector<formats::NamedTensor> tensors;
   std::vector<std::string> unexpected;  ///< names the layout doesn't know, as the file has them
   std::string place;  ///< the group of a Keras file that the model is in, "layers/gc_vi_t/"; empty for the file itself
 };
 
 /// Renames, reshapes where a layout stores another rank (timm's squeeze-and-excitation layers are 1x1 convolutions),
 /// reorders the axes of kernels that JAX and Keras keep as [..., in, out], and drops index buffers.
-Canonical to_canonical(Layout layout, std::vector<NamedTensor> tensors);
+Canonical to_canonical(Layout layout, std::vector<formats::NamedTensor> tensors);
 
 /// The way back: a canonical tensor under `layout`'s name and shape.
-NamedTensor to_layout(Layout layout, const NamedTensor& canonical);
+formats::NamedTensor to_layout(Layout layout, const formats::NamedTensor& canonical);
 
 }  // namespace gcvit::weights

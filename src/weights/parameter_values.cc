@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "model/initialise.h"
 #include "weights/change_image_size.h"
-#include "weights/in_quotes.h"
+#include "formats/in_quotes.h"
 #include "weights/keras_example_bias.h"
 
 namespace gcvit::weights {
@@ -29,7 +29,7 @@ std::size_t first_not_finite(std::span<const float> values) {
 }
 
 ParameterValues::ParameterValues(std::string file, const Options& options,
-                                 std::vector<std::shared_ptr<const MappedFile>> mappings)
+                                 std::vector<std::shared_ptr<const formats::MappedFile>> mappings)
     : file_(std::move(file)), options_(options), mappings_(std::move(mappings)) {}
 
 void ParameterValues::add(const ops::Parameter& parameter, Tensor tensor) {
@@ -43,15 +43,15 @@ Tensor ParameterValues::converted(const ops::Parameter& parameter, const Tensor&
     case DType::kBF16:
     case DType::kF64: break;
     default:
-      fail("[weights] {}: tensor {}: expected f32, f16, bf16 or f64, found {}", file_, in_quotes(parameter.name),
-           name_of(tensor.dtype()));
+      fail("[weights] {}: tensor {}: expected f32, f16, bf16 or f64, found {}", file_,
+           formats::in_quotes(parameter.name), name_of(tensor.dtype()));
   }
   Tensor converted = tensor.to_f32();
   const std::span<const float> values = converted.values();
   const std::size_t broken = first_not_finite(values);
   if (broken < values.size()) {
     // A NaN's sign says nothing.
-    fail("[weights] {}: tensor {}: element {} is {}", file_, in_quotes(parameter.name), broken,
+    fail("[weights] {}: tensor {}: element {} is {}", file_, formats::in_quotes(parameter.name), broken,
          std::isnan(values[broken]) ? std::string("nan") : fmt::format("{}", values[broken]));
   }
   return converted;
@@ -76,7 +76,7 @@ Tensor ParameterValues::of(const ops::Parameter& parameter) {
 void ParameterValues::check(const ops::Parameter& parameter) const { converted(parameter, tensors_.at(parameter.id)); }
 
 void ParameterValues::drop_pages(const Tensor& tensor) const {
-  for (const std::shared_ptr<const MappedFile>& mapping : mappings_) mapping->drop_pages(tensor.bytes());
+  for (const std::shared_ptr<const formats::MappedFile>& mapping : mappings_) mapping->drop_pages(tensor.bytes());
 }
 
 }  // namespace gcvit::weights

@@ -11,7 +11,7 @@
 #include "base/tensor.h"
 #include "model/config.h"
 #include "ops/parameter.h"
-#include "weights/mapped_file.h"
+#include "formats/mapped_file.h"
 
 namespace gcvit::weights {
 
@@ -29,7 +29,8 @@ class ParameterValues {
     std::uint64_t seed = 0;  ///< of parameters that the file lacks
   };
   /// `mappings` are the files that tensors may view. `file` names them in errors.
-  ParameterValues(std::string file, const Options& options, std::vector<std::shared_ptr<const MappedFile>> mappings);
+  ParameterValues(std::string file, const Options& options,
+                  std::vector<std::shared_ptr<const formats::MappedFile>> mappings);
 
   /// Says which of the file's tensors is the parameter's. One without is initialised at random.
   void add(const ops::Parameter& parameter, Tensor tensor);
@@ -48,7 +49,7 @@ class ParameterValues {
 
   std::string file_;
   Options options_;
-  std::vector<std::shared_ptr<const MappedFile>> mappings_;
+  std::vector<std::shared_ptr<const formats::MappedFile>> mappings_;
   std::map<std::int32_t, Tensor> tensors_;  ///< by parameter id
   Tensor last_;
 };

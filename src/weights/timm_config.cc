@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
-#include "weights/in_quotes.h"
+#include "formats/in_quotes.h"
 
 namespace gcvit::weights {
 namespace {
@@ -29,8 +29,8 @@ std::optional<JsonPlace> member(const JsonPlace& place, std::string_view name) {
 void expect_text(const JsonPlace& place, std::string_view name, std::string_view expected) {
   const std::optional<JsonPlace> found = member(place, name);
   if (found && found->text() != expected) {
-    fail("[weights] {}: expected {}, found {}: such a model is not computed here", found->path(), in_quotes(expected),
-         in_quotes(found->text()));
+    fail("[weights] {}: expected {}, found {}: such a model is not computed here", found->path(),
+         formats::in_quotes(expected), formats::in_quotes(found->text()));
   }
 }
 
@@ -43,7 +43,7 @@ std::vector<std::string> names_of(const JsonPlace& place) {
     std::int32_t index = -1;
     const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), index);
     if (error != std::errc{} || end != key.data() + key.size() || index < 0 || index >= kMostClasses) {
-      fail("[weights] {}: expected classes' numbers, found {}", place.path(), in_quotes(key));
+      fail("[weights] {}: expected classes' numbers, found {}", place.path(), formats::in_quotes(key));
     }
     if (names.size() <= static_cast<std::size_t>(index)) names.resize(static_cast<std::size_t>(index) + 1);
     names[static_cast<std::size_t>(index)] = place.key(key).text();
@@ -154,7 +154,7 @@ std::optional<TimmConfig> parse_timm_config(std::string_view text, const std::st
               const std::string name = architecture->text();
               if (!name.starts_with(kFamily)) {
                 fail("[weights] {}: expected a GCViT, as \"gcvit_xxtiny\", found {}", architecture->path(),
-                     in_quotes(name));
+                     formats::in_quotes(name));
               }
               config = read_config(root, name);
             },

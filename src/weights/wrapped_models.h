@@ -10,38 +10,26 @@
 #include <string_view>
 #include <vector>
 
-#include "weights/raw_file.h"
+#include "formats/raw_file.h"
 
 namespace gcvit::weights {
 
-/// A GCViT whose tensors' names all begin with `prefix`: "", "model.", "module.net.", "params/".
-struct WrappedModel {
-  std::string prefix;
-  /// Its weights are averages over training: a word of the prefix says so ("ema", "swa", "averaged", ...), or the count
-  /// that torch's AveragedModel keeps stands beside it.
-  bool averaged = false;
-};
-
-/// The models among tensors of these names, in the order of their prefixes; at most `kMostModels`. Keras' names are left
+/// The models among tensors of these names, in the order of their prefixes; at most `formats::kMostModels`. Keras' names are left
 /// out: their models are found by their layers (keras_names.h). What an optimizer keeps of each tensor is no model.
-std::vector<WrappedModel> find_wrapped_models(std::span<const std::string_view> names);
-inline constexpr std::size_t kMostModels = 64;
+std::vector<formats::WrappedModel> find_wrapped_models(std::span<const std::string_view> names);
 
-/// True when a word of a key says that weights below it are averages: "ema" in "state_dict_ema" or "model-EMA".
-bool names_an_average(std::string_view key);
-
-/// True when a word of a key says that what is below it is an optimizer's.
-bool names_an_optimizer(std::string_view key);
+/// Options for reading a weight file that may hold GCViTs beside other things; `averaged` as in `ReadOptions`.
+formats::ReadOptions read_options(std::optional<bool> averaged = {});
 
 /// Leaves the tensors of one model in `raw`, without its prefix, and `raw.averaged` saying which kind of weights it has:
 /// the kind that is wanted if there is one, else the raw ones before averages. Returns the names of the tensors that belong
 /// to no model. Notices and notes say what was chosen. Throws `Error` when the model could be any of several.
-std::vector<std::string> unwrap(RawFile& raw, std::optional<bool> averaged, const std::string& file);
+std::vector<std::string> unwrap(formats::RawFile& raw, std::optional<bool> averaged, const std::string& file);
 
 /// What to do with averages that are a list.
 inline constexpr std::string_view kNameThem = "copy them into the model and save its state_dict()";
 
 /// Throws the `Error` that the file has no weights of the wanted kind, naming those that it has.
-[[noreturn]] void fail_without(bool averaged, const RawFile& raw, const std::string& file);
+[[noreturn]] void fail_without(bool averaged, const formats::RawFile& raw, const std::string& file);
 
 }  // namespace gcvit::weights

@@ -11,8 +11,8 @@
 
 #include "tests/cli/keys.h"
 #include "tests/cli/program.h"
-#include "weights/npy.h"
-#include "weights/safetensors.h"
+#include "formats/npy.h"
+#include "formats/safetensors.h"
 
 namespace gcvit {
 namespace {
@@ -220,13 +220,13 @@ TEST_F(Cli, EveryBadModelFileIsOneSentence) {
   std::string hostile = read_text(model);
   hostile[6] = '\x7f';  // the header's length: 2^54 bytes
   write_text(folder / "hostile.safetensors", hostile);
-  weights::RawFile raw = weights::read_safetensors(model);
-  for (weights::NamedTensor& entry : raw.tensors) {
+  formats::RawFile raw = formats::read_safetensors(model);
+  for (formats::NamedTensor& entry : raw.tensors) {
     if (entry.name != "norm.weight") continue;
     entry.tensor = Tensor::from_values(entry.tensor.dims(), entry.tensor.values());
     entry.tensor.mutable_values()[3] = NAN;
   }
-  weights::write_safetensors(folder / "nan.safetensors", raw.tensors, raw.metadata);
+  formats::write_safetensors(folder / "nan.safetensors", raw.tensors, raw.metadata);
   std::filesystem::create_directory(folder / "folder.safetensors");
 
   for (const std::string command : {"info", "classify photo1.png", "eval .", "bench --seconds 0"}) {
@@ -254,16 +254,16 @@ TEST_F(Cli, PreprocessAndForwardAreClassifyInTwoSteps) {
   const std::string images = image(1) + " " + image(2) + " " + image(3);
   ASSERT_EQ(gcvit("preprocess -m m.safetensors -o x.npy " + images).code, 0);
   ASSERT_EQ(gcvit("forward -m m.safetensors x.npy -o y.npz --batch 2").code, 0);
-  EXPECT_EQ(weights::read_npy(folder / "x.npy").dims(), (Dims{3, 64, 64, 3}));
+  EXPECT_EQ(formats::read_npy(folder / "x.npy").dims(), (Dims{3, 64, 64, 3}));
 
   ASSERT_EQ(shell("unzip -q y.npz -d y 2>&1 || python3 -m zipfile -e y.npz y").code, 0);
   const std::pair<const char*, Dims> outputs[] = {{"logits", {3, 7}},         {"pooled", {3, 64}},
                                                   {"level1", {3, 16, 16, 8}}, {"level2", {3, 8, 8, 16}},
                                                   {"level3", {3, 4, 4, 32}},  {"level4", {3, 2, 2, 64}}};
   for (const auto& [name, dims] : outputs) {
-    EXPECT_EQ(weights::read_npy(folder / ("y/" + std::string(name) + ".npy")).dims(), dims) << name;
+    EXPECT_EQ(formats::read_npy(folder / ("y/" + std::string(name) + ".npy")).dims(), dims) << name;
   }
-  const Tensor logits = weights::read_npy(folder / "y/logits.npy");
+  const Tensor logits = formats::read_npy(folder / "y/logits.npy");
   const json results = json::parse(gcvit("classify -m m.safetensors --json -k 7 " + images).out)["results"];
   for (std::size_t i = 0; i < 3; ++i) {
     const std::span<const float> row = logits.values().subspan(7 * i, 7);
@@ -284,7 +284,7 @@ TEST_F(Cli, OtherImageSizesWorkFromImageToClass) {
     EXPECT_EQ(info["config"].contains("native_image_size"), mode == "fixed");
     EXPECT_EQ(info["source"]["inferred"].size(), 2u) << "what was changed and how";
     ASSERT_EQ(gcvit("preprocess photo1.png -o x.npy" + options).code, 0);
-    EXPECT_EQ(weights::read_npy(folder / "x.npy").dims(), (Dims{1, 96, 128, 3}));
+    EXPECT_EQ(formats::read_npy(folder / "x.npy").dims(), (Dims{1, 96, 128, 3}));
     const Result forward = gcvit("forward x.npy -o y.npz" + options);
     ASSERT_EQ(forward.code, 0) << forward.err;
     const Result classify = gcvit("classify photo1.png --json -k 1" + options);
@@ -301,7 +301,7 @@ TEST_F(Cli, PreprocessNeedsNoModelWithPresetAndSize) {
         gcvit(std::string("preprocess photo1.png -o x.npy --image-size 48x80 --preprocess ") + preset);
     EXPECT_EQ(result.code, 0) << result.err;
     EXPECT_EQ(result.out, "");
-    EXPECT_EQ(weights::read_npy(folder / "x.npy").dims(), (Dims{1, 48, 80, 3}));
+    EXPECT_EQ(formats::read_npy(folder / "x.npy").dims(), (Dims{1, 48, 80, 3}));
   }
 }
 
@@ -319,7 +319,7 @@ TEST_F(Cli, ForwardRefusesWhatIsNotItsInput) {
   const auto npy = [&](const char* name, const Dims& dims, float value) {
     Tensor tensor(DType::kF32, dims);
     for (float& one : tensor.mutable_values()) one = value;
-    weights::write_npy(folder / name, tensor);
+    formats::write_npy(folder / name, tensor);
   };
   npy("small.npy", {1, 32, 32, 3}, 0);
   npy("flat.npy", {64, 64, 3}, 0);

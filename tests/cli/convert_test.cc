@@ -7,14 +7,14 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/cli/program.h"
-#include "weights/npy.h"
-#include "weights/raw_file.h"
+#include "formats/npy.h"
+#include "formats/raw_file.h"
 
 namespace gcvit {
 namespace {
 
+using formats::NamedTensor;
 using nlohmann::json;
-using weights::NamedTensor;
 using weights::read_text;
 
 const std::string kParity = std::string(GCVIT_TEST_DATA) + "/parity/";
@@ -27,10 +27,10 @@ class Convert : public Cli {
       Tensor image(DType::kF32, {1, 64, 64, 3});
       float value = 0.0f;
       for (float& pixel : image.mutable_values()) pixel = value = std::fmod(value * 1.7f + 0.37f, 2.0f) - 0.9f;
-      weights::write_npy(folder / "x.npy", image);
+      formats::write_npy(folder / "x.npy", image);
     }
     EXPECT_EQ(gcvit("forward -m " + file + " x.npy -o out.npz " + options).code, 0) << file;
-    for (const NamedTensor& entry : weights::read_raw_file(folder / "out.npz").tensors) {
+    for (const NamedTensor& entry : formats::read_raw_file(folder / "out.npz").tensors) {
       if (entry.name.starts_with("logits")) {
         return {reinterpret_cast<const char*>(entry.tensor.bytes().data()), entry.tensor.bytes().size()};
       }
@@ -71,7 +71,7 @@ TEST_F(Convert, AFileInAllFormatsGivesTheSameLogitsBitForBit) {
 TEST_F(Convert, OursSaysWhereItComesFrom) {
   convert(kParity + "nvlabs.safetensors m.pth");
   convert("m.pth ours.safetensors");
-  const auto metadata = weights::read_raw_file(folder / "ours.safetensors").metadata;
+  const auto metadata = formats::read_raw_file(folder / "ours.safetensors").metadata;
   const json source = json::parse(metadata.at("gcvit.source"));
   EXPECT_EQ(source["format"], "pytorch");
   EXPECT_EQ(source["layout"], "nvlabs");
@@ -80,7 +80,7 @@ TEST_F(Convert, OursSaysWhereItComesFrom) {
   EXPECT_EQ(json::parse(metadata.at("gcvit.preprocess"))["preset"], "nvlabs");
   // Converted again it still names the first file.
   convert("ours.safetensors again.safetensors --dtype f16");
-  const auto again = weights::read_raw_file(folder / "again.safetensors");
+  const auto again = formats::read_raw_file(folder / "again.safetensors");
   EXPECT_EQ(again.metadata.at("gcvit.source"), metadata.at("gcvit.source"));
   EXPECT_EQ(again.tensors.front().tensor.dtype(), DType::kF16);
 }

@@ -12,7 +12,7 @@
 #include <string>
 
 #include "tests/cli/program.h"
-#include "weights/safetensors.h"
+#include "formats/safetensors.h"
 
 namespace gcvit {
 namespace {
@@ -157,11 +157,11 @@ TEST_F(Inputs, FileDescriptorsThatRunOutAreNoBadImages) {
 }
 
 TEST_F(Inputs, NumbersInJsonThatNothingHoldsAreOneSentence) {
-  weights::RawFile raw = weights::read_safetensors(model);
+  formats::RawFile raw = formats::read_safetensors(model);
   const auto with = [&](const std::string& key, const std::string& text) {
     std::map<std::string, std::string> metadata = raw.metadata;
     metadata[key] = text;
-    weights::write_safetensors(folder / "bad.safetensors", raw.tensors, metadata);
+    formats::write_safetensors(folder / "bad.safetensors", raw.tensors, metadata);
   };
   std::string config = raw.metadata.at("gcvit.config");
   config.replace(config.find("\"mlp_ratio\":") + 12, 3, "1e999");

@@ -6,13 +6,13 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/cli/program.h"
-#include "weights/safetensors.h"
+#include "formats/safetensors.h"
 
 namespace gcvit {
 namespace {
 
+using formats::NamedTensor;
 using nlohmann::json;
-using weights::NamedTensor;
 using weights::write_text;
 
 class ModelOption : public Cli {
@@ -23,7 +23,7 @@ class ModelOption : public Cli {
     std::vector<NamedTensor> tensors;
     float scale = 1.0f;
     for (const std::string& prefix : prefixes) {
-      for (const NamedTensor& entry : weights::read_safetensors(source).tensors) {
+      for (const NamedTensor& entry : formats::read_safetensors(source).tensors) {
         Tensor tensor = entry.tensor;
         if (entry.name == "head.bias") {
           tensor = tensor.to_f32();
@@ -38,7 +38,7 @@ class ModelOption : public Cli {
       scale += 1.0f;
     }
     tensors.push_back({"criterion.weight", Tensor(DType::kF32, {2})});
-    weights::write_safetensors(folder / name, tensors, {});
+    formats::write_safetensors(folder / name, tensors, {});
   }
 };
 

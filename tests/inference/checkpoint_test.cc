@@ -2,7 +2,6 @@
 // Checkpoints as those write them who train, against what their producers computed (tests/data/parity, written by
 // tools/parity/make_checkpoint_references.py and make_keras_saves.py).
 #include <gtest/gtest.h>
-#include <zip.h>
 
 #include <algorithm>
 #include <cmath>
@@ -19,10 +18,11 @@
 #include "weights/load.h"
 #include "gcvit/classifier.h"
 #include "base/error.h"
+#include "tests/testing/unzip.h"
 #include "tests/weights/test_files.h"
-#include "weights/safetensors.h"
-#include "weights/zip_archive.h"
-#include "weights/zip_writer.h"
+#include "formats/safetensors.h"
+#include "formats/zip_archive.h"
+#include "formats/zip_writer.h"
 
 namespace gcvit::inference {
 namespace {
@@ -35,17 +35,9 @@ constexpr double kTolerance = 1e-5;
 
 /// Writes the files of an archive in an archive into a folder.
 void unpack(const std::string& name, const TemporaryFolder& folder) {
-  const std::string path = std::string(GCVIT_TEST_DATA) + "/parity/" + name;
-  const std::unique_ptr<zip_t, void (*)(zip_t*)> archive(zip_open(path.c_str(), ZIP_RDONLY, nullptr), zip_discard);
-  zip_stat_t status;
-  if (archive == nullptr || zip_stat_index(archive.get(), 0, 0, &status) != 0) fail("{}: can't be read", name);
-  std::string bytes(status.size, '\0');
-  zip_file_t* const member = zip_fopen_index(archive.get(), 0, 0);
-  const zip_int64_t read = member == nullptr ? 0 : zip_fread(member, bytes.data(), bytes.size());
-  if (member != nullptr) zip_fclose(member);
-  if (read != std::ssize(bytes)) fail("{}: can't be read", name);
-  const weights::ZipArchive files(std::as_bytes(std::span(bytes)), name);
-  for (const weights::ZipArchive::Entry& entry : files.entries()) {
+  const std::string bytes = testing::unzip(std::string(GCVIT_TEST_DATA) + "/parity/" + name).begin()->second;
+  const formats::ZipArchive files(std::as_bytes(std::span(bytes)), name);
+  for (const formats::ZipArchive::Entry& entry : files.entries()) {
     const std::filesystem::path target = folder / std::string(entry.name);
     std::filesystem::create_directories(target.parent_path());
     write_text(target.string(), {reinterpret_cast<const char*>(entry.bytes.data()), entry.bytes.size()});
@@ -59,7 +51,7 @@ struct Files {
 
   explicit Files(const std::string& archive) {
     unpack(archive, folder);
-    for (const weights::NamedTensor& entry : weights::read_safetensors(folder / "reference.safetensors").tensors) {
+    for (const formats::NamedTensor& entry : formats::read_safetensors(folder / "reference.safetensors").tensors) {
       reference.emplace(entry.name, entry.tensor.to_f32());
     }
   }
@@ -225,7 +217,7 @@ TEST(KerasSaves, WholeModelsAndShardsGiveTheLogitsOfTheirProducer) {
   const std::string scaling = "rescaling_1";
   for (std::size_t place = 0; (place = text.find(input, place)) != text.npos;)
     text.replace(place, input.size(), scaling);
-  weights::ZipWriter archive(files.folder / "scaled.keras");
+  formats::ZipWriter archive(files.folder / "scaled.keras", formats::ZipStyle::kPlain);
   archive.add("config.json", std::string_view("{"));
   archive.add("model.weights.h5", text);
   archive.finish();

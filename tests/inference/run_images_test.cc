@@ -7,7 +7,7 @@
 
 #include "tests/inference/test_images.h"
 #include "tests/weights/test_files.h"
-#include "weights/safetensors.h"
+#include "formats/safetensors.h"
 
 namespace gcvit::inference {
 namespace {
@@ -90,9 +90,9 @@ TEST(RunImages, LogitsThatArentFiniteSpoilTheirImageAlone) {
   const TemporaryFolder folder;
   testing::write_tiny_model(folder / "m.safetensors", testing::colour_names());
   // Divided by so little everything overflows but black.
-  weights::RawFile raw = weights::read_safetensors(folder / "m.safetensors");
+  formats::RawFile raw = formats::read_safetensors(folder / "m.safetensors");
   raw.metadata["gcvit.preprocess"] = R"({"preset":"timm","mean":[0,0,0],"std":[1e-39,1e-39,1e-39]})";
-  weights::write_safetensors(folder / "m.safetensors", raw.tensors, raw.metadata);
+  formats::write_safetensors(folder / "m.safetensors", raw.tensors, raw.metadata);
   const std::vector<std::uint8_t> black(64 * 64 * 3, 0);
   const std::vector<std::uint8_t> white(64 * 64 * 3, 255);
   const std::vector<Image> images{Image::pixels(black, 64, 64, "b0"), Image::pixels(white, 64, 64, "w1"),

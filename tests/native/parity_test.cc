@@ -4,7 +4,6 @@
 // names, rectangular windows, Keras' zero-padded pools, the files of all that writes Keras weights, and
 // models at another image size than their files'.
 #include <gtest/gtest.h>
-#include <zip.h>
 
 #include <algorithm>
 #include <fstream>
@@ -17,6 +16,7 @@
 #include "base/error.h"
 #include "tests/native/test_model.h"
 #include "tests/testing/scalar_executor.h"
+#include "tests/testing/unzip.h"
 #include "weights/load.h"
 
 namespace gcvit::native {
@@ -30,7 +30,7 @@ std::string file_of(const std::string& name) { return std::string(GCVIT_TEST_DAT
 
 std::map<std::string, Tensor> read_reference(const std::string& name) {
   std::map<std::string, Tensor> tensors;
-  for (const weights::NamedTensor& entry : weights::read_raw_file(file_of(name + ".reference.safetensors")).tensors) {
+  for (const formats::NamedTensor& entry : formats::read_raw_file(file_of(name + ".reference.safetensors")).tensors) {
     tensors.emplace(entry.name, entry.tensor.to_f32());
   }
   return tensors;
@@ -50,17 +50,7 @@ void PrintTo(const Case& value, std::ostream* stream) { *stream << value.name; }
 /// The case's weight file, taken out of the archive if it lies there.
 std::string weights_of(const Case& expected) {
   if (expected.archived.empty()) return file_of(expected.name + ".safetensors");
-  const std::unique_ptr<zip_t, void (*)(zip_t*)> archive(
-      zip_open(file_of("keras_files.zip").c_str(), ZIP_RDONLY, nullptr), zip_discard);
-  zip_stat_t status;
-  if (archive == nullptr || zip_stat(archive.get(), expected.archived.c_str(), 0, &status) != 0) {
-    fail("keras_files.zip: no {}", expected.archived);
-  }
-  std::string bytes(status.size, '\0');
-  zip_file_t* const member = zip_fopen_index(archive.get(), status.index, 0);
-  const zip_int64_t read = zip_fread(member, bytes.data(), bytes.size());
-  zip_fclose(member);
-  if (read != std::ssize(bytes)) fail("keras_files.zip: {} can't be read", expected.archived);
+  const std::string bytes = testing::unzip(file_of("keras_files.zip")).at(expected.archived);
   const std::string path = ::testing::TempDir() + expected.name + "_" + expected.archived;
   std::ofstream(path, std::ios::binary) << bytes;
   return path;

@@ -43,8 +43,8 @@ struct TrainingReference {
   std::map<std::string, nlohmann::json> metadata;
 
   explicit TrainingReference(const std::string& name) {
-    const weights::RawFile file = weights::read_raw_file(training_file(name + ".safetensors"));
-    for (const weights::NamedTensor& entry : file.tensors) tensors.emplace(entry.name, entry.tensor.to_f32());
+    const formats::RawFile file = formats::read_raw_file(training_file(name + ".safetensors"));
+    for (const formats::NamedTensor& entry : file.tensors) tensors.emplace(entry.name, entry.tensor.to_f32());
     for (const auto& [key, text] : file.metadata) metadata.emplace(key, nlohmann::json::parse(text));
   }
 };

@@ -12,7 +12,7 @@
 #include "tests/native/test_model.h"
 #include "tests/weights/test_files.h"
 #include "weights/load.h"
-#include "weights/safetensors.h"
+#include "formats/safetensors.h"
 
 namespace gcvit::train {
 namespace {
@@ -167,7 +167,7 @@ TEST_F(Checkpoints, AnotherFileIsNamed) {
 
 TEST_F(Checkpoints, AConfigOfAnotherModelIsRefusedBeforeThereIsRoomForIt) {
   write();
-  weights::RawFile raw = weights::read_safetensors(file);
+  formats::RawFile raw = formats::read_safetensors(file);
   model::GCViTConfig config = model.config();
   config.classes = 1'000'000;
   raw.metadata["gcvit.config"] = weights::serialise_config(config);

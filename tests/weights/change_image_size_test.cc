@@ -39,8 +39,8 @@ class ChangeImageSize : public ::testing::Test {
   ChangeImageSize() : model_(tiny_config()) { model::initialise(model_, 3); }
 
   /// Ours, with metadata, or another library's, without.
-  RawFile raw(Layout layout) const {
-    RawFile file{.format = "safetensors", .tensors = {}, .metadata = {}};
+  formats::RawFile raw(Layout layout) const {
+    formats::RawFile file{.format = "safetensors", .tensors = {}, .metadata = {}};
     for (const model::Parameter* parameter : std::as_const(model_).parameters()) {
       file.tensors.push_back(to_layout(layout, {parameter->name, parameter->tensor}));
     }
@@ -138,8 +138,8 @@ TEST_F(ChangeImageSize, ASizeThatFitsNeitherModeIsRefused) {
 }
 
 TEST_F(ChangeImageSize, TablesOfOtherWindowsThanTheFilesAreRefused) {
-  RawFile file = raw(Layout::kCanonical);
-  std::ranges::find(file.tensors, kTable, &NamedTensor::name)->tensor = Tensor(DType::kF32, {45, 2});
+  formats::RawFile file = raw(Layout::kCanonical);
+  std::ranges::find(file.tensors, kTable, &formats::NamedTensor::name)->tensor = Tensor(DType::kF32, {45, 2});
   EXPECT_EQ(
       error_of([&] { load_model(file, "m", {.image_size = ImageSize{96, 160}, .classes = {}}); }),
       std::string("[weights] m: 1 tensor is of another shape (\"") + kTable + "\": expected [9, 2], found [45, 2])");

@@ -109,7 +109,7 @@ TEST(Convert, NvlabsGetsItsIndexBuffers) {
   const TemporaryFolder folder;
   convert(make_model(), folder / "m.safetensors", {.layout = Layout::kNvlabs, .dtype = {}, .keras_flavour = {}});
   std::map<std::string, Tensor> buffers;
-  for (const NamedTensor& entry : read_raw_file(folder / "m.safetensors").tensors) {
+  for (const formats::NamedTensor& entry : formats::read_raw_file(folder / "m.safetensors").tensors) {
     if (is_index_buffer(entry.name)) buffers.emplace(entry.name, entry.tensor);
   }
   EXPECT_EQ(buffers.size(), 5u);
@@ -139,9 +139,10 @@ TEST(Convert, GcvitTfGetsItsClassNames) {
   const LoadedModel model = make_model();
   convert(model, folder / "m.weights.h5",
           {.layout = Layout::kKeras, .dtype = {}, .keras_flavour = KerasFlavour::kGcvitTf});
-  const RawFile raw = read_raw_file(folder / "m.weights.h5");
-  EXPECT_TRUE(std::ranges::any_of(
-      raw.tensors, [](const NamedTensor& entry) { return entry.name.starts_with("layers/gc_vi_t_level_1/"); }));
+  const formats::RawFile raw = formats::read_raw_file(folder / "m.weights.h5");
+  EXPECT_TRUE(std::ranges::any_of(raw.tensors, [](const formats::NamedTensor& entry) {
+    return entry.name.starts_with("layers/gc_vi_t_level_1/");
+  }));
   expect_same_bits(*load_model(folder / "m.weights.h5").model, *model.model);
 }
 

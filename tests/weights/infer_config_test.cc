@@ -12,14 +12,14 @@ namespace gcvit::weights {
 namespace {
 
 /// A config's tensors: names and shapes; all share one buffer, as nothing reads values here.
-std::vector<NamedTensor> tensors_of(const model::GCViTConfig& config) {
+std::vector<formats::NamedTensor> tensors_of(const model::GCViTConfig& config) {
   const model::GCViT model(config);
   std::int64_t largest = 0;
   for (const model::Parameter* parameter : model.parameters()) {
     largest = std::max(largest, element_count(parameter->dims));
   }
   const auto buffer = std::make_shared<std::vector<std::byte>>(static_cast<std::size_t>(largest));
-  std::vector<NamedTensor> tensors;
+  std::vector<formats::NamedTensor> tensors;
   for (const model::Parameter* parameter : model.parameters()) {
     const auto size = static_cast<std::size_t>(element_count(parameter->dims));
     tensors.push_back({parameter->name, Tensor(DType::kU8, parameter->dims, buffer, std::span(*buffer).first(size))});
@@ -40,15 +40,15 @@ model::GCViTConfig tiny_config() {
   return config;
 }
 
-Tensor& tensor_of(std::vector<NamedTensor>& tensors, const std::string& name) {
-  return std::ranges::find(tensors, name, &NamedTensor::name)->tensor;
+Tensor& tensor_of(std::vector<formats::NamedTensor>& tensors, const std::string& name) {
+  return std::ranges::find(tensors, name, &formats::NamedTensor::name)->tensor;
 }
 
-void remove(std::vector<NamedTensor>& tensors, const std::string& prefix) {
-  std::erase_if(tensors, [&](const NamedTensor& tensor) { return tensor.name.starts_with(prefix); });
+void remove(std::vector<formats::NamedTensor>& tensors, const std::string& prefix) {
+  std::erase_if(tensors, [&](const formats::NamedTensor& tensor) { return tensor.name.starts_with(prefix); });
 }
 
-std::string refusal(const std::vector<NamedTensor>& tensors, const InferOptions& options = {}) {
+std::string refusal(const std::vector<formats::NamedTensor>& tensors, const InferOptions& options = {}) {
   return error_of([&] { infer_config(tensors, "m", options); });
 }
 
@@ -113,7 +113,7 @@ TEST(InferConfig, AsksForTheImageSizeWhereOneExtractionLeavesItOpen) {
 }
 
 TEST(InferConfig, GeneratorsMustAgree) {
-  std::vector<NamedTensor> tensors = tensors_of(tiny_config());
+  std::vector<formats::NamedTensor> tensors = tensors_of(tiny_config());
   remove(tensors, "levels.1.q_global_gen.to_q_global.1.");
   EXPECT_EQ(refusal(tensors),
             "[weights] m: level2 has 1 feature extractions: a 64x64 image, whose map is 8x8 there, and windows of 2 "
@@ -130,21 +130,21 @@ TEST(InferConfig, NamesWhatIsMissing) {
       {"head.", "no head.weight, which tells the classes"},
   };
   for (const auto& [prefix, sentence] : cases) {
-    std::vector<NamedTensor> tensors = tensors_of(tiny_config());
+    std::vector<formats::NamedTensor> tensors = tensors_of(tiny_config());
     remove(tensors, prefix);
     EXPECT_EQ(refusal(tensors), "[weights] m: " + sentence);
   }
 }
 
 TEST(InferConfig, AHeadlessFileTakesTheClassesAskedFor) {
-  std::vector<NamedTensor> tensors = tensors_of(tiny_config());
+  std::vector<formats::NamedTensor> tensors = tensors_of(tiny_config());
   remove(tensors, "head.");
   EXPECT_EQ(infer_config(tensors, "m", {.image_size = {}, .classes = 7}).config.classes, 7);
 }
 
 TEST(InferConfig, RefusesShapesThatAreNone) {
   const auto refusal_with = [](const std::string& name, Dims dims) {
-    std::vector<NamedTensor> tensors = tensors_of(tiny_config());
+    std::vector<formats::NamedTensor> tensors = tensors_of(tiny_config());
     // No elements: the claimed axes cost nothing.
     dims.push_back(0);
     Tensor& tensor = tensor_of(tensors, name);
@@ -159,7 +159,7 @@ TEST(InferConfig, RefusesShapesThatAreNone) {
             "[1099511627776, 3, 3, 0]");
   EXPECT_EQ(refusal_with("head.weight", {2'000'000'000}),
             "[weights] m: the tensors give no GCViT: classes: expected 1 to 1,000,000, found 2000000000");
-  std::vector<NamedTensor> tensors = tensors_of(tiny_config());
+  std::vector<formats::NamedTensor> tensors = tensors_of(tiny_config());
   tensor_of(tensors, "levels.0.blocks.0.attn.relative_position_bias_table") = Tensor(DType::kU8, {15, 1});
   EXPECT_EQ(refusal(tensors),
             "[weights] m: tensor \"levels.0.blocks.0.attn.relative_position_bias_table\": 15 rows are no (2h-1)^2: "
@@ -178,7 +178,7 @@ TEST(InferConfig, RefusesShapesThatAreNone) {
 TEST(InferConfig, ReadsSqueezedWidthsThatTimmRounded) {
   model::GCViTConfig config = tiny_config();
   config.squeeze_divisor = 8;
-  const std::vector<NamedTensor> tensors = tensors_of(config);
+  const std::vector<formats::NamedTensor> tensors = tensors_of(config);
   EXPECT_EQ(infer_config(tensors, "m").config.squeeze_divisor, 8);
   EXPECT_EQ(config.squeezed_channels(8), 8);
   EXPECT_EQ(config.squeezed_channels(48), 16);
@@ -186,7 +186,7 @@ TEST(InferConfig, ReadsSqueezedWidthsThatTimmRounded) {
 }
 
 TEST(InferConfig, RefusesOtherSqueezedWidths) {
-  std::vector<NamedTensor> tensors = tensors_of(tiny_config());
+  std::vector<formats::NamedTensor> tensors = tensors_of(tiny_config());
   tensor_of(tensors, "patch_embed.conv_down.conv.2.fc.0.weight") = Tensor(DType::kU8, {3, 8});
   EXPECT_EQ(refusal(tensors),
             "[weights] m: squeeze-and-excitation narrows 8 channels to 3: expected a quarter, as it is or rounded to a "

@@ -35,8 +35,8 @@ std::unique_ptr<model::GCViT> numbered_model(bool layer_scale) {
   return model;
 }
 
-std::vector<NamedTensor> tensors_of(const model::GCViT& model) {
-  std::vector<NamedTensor> tensors;
+std::vector<formats::NamedTensor> tensors_of(const model::GCViT& model) {
+  std::vector<formats::NamedTensor> tensors;
   for (const model::Parameter* parameter : model.parameters()) tensors.push_back({parameter->name, parameter->tensor});
   return tensors;
 }
@@ -73,7 +73,7 @@ INSTANTIATE_TEST_SUITE_P(Flavours, KerasFile,
                                            std::pair{KerasFlavour::kGcvitTf, true}));
 
 TEST(KerasFile, TheSameTensorsGiveTheSameBytes) {
-  std::vector<NamedTensor> tensors = tensors_of(*numbered_model(true));
+  std::vector<formats::NamedTensor> tensors = tensors_of(*numbered_model(true));
   const TemporaryFolder folder;
   write_keras(folder / "a.weights.h5", tensors);
   std::ranges::reverse(tensors);
@@ -88,20 +88,20 @@ TEST(KerasFile, TheSameTensorsGiveTheSameBytes) {
 TEST(KerasFile, IsWholeOrNotThere) {
   const TemporaryFolder folder;
   const Tensor value(DType::kF32, {1});
-  const std::vector<NamedTensor> twice = {{"norm.bias", value}, {"norm.bias", value}};
+  const std::vector<formats::NamedTensor> twice = {{"norm.bias", value}, {"norm.bias", value}};
   EXPECT_EQ(error_of([&] { write_keras(folder / "m.h5", twice); }),
             "[hdf5] " + (folder / "m.h5") + ": \"norm.bias\" appears twice");
-  const std::vector<NamedTensor> unknown = {{"norm.running_mean", value}};
+  const std::vector<formats::NamedTensor> unknown = {{"norm.running_mean", value}};
   EXPECT_EQ(error_of([&] { write_keras(folder / "m.h5", unknown); }),
             "[names] keras has no name for \"norm.running_mean\"");
-  const std::vector<NamedTensor> strange = {{"stages.0.weight", value}};
+  const std::vector<formats::NamedTensor> strange = {{"stages.0.weight", value}};
   EXPECT_EQ(error_of([&] { write_keras(folder / "m.h5", strange); }),
             "[names] keras has no name for \"stages.0.weight\"");
   EXPECT_EQ(folder.files(), 0u);
 }
 
 TEST(KerasFile, IsWholeOrNotThereOnAnyDeviceThatFails) {
-  std::vector<NamedTensor> tensors = tensors_of(*numbered_model(true));
+  std::vector<formats::NamedTensor> tensors = tensors_of(*numbered_model(true));
   tensors.resize(3);  // libhdf5 is slow, and the test writes hundreds of times
   const TemporaryFolder folder;
   const std::string path = folder / "m.weights.h5";

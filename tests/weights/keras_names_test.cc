@@ -14,7 +14,7 @@ namespace {
 
 /// Canonical names and what stood under which; each tensor is told by its one value.
 std::map<std::string, std::string> names_of(const std::vector<std::pair<std::string, Dims>>& entries) {
-  std::vector<NamedTensor> tensors;
+  std::vector<formats::NamedTensor> tensors;
   for (const auto& [name, dims] : entries) {
     Tensor tensor(DType::kF32, dims);
     for (float& value : tensor.mutable_values()) value = static_cast<float>(tensors.size());
@@ -22,7 +22,7 @@ std::map<std::string, std::string> names_of(const std::vector<std::pair<std::str
   }
   std::map<std::string, std::string> names;
   const Canonical canonical = keras_to_canonical(tensors);
-  for (const NamedTensor& tensor : canonical.tensors) {
+  for (const formats::NamedTensor& tensor : canonical.tensors) {
     names[tensor.name] = entries[static_cast<std::size_t>(tensor.tensor.values()[0])].first;
   }
   for (const std::string& name : canonical.unexpected) names["unexpected " + name] = name;
@@ -143,23 +143,23 @@ TEST(KerasNames, DepthIsBounded) {
 
 TEST(KerasNames, KernelsAreFlipped) {
   const Tensor matrix = Tensor::from_values({2, 3}, std::vector<float>{0, 1, 2, 3, 4, 5});
-  const NamedTensor dense = to_keras({"head.weight", matrix});
+  const formats::NamedTensor dense = to_keras({"head.weight", matrix});
   EXPECT_EQ(dense.tensor.dims(), (Dims{3, 2}));
   EXPECT_TRUE(std::ranges::equal(dense.tensor.values(), std::vector<float>{0, 3, 1, 4, 2, 5}));
   // [out, in, h, w] = [2, 2, 1, 3]: element [o][i][0][x] is Keras' [0][x][i][o].
   const Tensor kernel = Tensor::from_values({2, 2, 1, 3}, std::vector<float>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11});
-  const NamedTensor keras = to_keras({"patch_embed.proj.weight", kernel});
+  const formats::NamedTensor keras = to_keras({"patch_embed.proj.weight", kernel});
   EXPECT_EQ(keras.tensor.dims(), (Dims{1, 3, 2, 2}));
   EXPECT_TRUE(std::ranges::equal(keras.tensor.values(), std::vector<float>{0, 6, 3, 9, 1, 7, 4, 10, 2, 8, 5, 11}));
   // Depthwise [channels, 1, h, w] = [2, 1, 1, 2] is Keras' [h, w, channels, 1].
   const Tensor depthwise = Tensor::from_values({2, 1, 1, 2}, std::vector<float>{0, 1, 2, 3});
-  const NamedTensor turned = to_keras({"patch_embed.conv_down.conv.0.weight", depthwise});
+  const formats::NamedTensor turned = to_keras({"patch_embed.conv_down.conv.0.weight", depthwise});
   EXPECT_EQ(turned.tensor.dims(), (Dims{1, 2, 2, 1}));
   EXPECT_TRUE(std::ranges::equal(turned.tensor.values(), std::vector<float>{0, 2, 1, 3}));
 }
 
 TEST(KerasNames, ManyDeepNamesAreRefused) {
-  std::vector<NamedTensor> tensors;
+  std::vector<formats::NamedTensor> tensors;
   std::string deep;
   for (int i = 0; i < 100; ++i) deep += "a/";
   for (int i = 0; i < 700; ++i)

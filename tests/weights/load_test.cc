@@ -12,7 +12,7 @@
 #include "base/random.h"
 #include "tests/weights/test_files.h"
 #include "weights/names.h"
-#include "weights/safetensors.h"
+#include "formats/safetensors.h"
 
 namespace gcvit::weights {
 namespace {
@@ -39,8 +39,8 @@ class Load : public ::testing::Test {
   }
 
   /// The model's tensors as `layout` has them.
-  RawFile raw(Layout layout) const {
-    RawFile file{.format = "safetensors", .tensors = {}, .metadata = {}};
+  formats::RawFile raw(Layout layout) const {
+    formats::RawFile file{.format = "safetensors", .tensors = {}, .metadata = {}};
     for (const model::Parameter* parameter : std::as_const(model_).parameters()) {
       file.tensors.push_back(to_layout(layout, {parameter->name, parameter->tensor}));
     }
@@ -59,7 +59,7 @@ class Load : public ::testing::Test {
     }
   }
 
-  std::string refusal(RawFile file, const LoadOptions& options = {}) const {
+  std::string refusal(formats::RawFile file, const LoadOptions& options = {}) const {
     return error_of([&] { load_model(std::move(file), "m", options); });
   }
 
@@ -68,8 +68,8 @@ class Load : public ::testing::Test {
   TemporaryFolder folder_;
 };
 
-Tensor& tensor_of(RawFile& raw, const std::string& name) {
-  return std::ranges::find(raw.tensors, name, &NamedTensor::name)->tensor;
+Tensor& tensor_of(formats::RawFile& raw, const std::string& name) {
+  return std::ranges::find(raw.tensors, name, &formats::NamedTensor::name)->tensor;
 }
 
 TEST_F(Load, WhatIsSavedComesBackBitForBit) {
@@ -141,9 +141,9 @@ TEST_F(Load, HalfPrecisionIsRoundedOnce) {
 }
 
 TEST_F(Load, NvlabsNamesWithBuffersAndWrappers) {
-  RawFile file = raw(Layout::kNvlabs);
+  formats::RawFile file = raw(Layout::kNvlabs);
   file.tensors.push_back({"levels.0.blocks.0.attn.relative_position_index", Tensor(DType::kI64, {4, 4})});
-  for (NamedTensor& tensor : file.tensors) tensor.name = "module." + tensor.name;
+  for (formats::NamedTensor& tensor : file.tensors) tensor.name = "module." + tensor.name;
   const LoadedModel loaded = load_model(std::move(file), "m");
   expect_same_values(*loaded.model);
   EXPECT_EQ(loaded.info.config, tiny_config());
@@ -171,17 +171,17 @@ TEST_F(Load, AFileThatTimmWrote) {
   EXPECT_EQ(loaded.info.config.classes, 3);
   EXPECT_EQ(loaded.info.config.pool_padding, ops::PoolPadding::kNegativeInfinity);
   // Each value is where it belongs: compare with the raw file through the names alone.
-  const RawFile raw_file = read_safetensors(reference("timm.safetensors"));
+  const formats::RawFile raw_file = formats::read_safetensors(reference("timm.safetensors"));
   for (const model::Parameter* parameter : std::as_const(*loaded.model).parameters()) {
     const std::string name = layout_name(Layout::kTimm, parameter->name);
-    const auto found = std::ranges::find(raw_file.tensors, name, &NamedTensor::name);
+    const auto found = std::ranges::find(raw_file.tensors, name, &formats::NamedTensor::name);
     ASSERT_NE(found, raw_file.tensors.end()) << name;
     EXPECT_TRUE(std::ranges::equal(found->tensor.to_f32().values(), parameter->tensor.values())) << name;
   }
 }
 
 TEST_F(Load, EveryFloatingDtypeAndNoOther) {
-  RawFile file = raw(Layout::kNvlabs);
+  formats::RawFile file = raw(Layout::kNvlabs);
   const Tensor bias = tensor_of(file, "head.bias");
   std::vector<double> doubles(bias.values().begin(), bias.values().end());
   const auto owner = std::make_shared<std::vector<double>>(doubles);
@@ -194,7 +194,7 @@ TEST_F(Load, EveryFloatingDtypeAndNoOther) {
 TEST_F(Load, RefusesValuesThatAreNotFinite) {
   const float broken_values[] = {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()};
   for (const float broken : broken_values) {
-    RawFile file = raw(Layout::kNvlabs);
+    formats::RawFile file = raw(Layout::kNvlabs);
     Tensor copy = Tensor::from_values({64}, tensor_of(file, "norm.weight").values());
     copy.mutable_values()[17] = broken;
     tensor_of(file, "norm.weight") = copy;
@@ -204,7 +204,7 @@ TEST_F(Load, RefusesValuesThatAreNotFinite) {
 }
 
 TEST_F(Load, SaysWhatIsMissingAndOfAnotherShape) {
-  RawFile file = raw(Layout::kNvlabs);
+  formats::RawFile file = raw(Layout::kNvlabs);
   std::erase_if(file.tensors, [](const auto& tensor) { return tensor.name.starts_with("norm."); });
   file.tensors.push_back({"extra", Tensor(DType::kF32, {1})});
   tensor_of(file, "patch_embed.proj.bias") = Tensor(DType::kF32, {9});
@@ -218,7 +218,7 @@ TEST_F(Load, SaysWhatIsMissingAndOfAnotherShape) {
 }
 
 TEST_F(Load, UnexpectedTensorsAreReportedOnly) {
-  RawFile file = raw(Layout::kTimm);
+  formats::RawFile file = raw(Layout::kTimm);
   file.tensors.push_back({"extra", Tensor(DType::kF32, {1})});
   file.tensors.push_back({"stages.0.blocks.0.attn.qkv.scale", Tensor(DType::kF32, {1})});
   const LoadedModel loaded = load_model(std::move(file), "m");
@@ -247,7 +247,7 @@ TEST_F(Load, AHeadOfAnotherSizeIsMadeAnewOnlyWhenAsked) {
 }
 
 TEST_F(Load, AHeadlessFileNeedsTheClassesAskedFor) {
-  RawFile file = raw(Layout::kTimm);
+  formats::RawFile file = raw(Layout::kTimm);
   std::erase_if(file.tensors, [](const auto& tensor) { return tensor.name.starts_with("head."); });
   EXPECT_EQ(refusal(file), "[weights] m: no \"head.fc.weight\", which tells the classes");
   const LoadedModel loaded = load_model(file, "m", {.image_size = {}, .classes = 4});
@@ -258,9 +258,9 @@ TEST_F(Load, AHeadlessFileNeedsTheClassesAskedFor) {
 /// Under a wrapper that keeps the head itself, and under other names.
 TEST_F(Load, AHeadThatIsCalledOtherwiseIsTakenWhereItIsTheOnlyOne) {
   const auto renamed = [&](Layout layout, const std::string& prefix, const std::string& head) {
-    RawFile file = raw(layout);
+    formats::RawFile file = raw(layout);
     const std::string own = layout == Layout::kTimm ? "head.fc." : "head.";
-    for (NamedTensor& tensor : file.tensors) {
+    for (formats::NamedTensor& tensor : file.tensors) {
       tensor.name = tensor.name.starts_with(own) ? head + tensor.name.substr(own.size() - 1) : prefix + tensor.name;
     }
     return file;
@@ -282,7 +282,7 @@ TEST_F(Load, AHeadThatIsCalledOtherwiseIsTakenWhereItIsTheOnlyOne) {
                                        head, prefix, layout == Layout::kTimm ? "fc." : "")}));
   }
   // Two that it could be, another place, another shape, no bias.
-  RawFile two = renamed(Layout::kTimm, "backbone.", "head");
+  formats::RawFile two = renamed(Layout::kTimm, "backbone.", "head");
   two.tensors.push_back({"fc.weight", Tensor(DType::kF32, {3, 64})});
   two.tensors.push_back({"fc.bias", Tensor(DType::kF32, {3})});
   EXPECT_EQ(refusal(two),
@@ -290,22 +290,22 @@ TEST_F(Load, AHeadThatIsCalledOtherwiseIsTakenWhereItIsTheOnlyOne) {
             "tensors found \"head.weight\", \"fc.weight\"");
   EXPECT_NE(refusal(renamed(Layout::kTimm, "backbone.", "loss.head")).find("found \"loss.head.weight\""),
             std::string::npos);
-  RawFile other = renamed(Layout::kNvlabs, "a.", "head");
+  formats::RawFile other = renamed(Layout::kNvlabs, "a.", "head");
   tensor_of(other, "head.weight") = Tensor(DType::kF32, {5, 32});
   EXPECT_NE(refusal(other).find("no \"a.head.weight\", which tells the classes; "), std::string::npos);
-  RawFile bare = renamed(Layout::kNvlabs, "a.", "head");
+  formats::RawFile bare = renamed(Layout::kNvlabs, "a.", "head");
   std::erase_if(bare.tensors, [](const auto& tensor) { return tensor.name == "head.bias"; });
   EXPECT_NE(refusal(bare).find("no \"a.head.weight\", which tells the classes; "), std::string::npos);
   // A model's own head is its head.
-  RawFile own = raw(Layout::kTimm);
+  formats::RawFile own = raw(Layout::kTimm);
   own.tensors.push_back({"classifier.weight", Tensor(DType::kF32, {3, 64})});
   own.tensors.push_back({"classifier.bias", Tensor(DType::kF32, {3})});
   expect_same_values(*load_model(own, "m").model);
 }
 
 TEST_F(Load, OtherLayersOfAKerasModelAreSaid) {
-  RawFile file = raw(Layout::kKeras);
-  for (NamedTensor& tensor : file.tensors) tensor.name = "layers/gc_vi_t/" + tensor.name;
+  formats::RawFile file = raw(Layout::kKeras);
+  for (formats::NamedTensor& tensor : file.tensors) tensor.name = "layers/gc_vi_t/" + tensor.name;
   EXPECT_TRUE(load_model(file, "m").report.notices.empty());
   file.groups = {"layers", "layers/gc_vi_t", "layers/gc_vi_t/layers", "layers/gc_vi_t/layers/level",
                  "layers/rescaling"};
@@ -322,8 +322,8 @@ TEST_F(Load, OtherLayersOfAKerasModelAreSaid) {
 }
 
 TEST_F(Load, TwoKerasModelsAreRefusedWithTheFilesName) {
-  RawFile file = raw(Layout::kKeras);
-  for (NamedTensor& tensor : raw(Layout::kKeras).tensors) {
+  formats::RawFile file = raw(Layout::kKeras);
+  for (formats::NamedTensor& tensor : raw(Layout::kKeras).tensors) {
     file.tensors.push_back({"b/" + tensor.name, std::move(tensor.tensor)});
   }
   for (std::size_t i = 0; i < file.tensors.size() / 2; ++i) file.tensors[i].name = "a/" + file.tensors[i].name;
@@ -331,7 +331,7 @@ TEST_F(Load, TwoKerasModelsAreRefusedWithTheFilesName) {
 }
 
 TEST_F(Load, OtherWeightsOfTheSameKindAreSaid) {
-  RawFile file = raw(Layout::kTimm);
+  formats::RawFile file = raw(Layout::kTimm);
   file.place = "\"model\"";
   file.others = {{"\"best_model\"", false}};
   EXPECT_EQ(
@@ -343,7 +343,7 @@ TEST_F(Load, OtherWeightsOfTheSameKindAreSaid) {
 }
 
 TEST_F(Load, AveragesWithoutNamesAreSaid) {
-  RawFile file = raw(Layout::kTimm);
+  formats::RawFile file = raw(Layout::kTimm);
   file.place = "\"model\"";
   file.nameless = "\"ema\" > \"shadow_params\"";
   EXPECT_EQ(
@@ -358,7 +358,7 @@ TEST_F(Load, AveragesWithoutNamesAreSaid) {
 }
 
 TEST_F(Load, MetadataThatDoesNotFitTheTensorsIsRefused) {
-  RawFile file = raw(Layout::kNvlabs);
+  formats::RawFile file = raw(Layout::kNvlabs);
   model::GCViTConfig config = tiny_config();
   config.classes = 9;
   ModelInfo info;
@@ -423,7 +423,7 @@ TEST_F(Load, DamagedModelFilesAreAnsweredBySentences) {
     }
     const Bytes bytes(text);
     try {
-      load_model(parse_safetensors(bytes.span, bytes.owner, "m"), "m");
+      load_model(formats::parse_safetensors(bytes.span, bytes.owner, "m"), "m");
     } catch (const Error& error) {
       EXPECT_NE(std::string_view(error.what()).find("] m: "), std::string_view::npos) << error.what();
       ++refused;
@@ -433,8 +433,8 @@ TEST_F(Load, DamagedModelFilesAreAnsweredBySentences) {
 }
 
 TEST_F(Load, ReportsTheNarrowTypeThatAllParametersHave) {
-  RawFile file = raw(Layout::kNvlabs);
-  for (NamedTensor& entry : file.tensors) entry.tensor = entry.tensor.to(DType::kF16);
+  formats::RawFile file = raw(Layout::kNvlabs);
+  for (formats::NamedTensor& entry : file.tensors) entry.tensor = entry.tensor.to(DType::kF16);
   EXPECT_EQ(load_model(file, "f").report.dtype, DType::kF16);
   file.tensors.back().tensor = file.tensors.back().tensor.to(DType::kBF16);
   EXPECT_EQ(load_model(file, "f").report.dtype, DType::kF32);
@@ -469,7 +469,7 @@ TEST_F(Load, TheKerasExamplesBiasIsWrittenIntoTheTablesOnceAndRecorded) {
 }
 
 TEST_F(Load, TwoNamesOfOneTensorAreRefused) {
-  RawFile file = raw(Layout::kJax);
+  formats::RawFile file = raw(Layout::kJax);
   file.tensors.push_back({"norm/scale", Tensor(DType::kF32, {64})});
   const std::string sentence = error_of([&] { load_model(file, "f"); });
   EXPECT_NE(sentence.find("two tensors are \"norm.weight\""), std::string::npos) << sentence;
@@ -491,6 +491,17 @@ TEST_F(Load, WhatNoFileHoldsIsHeldAgainstTheMemoryAllowed) {
   options.max_memory = std::uint64_t{1} << 30;
   options.image_size = model::ImageSize{64, 64};
   expect_same_values(*load_model(raw(Layout::kNvlabs), "m", options).model);
+}
+
+TEST_F(Load, AModelAsTrainingScriptsSaveIt) {
+  const LoadedModel loaded = load_model(reference("torch/timm.zip.pth"));
+  EXPECT_EQ(loaded.info.config.dim, 8);
+  EXPECT_EQ(loaded.info.config.classes, 3);
+  EXPECT_EQ(loaded.info.source.format, "pytorch");
+  EXPECT_EQ(loaded.info.source.layout, "timm");
+  EXPECT_TRUE(loaded.report.unexpected.empty());
+  EXPECT_NE(std::ranges::find(loaded.info.source.inferred, "weights from \"state_dict\" of the saved dict"),
+            loaded.info.source.inferred.end());
 }
 
 }  // namespace

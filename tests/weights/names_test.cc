@@ -8,13 +8,13 @@
 
 #include "model/gcvit.h"
 #include "tests/weights/test_files.h"
-#include "weights/safetensors.h"
+#include "formats/safetensors.h"
 
 namespace gcvit::weights {
 namespace {
 
-std::vector<NamedTensor> named(std::initializer_list<std::string> names) {
-  std::vector<NamedTensor> tensors;
+std::vector<formats::NamedTensor> named(std::initializer_list<std::string> names) {
+  std::vector<formats::NamedTensor> tensors;
   for (const std::string& name : names) tensors.push_back({name, Tensor(DType::kF32, {1})});
   return tensors;
 }
@@ -63,7 +63,7 @@ TEST(Names, JaxPathsMayHaveSlashesAndTheirCollection) {
 }
 
 TEST(Names, JaxKernelsGetOurAxes) {
-  std::vector<NamedTensor> tensors;
+  std::vector<formats::NamedTensor> tensors;
   tensors.push_back({"params/head/kernel", Tensor::from_values({2, 3}, std::vector<float>{0, 1, 2, 3, 4, 5})});
   tensors.push_back({"params/patch_embed/proj/kernel", Tensor(DType::kF32, {3, 3, 5, 7})});
   tensors.push_back({"params/levels/0/downsample/conv/0/kernel", Tensor(DType::kF32, {3, 3, 1, 7})});
@@ -96,9 +96,9 @@ TEST(Names, EveryParameterHasOneNameInEachLayoutAndComesBack) {
 
 /// Against a state_dict that timm wrote: the same names and shapes, from ours.
 TEST(Names, GiveExactlyTimmsStateDict) {
-  const RawFile raw = read_safetensors(reference("timm.safetensors"));
+  const formats::RawFile raw = formats::read_safetensors(reference("timm.safetensors"));
   std::map<std::string, Dims> theirs;
-  for (const NamedTensor& entry : raw.tensors) theirs[entry.name] = entry.tensor.dims();
+  for (const formats::NamedTensor& entry : raw.tensors) theirs[entry.name] = entry.tensor.dims();
 
   model::GCViTConfig config;
   config.dim = 32;
@@ -112,15 +112,15 @@ TEST(Names, GiveExactlyTimmsStateDict) {
   const model::GCViT model(config);
   std::map<std::string, Dims> ours;
   for (const model::Parameter* parameter : model.parameters()) {
-    const NamedTensor entry = to_layout(Layout::kTimm, {parameter->name, Tensor(DType::kU8, parameter->dims)});
+    const formats::NamedTensor entry = to_layout(Layout::kTimm, {parameter->name, Tensor(DType::kU8, parameter->dims)});
     ours[entry.name] = entry.tensor.dims();
   }
   EXPECT_EQ(ours, theirs);
 }
 
 TEST(Names, ShapesComeBackToo) {
-  const NamedTensor matrix{"patch_embed.conv_down.conv.2.fc.0.weight", Tensor(DType::kF32, {4, 16})};
-  const NamedTensor convolution = to_layout(Layout::kTimm, matrix);
+  const formats::NamedTensor matrix{"patch_embed.conv_down.conv.2.fc.0.weight", Tensor(DType::kF32, {4, 16})};
+  const formats::NamedTensor convolution = to_layout(Layout::kTimm, matrix);
   EXPECT_EQ(convolution.name, "stem.down.conv_block.se.fc1.weight");
   EXPECT_EQ(convolution.tensor.dims(), (Dims{4, 16, 1, 1}));
   const Canonical back = to_canonical(Layout::kTimm, {convolution});
@@ -145,11 +145,11 @@ TEST(Names, LayoutsAreToldApart) {
 }
 
 TEST(Names, WrappersAreStrippedWhenAllWearThem) {
-  std::vector<NamedTensor> wrapped = named({"module._orig_mod.norm.weight", "module._orig_mod.norm.bias"});
+  std::vector<formats::NamedTensor> wrapped = named({"module._orig_mod.norm.weight", "module._orig_mod.norm.bias"});
   strip_wrapper_prefixes(wrapped);
   EXPECT_EQ(wrapped[0].name, "norm.weight");
   EXPECT_EQ(wrapped[1].name, "norm.bias");
-  std::vector<NamedTensor> mixed = named({"model.norm.weight", "norm.bias"});
+  std::vector<formats::NamedTensor> mixed = named({"model.norm.weight", "norm.bias"});
   strip_wrapper_prefixes(mixed);
   EXPECT_EQ(mixed[0].name, "model.norm.weight");
 }
@@ -157,8 +157,8 @@ TEST(Names, WrappersAreStrippedWhenAllWearThem) {
 TEST(Names, WrappersAreStrippedInOneGo) {
   std::string wrapped;
   for (int i = 0; i < 200'000; ++i) wrapped += "module.";  // cut off one by one they take minutes
-  std::vector<NamedTensor> tensors = {{wrapped + "a", Tensor(DType::kF32, {1})},
-                                      {wrapped + "model.b", Tensor(DType::kF32, {1})}};
+  std::vector<formats::NamedTensor> tensors = {{wrapped + "a", Tensor(DType::kF32, {1})},
+                                               {wrapped + "model.b", Tensor(DType::kF32, {1})}};
   strip_wrapper_prefixes(tensors);
   EXPECT_EQ(tensors[0].name, "a");
   EXPECT_EQ(tensors[1].name, "model.b");

@@ -13,7 +13,7 @@ namespace {
 using Names = std::vector<std::string>;
 
 /// A model's tensors under a prefix, as far as they are looked at; `value` is what they hold.
-void add(RawFile& raw, const std::string& prefix, float value) {
+void add(formats::RawFile& raw, const std::string& prefix, float value) {
   for (const char* name : {"patch_embed.proj.weight", "levels.0.q_global_gen.to_q_global.0.conv.0.weight",
                            "levels.3.q_global_gen.to_q_global.0.conv.0.weight", "head.bias",
                            "levels.0.blocks.0.attn.relative_position_index"}) {
@@ -21,15 +21,17 @@ void add(RawFile& raw, const std::string& prefix, float value) {
   }
 }
 
-void add_other(RawFile& raw, const std::string& name) { raw.tensors.push_back({name, Tensor(DType::kF32, {1})}); }
+void add_other(formats::RawFile& raw, const std::string& name) {
+  raw.tensors.push_back({name, Tensor(DType::kF32, {1})});
+}
 
-RawFile file() { return {.format = "pytorch", .tensors = {}, .metadata = {}}; }
+formats::RawFile file() { return {.format = "pytorch", .tensors = {}, .metadata = {}}; }
 
 /// Prefixes, each with a * behind when its model is an average.
 Names prefixes(const Names& names) {
   const std::vector<std::string_view> views(names.begin(), names.end());
   Names found;
-  for (const WrappedModel& model : find_wrapped_models(views)) {
+  for (const formats::WrappedModel& model : find_wrapped_models(views)) {
     found.push_back(model.prefix + (model.averaged ? "*" : ""));
   }
   return found;
@@ -73,7 +75,7 @@ TEST(WrappedModels, WhatAnOptimizerKeepsIsNoModel) {
 }
 
 TEST(Unwrap, LeavesOneModelAndNamesTheRest) {
-  RawFile raw = file();
+  formats::RawFile raw = file();
   add(raw, "model.", 1);
   add_other(raw, "criterion.weight");
   add_other(raw, "model.extra");
@@ -87,11 +89,11 @@ TEST(Unwrap, LeavesOneModelAndNamesTheRest) {
 
 TEST(Unwrap, TakesTheKindThatIsWantedAndTheRawOneElse) {
   for (const std::string averaged : {"ema.", "model_ema.module.", "model.ema."}) {
-    RawFile both = file();
+    formats::RawFile both = file();
     add(both, averaged, 2);
     add(both, averaged.starts_with("model.") ? "model.net." : "model.", 1);
     for (const std::optional<bool> wanted : {std::optional<bool>(), {false}, {true}}) {
-      RawFile raw = both;
+      formats::RawFile raw = both;
       EXPECT_EQ(unwrap(raw, wanted, "f"), Names{});
       EXPECT_EQ(raw.averaged, wanted.value_or(false));
       EXPECT_EQ(raw.tensors.size(), 5u);
@@ -101,7 +103,7 @@ TEST(Unwrap, TakesTheKindThatIsWantedAndTheRawOneElse) {
     }
   }
   // A model that is within another's prefix.
-  RawFile nested = file();
+  formats::RawFile nested = file();
   add(nested, "", 1);
   add(nested, "ema.", 2);
   add_other(nested, "n_averaged");
@@ -111,7 +113,7 @@ TEST(Unwrap, TakesTheKindThatIsWantedAndTheRawOneElse) {
 }
 
 TEST(Unwrap, RefusesToGuessBetweenModelsOfAKind) {
-  RawFile raw = file();
+  formats::RawFile raw = file();
   add(raw, "student.", 1);
   add(raw, "teacher.", 2);
   EXPECT_EQ(
@@ -119,7 +121,7 @@ TEST(Unwrap, RefusesToGuessBetweenModelsOfAKind) {
       "[weights] f: expected one model, found 2 with raw weights: \"student.\", \"teacher.\"; save the one that is "
       "meant by itself");
   add(raw, "ema.", 3);
-  RawFile with_average = raw;
+  formats::RawFile with_average = raw;
   unwrap(with_average, true, "f");
   EXPECT_EQ(with_average.tensors.front().tensor.values()[0], 3.0f);
   add(raw, "swa.", 4);
@@ -128,7 +130,7 @@ TEST(Unwrap, RefusesToGuessBetweenModelsOfAKind) {
 }
 
 TEST(Unwrap, TwoNamesOfOneModelAreOne) {
-  RawFile raw = file();
+  formats::RawFile raw = file();
   add(raw, "backbone.", 1);
   add(raw, "model.backbone.", 1);
   EXPECT_EQ(unwrap(raw, {}, "f"), Names{});
@@ -136,13 +138,13 @@ TEST(Unwrap, TwoNamesOfOneModelAreOne) {
 }
 
 TEST(Unwrap, ManyPrefixesTakeNoLongerThanTheirNames) {
-  RawFile raw = file();
+  formats::RawFile raw = file();
   for (int i = 0; i < 60000; ++i) {
     const std::string name = "p" + std::to_string(i) + ".levels.0.q_global_gen.a";
     raw.tensors.push_back({name, Tensor::from_values({1}, std::vector<float>{static_cast<float>(i)})});
   }
   EXPECT_NE(error_of([&] { unwrap(raw, {}, "f"); }).find("expected one model, found 64"), std::string::npos);
-  RawFile long_names = file();
+  formats::RawFile long_names = file();
   add(long_names, std::string(1'000'000, 'x') + ".", 1);
   unwrap(long_names, {}, "f");  // such a prefix isn't looked for
   EXPECT_EQ(long_names.tensors.size(), 5u);
