@@ -25,6 +25,8 @@ class MappedFile {
   /// Gives the memory of the pages that lie wholly in `part` back to the system; does nothing where `part` is no piece of this
   /// mapping. Its bytes can still be read: they come from the file again.
   void drop_pages(std::span<const std::byte> part) const;
+  /// The same of all pages that have been read: what parsing a file leaves in memory.
+  void drop_pages() const { drop_pages(bytes_); }
 
  private:
   explicit MappedFile(std::span<const std::byte> bytes) : bytes_(bytes) {}

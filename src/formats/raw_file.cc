@@ -90,6 +90,7 @@ RawFile read_file(const std::string& path, const ReadOptions& options) {
   if (path.ends_with(".json")) return read_sharded_safetensors(path);
   const std::shared_ptr<const MappedFile> file = MappedFile::open(path, "weights");
   RawFile raw = parse_file(file->bytes(), file, path, options);
+  file->drop_pages();
   raw.mappings.push_back(file);
   return raw;
 }

@@ -242,6 +242,7 @@ void check_layout(const std::vector<Entry>& entries, std::int64_t header_end, st
 RawFile read_safetensors(const std::string& path) {
   const std::shared_ptr<const MappedFile> file = MappedFile::open(path, "safetensors");
   RawFile raw = parse_safetensors(file->bytes(), file, path);
+  file->drop_pages();
   raw.mappings.push_back(file);
   return raw;
 }

@@ -103,9 +103,10 @@ TEST_F(Train, ResumeTakesTheSameFlagsAndNoOthers) {
   expect_usage_error("train photos -o run --resume --lr 0.5", "--resume: the run began with --lr 0.0003, found 0.5");
   expect_usage_error("train photos -o run --resume --recipe scratch", "--recipe finetune, found scratch");
   expect_usage_error("train photos -o run --resume --variant xxtiny", "-m m.safetensors, found --variant xxtiny");
-  expect_usage_error("train photos -o run --resume --epochs 3",
-                     "the run began with --epochs 1, and --sched cosine leads its learning rate to their end: to train "
-                     "on from its end, begin another run with -m run/last.safetensors");
+  expect_usage_error(
+      "train photos -o run --resume --epochs 3",
+      "the run began with --epochs 1, and --sched cosine ends its learning rate with them: to train on from "
+      "its end, begin another run with -m run/last.safetensors");
   expect_failure("train photos -o nowhere --resume", "nowhere: expected a folder with a run to resume, found none");
 }
 

@@ -198,8 +198,8 @@ TEST(GCViT, KeepsTheLastLevelsSize) {
 }
 
 TEST(GCViT, DropPathGrowsFromZeroToItsRate) {
-  // Seven blocks: 0, 0.05, ..., 0.3 exactly; both halves of a block have its rate.
-  const Lines sublayers = containing(lines_of<FusedRecordingBackend>(tiny_config()), "_half(");
+  // Seven blocks: 0, 0.05, ..., 0.3 exactly; both sub-layers of a block have its rate.
+  const Lines sublayers = containing(lines_of<FusedRecordingBackend>(tiny_config()), "_sublayer(");
   ASSERT_EQ(sublayers.size(), 14u);
   const char* const rates[] = {"",
                                ", drop_path 0.05",

@@ -170,7 +170,7 @@ def main() -> None:
             for member in sorted(names):
                 archive.writestr(zipfile.ZipInfo(member), (folder / member).read_bytes())
         with zipfile.ZipFile(out / "checkpoints.zip", "w") as archive:
-            archive.writestr(zipfile.ZipInfo("files.zip"), files.getvalue(), zipfile.ZIP_BZIP2, 9)
+            archive.writestr(zipfile.ZipInfo("files.zip"), files.getvalue(), zipfile.ZIP_DEFLATED, 9)
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def main() -> None:
             for path in sorted(folder.iterdir()):
                 archive.writestr(zipfile.ZipInfo(path.name), path.read_bytes())
         with zipfile.ZipFile(out / "keras_saves.zip", "w") as archive:
-            archive.writestr(zipfile.ZipInfo("files.zip"), files.getvalue(), zipfile.ZIP_BZIP2, 9)
+            archive.writestr(zipfile.ZipInfo("files.zip"), files.getvalue(), zipfile.ZIP_DEFLATED, 9)
 
 
 if __name__ == "__main__":
