@@ -340,6 +340,8 @@ LoadedModel load_model(formats::RawFile raw, const std::string& file, const Load
   if (options.before_values) options.before_values(*loaded.model);
   report.dtype = narrow_dtype_of(found);
   if (options.keras_example_bias) note_keras_example_bias(loaded.info, file);
+  // Pages go back only where values are taken one at a time: parameters that view the file would read them again.
+  if (!options.values_later) raw.mappings.clear();
   loaded.values = std::make_unique<ParameterValues>(
       file,
       ParameterValues::Options{
