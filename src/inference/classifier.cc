@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "inference/image_pipeline.h"
 #include "inference/model_state.h"
 #include "inference/run_images.h"
 #include "inference/session_state.h"
@@ -57,9 +58,7 @@ struct Classifier::State {
 };
 
 Classifier::Classifier(const std::string& model_file, const ClassifierOptions& options) {
-  if (options.batch < 1 || options.batch > inference::kMaximalBatch) {
-    fail("[classifier] batch: expected 1 to {} photos, found {}", inference::kMaximalBatch, options.batch);
-  }
+  static_cast<void>(inference::checked_batch(options.batch));  // before a file is opened
   state_ = std::make_unique<State>(model_file, options);
 }
 Classifier::~Classifier() = default;

@@ -18,14 +18,14 @@ namespace {
 /// Added to the nice value of threads that decode.
 constexpr int kLowerPriority = 10;
 
+}  // namespace
+
 std::size_t checked_batch(int batch) {
   if (batch < 1 || batch > kMaximalBatch) {
     fail("[classifier] batch: expected 1 to {} photos, found {}", kMaximalBatch, batch);
   }
   return static_cast<std::size_t>(batch);
 }
-
-}  // namespace
 
 ImagePipeline::ImagePipeline(Session::State& session, const ImagePipelineOptions& options)
     : session_(session), batch_(checked_batch(options.batch)), in_order_(options.in_order) {

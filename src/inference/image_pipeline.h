@@ -28,6 +28,9 @@ struct Job {
   std::function<void(ImageLogits result, std::exception_ptr exhausted)> done;
 };
 
+/// A batch in the range that a model takes. Throws `Error` for another.
+std::size_t checked_batch(int batch);
+
 struct ImagePipelineOptions {
   int batch = 8;
   int decode_threads = 0;  ///< as PipelineOptions has it
