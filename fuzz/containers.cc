@@ -110,7 +110,7 @@ std::string join_safetensors(const Parts& parts) {
 
 std::uint64_t element_size(const nlohmann::ordered_json& dtype) {
   const std::string name = dtype.is_string() ? dtype.get<std::string>() : "";
-  if (name == "U8") return 1;
+  if (name == "U8" || name == "I8") return 1;
   if (name == "F16" || name == "BF16") return 2;
   if (name == "F64" || name == "I64") return 8;
   return 4;

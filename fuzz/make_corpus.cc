@@ -13,6 +13,7 @@
 #include "train/checkpoint.h"
 #include "weights/convert.h"
 #include "weights/load.h"
+#include "weights/quantise.h"
 #include "formats/npy.h"
 
 namespace gcvit::fuzz {
@@ -64,6 +65,12 @@ void write_models() {
   };
   for (const char* target : {"safetensors_fuzz", "classifier_fuzz", "onnx_fuzz"}) {
     convert(target, "canonical.safetensors", weights::Layout::kCanonical);
+  }
+  weights::LoadedModel quantised = tiny_model();
+  weights::quantise(*quantised.model);
+  quantised.info.quantisation_json = R"({"scheme":"int8"})";
+  for (const char* target : {"safetensors_fuzz", "classifier_fuzz"}) {
+    weights::save_model(path_of(target, "int8.safetensors"), *quantised.model, quantised.info, DType::kBF16);
   }
   convert("safetensors_fuzz", "nvlabs.safetensors", weights::Layout::kNvlabs);
   convert("torch_fuzz", "nvlabs.pth", weights::Layout::kNvlabs);

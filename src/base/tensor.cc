@@ -35,6 +35,7 @@ std::size_t size_of(DType dtype) {
     case DType::kI64: return 8;
     case DType::kI32: return 4;
     case DType::kU8: return 1;
+    case DType::kI8: return 1;
   }
   fail("[tensor] unknown dtype {}", static_cast<int>(dtype));
 }
@@ -48,6 +49,7 @@ std::string_view name_of(DType dtype) {
     case DType::kI64: return "i64";
     case DType::kI32: return "i32";
     case DType::kU8: return "u8";
+    case DType::kI8: return "i8";
   }
   fail("[tensor] unknown dtype {}", static_cast<int>(dtype));
 }
@@ -128,6 +130,9 @@ Tensor Tensor::to_f32() const {
       break;
     case DType::kU8:
       convert_elements<std::uint8_t>(bytes(), to, [](std::uint8_t v) { return static_cast<float>(v); });
+      break;
+    case DType::kI8:
+      convert_elements<std::int8_t>(bytes(), to, [](std::int8_t v) { return static_cast<float>(v); });
       break;
   }
   return converted;

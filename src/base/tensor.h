@@ -12,11 +12,11 @@
 namespace gcvit {
 
 /// Element types that weight files hold. Computation is in f32; the others are storage.
-enum class DType : std::uint8_t { kF32, kF16, kBF16, kF64, kI64, kI32, kU8 };
+enum class DType : std::uint8_t { kF32, kF16, kBF16, kF64, kI64, kI32, kU8, kI8 };
 
 /// Bytes of one element.
 std::size_t size_of(DType dtype);
-/// "f32", "f16", "bf16", "f64", "i64", "i32", "u8".
+/// "f32", "f16", "bf16", "f64", "i64", "i32", "u8", "i8".
 std::string_view name_of(DType dtype);
 
 /// Axis lengths, outermost first.
@@ -52,7 +52,7 @@ class Tensor {
   /// The elements for writing. Throws `Error` when the dtype is not f32 or the storage is a view.
   std::span<float> mutable_values();
 
-  /// This tensor when it is f32 and aligned for it, otherwise a converted copy (f16, bf16, f64, i32, i64, u8).
+  /// This tensor when it is f32 and aligned for it, otherwise a converted copy of the other types.
   Tensor to_f32() const;
   /// A copy rounded to nearest even; `dtype` is kF32, kF16 or kBF16.
   Tensor to(DType dtype) const;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // gcvit convert: a weight file in another format or layout.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <memory>
 
@@ -41,11 +42,13 @@ weights::ConvertOptions convert_options(const Options& options) {
 
 int run(const Options& options) {
   const std::string file = file_of_model(options.arguments.model);
-  weights::LoadedModel loaded = weights::load_model(file, options.arguments.load_options());
-  notice_loading(loaded);
   const weights::ConvertOptions target = convert_options(options);
   const bool ours = target.layout.value_or(weights::default_layout(weights::format_of(options.output))) ==
                     weights::Layout::kCanonical;
+  weights::LoadOptions wanted = options.arguments.load_options();
+  wanted.keep_types = ours && !target.dtype;
+  weights::LoadedModel loaded = weights::load_model(file, wanted);
+  notice_loading(loaded);
   if (ours && loaded.info.preprocess_json.empty()) {
     loaded.info.preprocess_json = inference::to_json(inference::preprocessing_of(loaded.info, "auto", file));
   }
@@ -54,8 +57,10 @@ int run(const Options& options) {
   for (const std::string& sentence : report.left_behind) notice(sentence);
   std::int64_t parameters = 0;
   for (const model::Parameter* parameter : loaded.model->parameters()) parameters += element_count(parameter->dims);
+  std::vector<std::string_view> dtypes;
+  for (const DType dtype : report.dtypes) dtypes.push_back(gcvit::name_of(dtype));
   notice(fmt::format("{}: {} parameters, {}, {} layout", options.output, with_commas(parameters),
-                     gcvit::name_of(report.dtype), weights::name_of(report.layout)));
+                     fmt::join(dtypes, " and "), weights::name_of(report.layout)));
   return 0;
 }
 

@@ -33,7 +33,7 @@ struct Options {
 struct Model {
   std::string name;
   weights::ModelInfo info;
-  std::vector<std::string> unexpected;
+  weights::LoadReport report;
   std::shared_ptr<const model::GCViT> model;
 };
 
@@ -52,7 +52,7 @@ Model open(const Options& options) {
   const std::string file = options.arguments.model_file();
   weights::LoadedModel loaded = weights::load_model(file, wanted);
   notice_loading(loaded);
-  return {file, std::move(loaded.info), std::move(loaded.report.unexpected), std::move(loaded.model)};
+  return {file, std::move(loaded.info), std::move(loaded.report), std::move(loaded.model)};
 }
 
 Json dims_of(const ops::Shape& shape) { return {shape.height, shape.width, shape.channels}; }
@@ -63,6 +63,8 @@ Json to_json(const Model& model, const summary::SummaryBackend& summary) {
   result["source"] = {{"format", model.info.source.format},
                       {"layout", model.info.source.layout},
                       {"inferred", model.info.source.inferred}};
+  for (const auto& [dtype, count] : model.report.types) result["source"]["tensors"][name_of(dtype)] = count;
+  if (!model.info.quantisation_json.empty()) result["quantization"] = Json::parse(model.info.quantisation_json);
   result["layers"] = Json::array();
   for (const summary::Layer& layer : summary.layers()) {
     Json row = {{"name", layer.name},
@@ -87,6 +89,18 @@ std::string classes_text(const weights::ModelInfo& info) {
   return fmt::format("{}: {}{}", labels.size(),
                      fmt::join(labels.begin(), labels.begin() + static_cast<std::ptrdiff_t>(shown), ", "),
                      shown < labels.size() ? ", ..." : "");
+}
+
+bool is_f32(const weights::LoadReport& report) {
+  return report.types.size() == 1 && report.types.contains(DType::kF32);
+}
+
+/// "bf16", or of which types how many tensors are.
+std::string weights_text(const weights::LoadReport& report) {
+  if (report.types.size() == 1) return std::string(name_of(report.types.begin()->first));
+  std::vector<std::string> counts;
+  for (const auto& [dtype, count] : report.types) counts.push_back(fmt::format("{} tensors {}", count, name_of(dtype)));
+  return fmt::format("{}", fmt::join(counts, ", "));
 }
 
 /// What is refused where photos are prepared is no reason not to show the model.
@@ -121,6 +135,7 @@ std::string to_text(const Model& model, const summary::SummaryBackend& summary) 
   line("classes", classes_text(model.info));
   if (model.info.temperature) line("temperature", fmt::format("{}", *model.info.temperature));
   line("format", fmt::format("{}, {} layout", model.info.source.format, model.info.source.layout));
+  if (!model.report.types.empty() && !is_f32(model.report)) line("weights", weights_text(model.report));
   if (model.info.origin) {
     const weights::ModelOrigin& origin = *model.info.origin;
     line("made from", fmt::format("{}, {} layout{}", origin.format, origin.layout,
@@ -129,9 +144,9 @@ std::string to_text(const Model& model, const summary::SummaryBackend& summary) 
   for (const std::string& reason : model.info.source.inferred) {
     line(&reason == model.info.source.inferred.data() ? "inferred" : "", reason);
   }
-  if (!model.unexpected.empty()) {
-    line("left alone",
-         fmt::format("{} tensors that belong to no layer, as {}", model.unexpected.size(), model.unexpected.front()));
+  if (!model.report.unexpected.empty()) {
+    line("left alone", fmt::format("{} tensors that belong to no layer, as {}", model.report.unexpected.size(),
+                                   model.report.unexpected.front()));
   }
   line("program", fmt::format("gcvit {}, SIMD target {}", GCVIT_VERSION, kernels::target()));
   return text + "\n" + summary::to_table(summary);

@@ -34,12 +34,13 @@ struct NamedDType {
 };
 
 /// In the order in which the reference library lays tensors into a file.
-constexpr std::array<NamedDType, 7> kDTypes = {{{"I64", DType::kI64},
+constexpr std::array<NamedDType, 8> kDTypes = {{{"I64", DType::kI64},
                                                 {"F64", DType::kF64},
                                                 {"F32", DType::kF32},
                                                 {"I32", DType::kI32},
                                                 {"BF16", DType::kBF16},
                                                 {"F16", DType::kF16},
+                                                {"I8", DType::kI8},
                                                 {"U8", DType::kU8}}};
 
 std::size_t rank_of(DType dtype) {
@@ -125,7 +126,7 @@ class HeaderReader : public JsonEvents {
     } else if (place_ == Place::kTensor && key_ == "dtype") {
       const auto* const found = std::ranges::find(kDTypes, text, &NamedDType::name);
       if (found == kDTypes.end()) {
-        fail("[safetensors] {}: tensor {}: expected dtype F32, F16, BF16, F64, I64, I32 or U8, found {}", file_,
+        fail("[safetensors] {}: tensor {}: expected dtype F32, F16, BF16, F64, I64, I32, I8 or U8, found {}", file_,
              in_quotes(entries.back().name), in_quotes(text));
       }
       entries.back().dtype = found->dtype;

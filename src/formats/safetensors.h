@@ -19,7 +19,7 @@ namespace gcvit::formats {
 inline constexpr std::uint64_t kMaximalSafetensorsHeader = std::uint64_t{64} << 20;
 
 /// Maps and checks a file. Throws `Error` naming file, tensor and offset when anything is not as the format says:
-/// header length, JSON, doubled names, dtype (F32 F16 BF16 F64 I64 I32 U8 are read), shape arithmetic, offsets that
+/// header length, JSON, doubled names, dtype (F32 F16 BF16 F64 I64 I32 I8 U8 are read), shape arithmetic, offsets that
 /// overlap, leave holes or leave the file. Nothing is allocated by a size that the file claims.
 RawFile read_safetensors(const std::string& path);
 

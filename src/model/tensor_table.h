@@ -53,6 +53,13 @@ struct TensorPlace {
   std::int32_t index = 0;  ///< of the block or the feature extraction, else 0
 };
 
+/// The weights that make up nearly all of the work, and that int8 is enough for: those of a block's linear layers, and of the
+/// downsamplers' convolutions. The others stay floats.
+constexpr bool may_be_i8(const TensorRow& row) {
+  return (row.part == Part::kBlock && row.role == ops::Role::kLinear) ||
+         (row.part == Part::kDownsample && (row.role == ops::Role::kPointwise || row.role == ops::Role::kConvolution));
+}
+
 /// The place of the tensor with this canonical name; nullopt when GCViT has none.
 std::optional<TensorPlace> find_tensor(std::string_view name);
 

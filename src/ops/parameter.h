@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/tensor.h"
+#include "ops/typed_values.h"
 
 namespace gcvit::ops {
 
@@ -30,7 +31,8 @@ struct Parameter {
   Dims dims;
   std::int32_t id = -1;
   std::uint64_t version = 0;
-  Tensor tensor;  ///< f32; empty until weights are loaded or initialised
+  Tensor tensor;  ///< f32 (in the file's type where that was asked for); empty until weights are loaded or initialised
+  Tensor scales;  ///< of an i8 tensor, as TypedValues has them; else empty
 
   Parameter() = default;
   Parameter(Role parameter_role, Dims parameter_dims) : role(parameter_role), dims(std::move(parameter_dims)) {}

@@ -50,9 +50,7 @@ constexpr std::uint64_t kMostConfigBytes = std::uint64_t{1} << 20;
 model::GCViTConfig config_named(const std::string& variant) {
   if (!variant.ends_with(".json")) return model::variant_config(variant);
   const std::string text = read_regular_text(variant, "train", kMostConfigBytes);
-  return weights::parse_model_info({{"gcvit.format", std::to_string(weights::kModelFormat)}, {"gcvit.config", text}},
-                                   variant)
-      .config;
+  return weights::parse_model_info({{"gcvit.format", "1"}, {"gcvit.config", text}}, variant).config;
 }
 
 weights::LoadedModel load_start(const Start& start, const Recipe& recipe, std::int32_t classes) {

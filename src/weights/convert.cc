@@ -99,6 +99,16 @@ std::vector<std::string> left_behind_by(Layout layout, const ModelInfo& info) {
   return sentences;
 }
 
+/// The types in which `save_model` writes the parameters, in the order in which they come up.
+std::vector<DType> written_dtypes(const model::GCViT& model, DType dtype) {
+  std::vector<DType> dtypes;
+  for (const model::Parameter* parameter : model.parameters()) {
+    const DType own = parameter->tensor.dtype() == DType::kF32 ? dtype : parameter->tensor.dtype();
+    if (std::ranges::find(dtypes, own) == dtypes.end()) dtypes.push_back(own);
+  }
+  return dtypes;
+}
+
 /// NVlabs' buffer: for each pair of a window's tokens the row of the bias table, [tokens, tokens] i64.
 Tensor relative_position_index(const ops::Window& window) {
   const std::int64_t tokens = window.tokens();
@@ -157,7 +167,7 @@ ConvertReport convert(const LoadedModel& loaded, const std::string& path, const 
   const FileFormat format = format_of(path);
   const Layout layout = options.layout.value_or(default_layout(format));
   const DType dtype = layout == Layout::kKeras ? DType::kF32 : options.dtype.value_or(loaded.report.dtype);
-  ConvertReport report{layout, dtype, {}};
+  ConvertReport report{layout, {dtype}, {}};
   if (!go_together(format, layout)) {
     fail(
         "[convert] {}: the {} layout isn't kept in {} files: canonical is .safetensors, timm and nvlabs are "
@@ -172,10 +182,11 @@ ConvertReport convert(const LoadedModel& loaded, const std::string& path, const 
   report.left_behind = left_behind_by(layout, loaded.info);
 
   if (layout == Layout::kCanonical) {
-    save_model(path, *loaded.model, loaded.info, report.dtype);
+    save_model(path, *loaded.model, loaded.info, dtype);
+    report.dtypes = written_dtypes(*loaded.model, dtype);
     return report;
   }
-  std::vector<formats::NamedTensor> tensors = tensors_of(*loaded.model, report.dtype, path);
+  std::vector<formats::NamedTensor> tensors = tensors_of(*loaded.model, dtype, path);
   if (layout == Layout::kKeras) {
     if constexpr (kWithKerasWriter) {
       write_keras(path, tensors, options.keras_flavour);

@@ -26,7 +26,9 @@ Layout default_layout(FileFormat format);
 
 struct ConvertOptions {
   std::optional<Layout> layout;  ///< else the format's default
-  std::optional<DType> dtype;    ///< kF32, kF16 or kBF16; else what the file that was loaded had, f32 for wider ones
+  /// kF32, kF16 or kBF16; else that of the file, where all floats have the same narrow one, or kF32. What was loaded with
+  /// `keep_types` keeps its own in canonical files.
+  std::optional<DType> dtype;
   /// Whose class names a Keras file is to have: Keras finds a layer's weights by them.
   KerasFlavour keras_flavour = KerasFlavour::kExample;
 };
@@ -36,7 +38,7 @@ void record_origin(ModelInfo& info, const std::string& file);
 
 struct ConvertReport {
   Layout layout;
-  DType dtype;
+  std::vector<DType> dtypes;  ///< what the tensors were written as
   std::vector<std::string> left_behind;  ///< what OUT can't hold or its readers see otherwise, a sentence each
 };
 

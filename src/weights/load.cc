@@ -22,6 +22,7 @@
 #include "formats/safetensors.h"
 #include "formats/sharded_safetensors.h"
 #include "weights/parameter_values.h"
+#include "weights/quantise.h"
 #include "weights/timm_config.h"
 #include "weights/wrapped_models.h"
 
@@ -31,41 +32,6 @@ namespace {
 namespace tensors = model::tensors;
 
 constexpr std::size_t kNamesShown = 3;
-
-bool is_head(const std::string& name) { return model::is_in(model::Part::kHead, name); }
-
-/// "2 tensors are missing (a, b)", or nothing for an empty list.
-template <typename Entry, typename Show>
-void describe(std::string& sentence, const std::vector<Entry>& entries, std::string_view what, const Show& show) {
-  if (entries.empty()) return;
-  if (!sentence.empty()) sentence += "; ";
-  sentence += fmt::format("{} {} {} (", entries.size(), entries.size() == 1 ? "tensor is" : "tensors are", what);
-  for (std::size_t i = 0; i < std::min(entries.size(), kNamesShown); ++i) {
-    if (i > 0) sentence += ", ";
-    sentence += show(entries[i]);
-  }
-  sentence += entries.size() > kNamesShown ? ", ...)" : ")";
-}
-
-/// The error for a file whose tensors don't make up the model, `report` without what a new head excuses.
-[[noreturn]] void fail_incomplete(const LoadReport& report, const std::string& file) {
-  std::string sentence;
-  const auto name = [](const std::string& text) { return formats::in_quotes(text); };
-  describe(sentence, report.missing, "missing", name);
-  describe(sentence, report.mismatched, "of another shape", [](const Mismatch& mismatch) {
-    return fmt::format("{}: expected {}, found {}", formats::in_quotes(mismatch.name), to_string(mismatch.expected),
-                       to_string(mismatch.found));
-  });
-  describe(sentence, report.unexpected, "unexpected", name);
-  fail("[weights] {}: {}", file, sentence);
-}
-
-/// kF16 or kBF16 when all tensors are that, else kF32.
-DType narrow_dtype_of(const std::vector<std::pair<model::Parameter*, const Tensor*>>& found) {
-  const DType first = found.empty() ? DType::kF32 : found.front().second->dtype();
-  const bool all = std::ranges::all_of(found, [&](const auto& entry) { return entry.second->dtype() == first; });
-  return all && (first == DType::kF16 || first == DType::kBF16) ? first : DType::kF32;
-}
 
 /// Says in `info` that the bias tables are rewritten as the Keras example reads them.
 void note_keras_example_bias(ModelInfo& info, const std::string& file) {
@@ -233,11 +199,38 @@ std::vector<std::string> notices_of(const formats::RawFile& raw, const std::vect
                     "are used; for the averaged ones {}",
                     file, raw.nameless, kNameThem));
   }
-  std::string names;
-  describe(names, left_out, "no part of the model and left out",
-           [](const std::string& name) { return formats::in_quotes(name); });
+  const std::string names = describe_names(left_out, "no part of the model and left out");
   if (!names.empty()) notices.push_back(fmt::format("{}: {}", file, names));
   return notices;
+}
+
+/// Gives the config the head that the options ask for; whether it is another than the file's.
+bool renew_head(ModelInfo& info, const LoadOptions& options) {
+  if (!options.classes || *options.classes == info.config.classes) return false;
+  info.config.classes = *options.classes;
+  info.classes.clear();
+  info.temperature.reset();
+  return true;
+}
+
+/// Gives every parameter its values.
+void take_values(LoadedModel& loaded, const std::string& file, const LoadOptions& options) {
+  for (model::Parameter* parameter : loaded.model->parameters()) {
+    if (options.keep_types) {
+      ops::TypedValues typed = loaded.values->typed(*parameter);
+      parameter->tensor = std::move(typed.values);
+      parameter->scales = std::move(typed.scales);
+    } else {
+      parameter->tensor = loaded.values->of(*parameter);
+    }
+    ++parameter->version;
+  }
+  if (options.keep_types || loaded.report.quantised() == 0) return;
+  loaded.info.quantisation_json.clear();
+  loaded.report.notices.push_back(fmt::format("{}: {} restored to floats", file,
+                                              loaded.report.quantised() == 1
+                                                  ? "1 int8 weight is"
+                                                  : fmt::format("{} int8 weights are", loaded.report.quantised())));
 }
 
 }  // namespace
@@ -278,101 +271,81 @@ LoadedModel load_model(formats::RawFile raw, const std::string& file, const Load
   const std::optional<TimmConfig> timm = timm_config_of(raw, layout);
   const std::optional<ImageSize> own_size = timm ? timm->image_size : std::nullopt;
   loaded.info = read_info(raw, layout, canonical.tensors, file, options, own_size);
-  const auto is_in_head = [](const formats::NamedTensor& entry) { return is_head(entry.name); };
+  const auto is_in_head = [](const formats::NamedTensor& entry) {
+    return model::is_in(model::Part::kHead, entry.name);
+  };
   if (timm && !use_timm_config(loaded.info, raw, *timm, std::ranges::any_of(canonical.tensors, is_in_head))) {
     loaded.info = read_info(raw, layout, canonical.tensors, file, options, std::nullopt);
   }
   const model::GCViTConfig stored = loaded.info.config;
   if (options.image_size) change_image_size(loaded.info, *options.image_size, options.window_mode, file);
-  model::GCViTConfig& config = loaded.info.config;
-  if (options.classes && *options.classes != config.classes) {
-    config.classes = *options.classes;
-    loaded.info.classes.clear();
-    loaded.info.temperature.reset();
-    loaded.report.new_head = true;
-  }
-  loaded.model = std::make_unique<model::GCViT>(config);
-
-  std::map<std::string_view, const Tensor*> by_name;
-  for (const formats::NamedTensor& entry : canonical.tensors) {
-    if (!by_name.emplace(entry.name, &entry.tensor).second) {
-      fail("[weights] {}: two tensors are {}", file, formats::in_quotes(entry.name));
-    }
-  }
-  const bool headless = !by_name.contains(tensors::kHeadWeight) && !by_name.contains(tensors::kHeadBias);
-  if (options.classes && headless) loaded.report.new_head = true;
+  LoadReport& report = loaded.report;
+  report.new_head = renew_head(loaded.info, options);
+  loaded.model = std::make_unique<model::GCViT>(loaded.info.config);
 
   // First what there is, then the values: a file that doesn't fit is refused before anything is converted.
-  LoadReport& report = loaded.report;
-  LoadReport fatal;
-  std::vector<std::pair<model::Parameter*, const Tensor*>> found;
-  for (model::Parameter* parameter : loaded.model->parameters()) {
-    const bool excused = report.new_head && is_head(parameter->name);
-    const auto entry = by_name.find(parameter->name);
-    if (entry == by_name.end()) {
-      report.missing.push_back(parameter->name);
-      if (!excused) fatal.missing.push_back(parameter->name);
-      continue;
-    }
-    const Tensor& tensor = *entry->second;
-    by_name.erase(entry);
-    const Dims expected = dims_in_file(*parameter, stored);
-    if (tensor.dims() != expected) {
-      report.mismatched.push_back({parameter->name, expected, tensor.dims()});
-      if (!excused) fatal.mismatched.push_back(report.mismatched.back());
-    } else if (!excused) {
-      found.emplace_back(parameter, &tensor);
-    }
-  }
+  TensorsByName by_name = tensors_by_name(canonical.tensors, file);
+  const bool headless = !by_name.contains(tensors::kHeadWeight) && !by_name.contains(tensors::kHeadBias);
+  if (options.classes && headless) report.new_head = true;
+  const auto found = match_parameters(*loaded.model, stored, by_name, report);
   report.unexpected = std::move(left_out);
   report.unexpected.insert(report.unexpected.end(), canonical.unexpected.begin(), canonical.unexpected.end());
   for (const auto& [name, tensor] : by_name) report.unexpected.push_back(layout_name(layout, name));
+  check_complete(report, file);
   report.notices = notices_of(raw, report.unexpected, file, options);
-  if (!fatal.missing.empty() || !fatal.mismatched.empty()) {
-    fatal.unexpected = report.unexpected;
-    fail_incomplete(fatal, file);
-  }
 
   if (!options.shapes_only) {
     check_memory(sizeof(float) * static_cast<double>(loaded.model->parameter_count()), options.max_memory,
                  fmt::format("{}: the model's parameters", file));
   }
   if (options.before_values) options.before_values(*loaded.model);
-  report.dtype = narrow_dtype_of(found);
   if (options.keras_example_bias) note_keras_example_bias(loaded.info, file);
   // Pages go back only where values are taken one at a time: parameters that view the file would read them again.
   if (!options.values_later) raw.mappings.clear();
-  loaded.values = std::make_unique<ParameterValues>(
-      file,
-      ParameterValues::Options{
-          .stored = stored, .wanted = config, .keras_example_bias = options.keras_example_bias, .seed = options.seed},
-      std::move(raw.mappings));
-  for (const auto& [parameter, tensor] : found) loaded.values->add(*parameter, *tensor);
+  loaded.values =
+      std::make_unique<ParameterValues>(file,
+                                        ParameterValues::Options{.stored = stored,
+                                                                 .wanted = loaded.info.config,
+                                                                 .keras_example_bias = options.keras_example_bias,
+                                                                 .seed = options.seed},
+                                        std::move(raw.mappings));
+  for (const auto& [parameter, values] : found) loaded.values->add(*parameter, values);
   if (options.values_later) return loaded;
   if (options.shapes_only) {
-    for (const auto& [parameter, tensor] : found) loaded.values->check(*parameter);
+    for (const auto& [parameter, values] : found) loaded.values->check(*parameter);
   } else {
-    for (model::Parameter* parameter : loaded.model->parameters()) {
-      parameter->tensor = loaded.values->of(*parameter);
-      ++parameter->version;
-    }
+    take_values(loaded, file, options);
   }
   loaded.values.reset();
   return loaded;
 }
 
+namespace {
+
+/// The parameter's values, which it must have, rounded to `dtype`.
+Tensor rounded(const model::Parameter& parameter, DType dtype, const std::string& path) {
+  const Tensor values = ops::to_f32({parameter.tensor, parameter.scales});
+  Tensor converted = values.to(dtype);
+  const Tensor back = converted.to_f32();
+  const std::size_t broken = first_not_finite(back.values());
+  if (broken < back.values().size()) {
+    fail("[weights] {}: tensor {}: element {}, {}, can't be written as {}", path, formats::in_quotes(parameter.name),
+         broken, values.values()[broken], name_of(dtype));
+  }
+  return converted;
+}
+
+void check_has_values(const model::Parameter& parameter, const std::string& path) {
+  if (parameter.tensor.empty()) fail("[weights] {}: {} has no values to write", path, parameter.name);
+}
+
+}  // namespace
+
 std::vector<formats::NamedTensor> tensors_of(const model::GCViT& model, DType dtype, const std::string& path) {
   std::vector<formats::NamedTensor> tensors;
   for (const model::Parameter* parameter : model.parameters()) {
-    if (parameter->tensor.empty()) fail("[weights] {}: {} has no values to write", path, parameter->name);
-    Tensor converted = parameter->tensor.to(dtype);
-    const Tensor back = converted.to_f32();
-    const std::size_t broken = first_not_finite(back.values());
-    if (broken < back.values().size()) {
-      fail("[weights] {}: tensor {}: element {}, {}, can't be written as {}", path, formats::in_quotes(parameter->name),
-           broken, parameter->tensor.values()[broken], name_of(dtype));
-    }
-    tensors.push_back({parameter->name, std::move(converted)});
+    check_has_values(*parameter, path);
+    tensors.push_back({parameter->name, rounded(*parameter, dtype, path)});
   }
   return tensors;
 }
@@ -382,10 +355,23 @@ void save_model(const std::string& path, const model::GCViT& model, const ModelI
     fail("[weights] {}: expected {}, found {}", path,
          counted(static_cast<std::uint64_t>(model.config().classes), "class name"), info.classes.size());
   }
-  const std::vector<formats::NamedTensor> tensors = tensors_of(model, dtype, path);
   ModelInfo written = info;
   written.config = model.config();
-  formats::write_safetensors(path, tensors, serialise_model_info(written));
+  int format = 1;
+  std::vector<formats::NamedTensor> tensors;
+  for (const model::Parameter* parameter : model.parameters()) {
+    check_has_values(*parameter, path);
+    if (parameter->tensor.dtype() == DType::kF32) {
+      tensors.push_back({parameter->name, rounded(*parameter, dtype, path)});
+      continue;
+    }
+    tensors.push_back({parameter->name, parameter->tensor});
+    if (parameter->tensor.dtype() != DType::kI8) continue;
+    format = kModelFormat;
+    tensors.push_back({parameter->name + std::string(kScaleSuffix), parameter->scales});
+  }
+  if (format != kModelFormat) written.quantisation_json.clear();
+  formats::write_safetensors(path, tensors, serialise_model_info(written, format));
 }
 
 }  // namespace gcvit::weights

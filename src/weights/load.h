@@ -12,6 +12,7 @@
 #include "model/gcvit.h"
 #include "model/image_size.h"
 #include "weights/infer_config.h"
+#include "weights/match_parameters.h"
 #include "weights/model_file.h"
 #include "weights/parameter_values.h"
 #include "formats/raw_file.h"
@@ -45,21 +46,9 @@ struct LoadOptions {
   bool shapes_only = false;
   /// No parameter gets values: `LoadedModel::values` gives them, one at a time.
   bool values_later = false;
-};
-
-struct Mismatch {
-  std::string name;
-  Dims expected;
-  Dims found;
-};
-
-struct LoadReport {
-  std::vector<std::string> missing;  ///< canonical names the file lacks
-  std::vector<std::string> unexpected;  ///< names in the file that no parameter has; they are left alone
-  std::vector<Mismatch> mismatched;
-  std::vector<std::string> notices;  ///< sentences that a person should see: what was chosen, what was left out
-  bool new_head = false;  ///< the head was initialised, not loaded; it stands under missing or mismatched
-  DType dtype = DType::kF32;  ///< kF16 or kBF16 when all parameters were stored so, else kF32
+  /// Parameters keep the file's types, as `ParameterValues::typed` gives them; else all are f32, and where i8 ones were restored a
+  /// notice says so.
+  bool keep_types = false;
 };
 
 struct LoadedModel {
@@ -77,12 +66,12 @@ LoadedModel load_model(const std::string& path, const LoadOptions& options = {})
 /// The same from a file already read; `file` names it in errors.
 LoadedModel load_model(formats::RawFile raw, const std::string& file, const LoadOptions& options = {});
 
-/// The parameters rounded to `dtype`, kF32, kF16 or kBF16, under canonical names. Throws `Error`, which names the file
-/// `path` that they are for, when a parameter has no values or one doesn't fit the dtype.
+/// The parameters rounded to `dtype`, kF32, kF16 or kBF16, under canonical names; i8 ones restored. Throws `Error`, which names
+/// the file `path` that they are for, when a parameter has no values or one doesn't fit the dtype.
 std::vector<formats::NamedTensor> tensors_of(const model::GCViT& model, DType dtype, const std::string& path);
 
-/// Writes the self-describing file. `dtype`: kF32, kF16 or kBF16. Throws `Error` when a parameter has no values or
-/// one doesn't fit the dtype.
+/// Writes the self-describing file. f32 parameters are rounded to `dtype`, kF32, kF16 or kBF16; others are written as they are,
+/// i8 ones with their scales. Throws `Error` when a parameter has no values or one doesn't fit the dtype.
 void save_model(const std::string& path, const model::GCViT& model, const ModelInfo& info, DType dtype = DType::kF32);
 
 }  // namespace gcvit::weights

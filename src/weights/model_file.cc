@@ -39,12 +39,12 @@ ops::Window size_of(const JsonPlace& place) {
 
 void check_format(const Metadata& metadata, const std::string& file) {
   if (!metadata.contains("gcvit.format")) {
-    fail("[model] {}: gcvit.format: expected {}, found none", file, kModelFormat);
+    fail("[model] {}: gcvit.format: expected 1 or {}, found none", file, kModelFormat);
   }
   read_json(metadata.at("gcvit.format"), kArea, file + ": gcvit.format", [&](const JsonPlace& format) {
     const std::string text = format.value().is_string() ? format.text() : std::to_string(integer(format));
-    if (text != std::to_string(kModelFormat)) {
-      fail("[model] {}: the file's format is {}: this program reads format {}; a newer one may read it", file,
+    if (text != "1" && text != std::to_string(kModelFormat)) {
+      fail("[model] {}: the file's format is {}: this program reads formats 1 and {}; a newer one may read it", file,
            formats::in_quotes(text), kModelFormat);
     }
   });
@@ -186,6 +186,10 @@ ModelInfo parse_model_info(const Metadata& metadata, const std::string& file) {
     if (!(temperature > 0.0 && std::isfinite(temperature))) root.key("temperature").expected("a number over 0");
     info.temperature = temperature;
   });
+  with("gcvit.quantization", [&](const JsonPlace& root) {
+    root.expect_object();
+    info.quantisation_json = metadata.at("gcvit.quantization");
+  });
   return info;
 }
 
@@ -206,10 +210,10 @@ std::string serialise_config(const model::GCViTConfig& config) {
   return value.dump();
 }
 
-Metadata serialise_model_info(const ModelInfo& info) {
+Metadata serialise_model_info(const ModelInfo& info, int format) {
   try {
     Metadata metadata;
-    metadata["gcvit.format"] = std::to_string(kModelFormat);
+    metadata["gcvit.format"] = std::to_string(format);
     metadata["gcvit.config"] = serialise_config(info.config);
     if (!info.classes.empty()) metadata["gcvit.classes"] = json(info.classes).dump();
     if (!info.preprocess_json.empty()) metadata["gcvit.preprocess"] = info.preprocess_json;
@@ -220,6 +224,7 @@ Metadata serialise_model_info(const ModelInfo& info) {
       metadata["gcvit.source"] = source.dump();
     }
     if (info.temperature) metadata["gcvit.calibration"] = json{{"temperature", *info.temperature}}.dump();
+    if (!info.quantisation_json.empty()) metadata["gcvit.quantization"] = info.quantisation_json;
     return metadata;
   } catch (const json::exception&) {
     fail("[model] a class name is not UTF-8");

@@ -11,6 +11,7 @@
 #include "weights/change_image_size.h"
 #include "formats/in_quotes.h"
 #include "weights/keras_example_bias.h"
+#include "weights/quantise.h"
 
 namespace gcvit::weights {
 
@@ -32,21 +33,35 @@ ParameterValues::ParameterValues(std::string file, const Options& options,
                                  std::vector<std::shared_ptr<const formats::MappedFile>> mappings)
     : file_(std::move(file)), options_(options), mappings_(std::move(mappings)) {}
 
-void ParameterValues::add(const ops::Parameter& parameter, Tensor tensor) {
-  tensors_[parameter.id] = std::move(tensor);
+void ParameterValues::add(const ops::Parameter& parameter, ops::TypedValues values) {
+  stored_[parameter.id] = std::move(values);
 }
 
-Tensor ParameterValues::converted(const ops::Parameter& parameter, const Tensor& tensor) const {
-  switch (tensor.dtype()) {
-    case DType::kF32:
-    case DType::kF16:
-    case DType::kBF16:
-    case DType::kF64: break;
-    default:
-      fail("[weights] {}: tensor {}: expected f32, f16, bf16 or f64, found {}", file_,
-           formats::in_quotes(parameter.name), name_of(tensor.dtype()));
+DType ParameterValues::dtype_of(const ops::Parameter& parameter) const {
+  const auto found = stored_.find(parameter.id);
+  return found == stored_.end() ? DType::kF32 : found->second.values.dtype();
+}
+
+/// Checked, and f32.
+Tensor ParameterValues::converted(const ops::Parameter& parameter, const ops::TypedValues& stored) const {
+  const DType dtype = stored.values.dtype();
+  const bool is_float = dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16 || dtype == DType::kF64;
+  const bool is_quantised = dtype == DType::kI8 && !stored.scales.empty();
+  if (!is_float && !is_quantised) {
+    const std::string scales =
+        dtype == DType::kI8
+            ? fmt::format(", or i8 with {}", formats::in_quotes(parameter.name + std::string(kScaleSuffix)))
+            : "";
+    fail("[weights] {}: tensor {}: expected f32, f16, bf16 or f64{}, found {}", file_,
+         formats::in_quotes(parameter.name), scales, name_of(dtype));
   }
-  Tensor converted = tensor.to_f32();
+  if (is_quantised) {
+    const std::string fault = fault_of_scales(stored.scales, stored.values.dims());
+    if (!fault.empty()) {
+      fail("[weights] {}: tensor {}: {}", file_, formats::in_quotes(parameter.name + std::string(kScaleSuffix)), fault);
+    }
+  }
+  Tensor converted = ops::to_f32(stored);
   const std::span<const float> values = converted.values();
   const std::size_t broken = first_not_finite(values);
   if (broken < values.size()) {
@@ -57,10 +72,23 @@ Tensor ParameterValues::converted(const ops::Parameter& parameter, const Tensor&
   return converted;
 }
 
+bool ParameterValues::is_changed(const ops::Parameter& parameter) const {
+  return parameter.role == ops::Role::kBiasTable &&
+         (options_.keras_example_bias || dims_in_file(parameter, options_.stored) != parameter.dims);
+}
+
+ops::TypedValues ParameterValues::typed(const ops::Parameter& parameter) {
+  Tensor values = of(parameter);
+  const DType dtype = dtype_of(parameter);
+  if (dtype == DType::kF32 || dtype == DType::kF64 || is_changed(parameter)) return {std::move(values), {}};
+  const ops::TypedValues& stored = stored_.at(parameter.id);
+  return {stored.values, stored.scales.empty() ? Tensor() : stored.scales.to_f32()};
+}
+
 Tensor ParameterValues::of(const ops::Parameter& parameter) {
-  if (!last_.empty()) drop_pages(std::exchange(last_, {}));
-  const auto found = tensors_.find(parameter.id);
-  if (found == tensors_.end()) {
+  if (!last_.values.empty()) drop_pages(std::exchange(last_, {}).values);
+  const auto found = stored_.find(parameter.id);
+  if (found == stored_.end()) {
     ops::Parameter fresh = parameter;
     model::initialise(fresh, options_.seed);
     return fresh.tensor;
@@ -73,7 +101,7 @@ Tensor ParameterValues::of(const ops::Parameter& parameter) {
   return resize_bias_table(parameter, std::move(values), options_.stored, options_.wanted);
 }
 
-void ParameterValues::check(const ops::Parameter& parameter) const { converted(parameter, tensors_.at(parameter.id)); }
+void ParameterValues::check(const ops::Parameter& parameter) const { converted(parameter, stored_.at(parameter.id)); }
 
 void ParameterValues::drop_pages(const Tensor& tensor) const {
   for (const std::shared_ptr<const formats::MappedFile>& mapping : mappings_) mapping->drop_pages(tensor.bytes());

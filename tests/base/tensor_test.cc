@@ -15,7 +15,7 @@ namespace {
 using testing::error_of;
 
 constexpr DType kAllTypes[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kF64,
-                               DType::kI64, DType::kI32, DType::kU8};
+                               DType::kI64, DType::kI32, DType::kU8,   DType::kI8};
 
 /// A view of `values`, `shift` bytes behind a boundary of 16.
 template <typename Element>
@@ -40,8 +40,8 @@ TEST(DType, SizesAndNames) {
     names += std::string(name_of(dtype)) + " ";
     bytes = bytes * 10 + size_of(dtype);
   }
-  EXPECT_EQ(names, "f32 f16 bf16 f64 i64 i32 u8 ");
-  EXPECT_EQ(bytes, 4228841u);
+  EXPECT_EQ(names, "f32 f16 bf16 f64 i64 i32 u8 i8 ");
+  EXPECT_EQ(bytes, 42288411u);
 }
 
 TEST(Dims, CountAndText) {
@@ -144,6 +144,7 @@ TEST(Tensor, ConvertsEveryTypeToF32) {
   EXPECT_EQ(converted(view_of<std::int64_t>(DType::kI64, {-5, std::int64_t{1} << 40})), (Floats{-5, 0x1p40f}));
   EXPECT_EQ(converted(view_of<std::int32_t>(DType::kI32, {-5, 7})), (Floats{-5, 7}));
   EXPECT_EQ(converted(view_of<std::uint8_t>(DType::kU8, {0, 255})), (Floats{0, 255}));
+  EXPECT_EQ(converted(view_of<std::int8_t>(DType::kI8, {-128, 127})), (Floats{-128, 127}));
 }
 
 TEST(Tensor, ConvertsFromAnyAddress) {

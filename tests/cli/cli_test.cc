@@ -80,7 +80,11 @@ TEST_F(Cli, InfoDescribesAFile) {
     EXPECT_NE(text.out.find(part), std::string::npos) << part << " in\n" << text.out;
   }
   const json info = json::parse(gcvit("info -m m.safetensors --json").out);
-  EXPECT_EQ(info["source"], (json{{"format", "safetensors"}, {"layout", "canonical"}, {"inferred", json::array()}}));
+  EXPECT_EQ(info["source"], (json{{"format", "safetensors"},
+                                  {"layout", "canonical"},
+                                  {"inferred", json::array()},
+                                  {"tensors", {{"f32", info["source"]["tensors"]["f32"]}}}}));
+  EXPECT_GT(info["source"]["tensors"]["f32"], 100);
   EXPECT_EQ(info["config"]["classes"], 7);
 }
 

@@ -134,7 +134,7 @@ TEST(Safetensors, RefusesTensorsThatAreNotDescribed) {
   EXPECT_EQ(refusal(R"({"a":{"strides":[1]}})", 1),
             file + "expected dtype, shape and data_offsets once each, found \"strides\"");
   EXPECT_EQ(refusal(R"({"a":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}})", 1),
-            file + "expected dtype F32, F16, BF16, F64, I64, I32 or U8, found \"F8_E4M3\"");
+            file + "expected dtype F32, F16, BF16, F64, I64, I32, I8 or U8, found \"F8_E4M3\"");
   EXPECT_EQ(refusal(R"({"a":{"dtype":7}})", 1), file + "dtype: expected a text, found a number");
   EXPECT_EQ(refusal(R"({"a":{"shape":[-1]}})", 1),
             file + "shape: expected an array of integers from 0 on, found a negative number");

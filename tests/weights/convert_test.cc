@@ -60,7 +60,7 @@ TEST_P(RoundTrip, EveryBitComesBack) {
   const std::string path = folder / GetParam().name;
   const ConvertReport report = convert(model, path, {.layout = GetParam().layout, .dtype = {}, .keras_flavour = {}});
   EXPECT_EQ(report.layout, GetParam().layout);
-  EXPECT_EQ(report.dtype, DType::kF32);
+  EXPECT_EQ(report.dtypes, std::vector{DType::kF32});
   const LoadedModel back = load_model(path);
   EXPECT_EQ(back.info.source.layout, name_of(GetParam().layout));
   EXPECT_TRUE(back.report.unexpected.empty());
@@ -98,7 +98,7 @@ TEST(Convert, HalvesStayHalves) {
   const LoadedModel half = load_model(folder / "half.safetensors");
   EXPECT_EQ(half.report.dtype, DType::kF16);
   for (const char* name : {"m.safetensors", "m.pth"}) {
-    EXPECT_EQ(convert(half, folder / name).dtype, DType::kF16) << name;
+    EXPECT_EQ(convert(half, folder / name).dtypes, std::vector{DType::kF16}) << name;
     const LoadedModel back = load_model(folder / name);
     EXPECT_EQ(back.report.dtype, DType::kF16) << name;
     expect_same_bits(*back.model, *half.model);
@@ -126,7 +126,7 @@ TEST(Convert, KerasFilesAreF32) {
   const LoadedModel model = make_model();
   convert(model, folder / "half.safetensors", {.layout = {}, .dtype = DType::kBF16, .keras_flavour = {}});
   const LoadedModel half = load_model(folder / "half.safetensors");
-  EXPECT_EQ(convert(half, folder / "m.weights.h5").dtype, DType::kF32);
+  EXPECT_EQ(convert(half, folder / "m.weights.h5").dtypes, std::vector{DType::kF32});
   expect_same_bits(*load_model(folder / "m.weights.h5").model, *half.model);
   EXPECT_EQ(error_of([&] {
               convert(model, folder / "n.weights.h5", {.layout = {}, .dtype = DType::kF16, .keras_flavour = {}});

@@ -55,6 +55,16 @@ TEST(ModelFile, ReadsWhatTheContractSays) {
   EXPECT_EQ(info.temperature, 1.25);
 }
 
+TEST(ModelFile, Format2SaysHowItWasQuantised) {
+  std::map<std::string, std::string> metadata = metadata_with("gcvit.quantization", R"({"scheme":"int8","images":32})");
+  metadata["gcvit.format"] = "2";
+  const ModelInfo info = parse_model_info(metadata, "m");
+  EXPECT_EQ(info.quantisation_json, R"({"scheme":"int8","images":32})");
+  EXPECT_EQ(serialise_model_info(info, 2), metadata);
+  EXPECT_EQ(refusal("gcvit.quantization", "[]"),
+            "[model] m: gcvit.quantization: expected an object, found an array of 0");
+}
+
 TEST(ModelFile, WhatItWritesItReads) {
   std::map<std::string, std::string> metadata = metadata_with("gcvit.classes", R"(["r\u00f6se","\"t\\"])");
   metadata["gcvit.source"] = R"({"format":"keras","layout":"keras","sha256":"00ff"})";
@@ -101,15 +111,15 @@ TEST(ModelFile, IsKnownByItsKeys) {
   EXPECT_TRUE(is_model_file({{"gcvit.config", ""}}));
   EXPECT_FALSE(is_model_file({{"format", "pt"}}));
   EXPECT_EQ(error_of([] { parse_model_info({{"gcvit.config", kConfig}}, "m"); }),
-            "[model] m: gcvit.format: expected 1, found none");
+            "[model] m: gcvit.format: expected 1 or 2, found none");
   EXPECT_EQ(error_of([] { parse_model_info({{"gcvit.format", "1"}}, "m"); }),
             "[model] m: gcvit.config: expected an object, found none");
 }
 
 TEST(ModelFile, RefusesNewerFormats) {
   EXPECT_EQ(parse_model_info(metadata_with("gcvit.format", "\"1\""), "m").config.dim, 8);
-  EXPECT_EQ(refusal("gcvit.format", "2"),
-            "[model] m: the file's format is \"2\": this program reads format 1; a newer one may read it");
+  EXPECT_EQ(refusal("gcvit.format", "3"),
+            "[model] m: the file's format is \"3\": this program reads formats 1 and 2; a newer one may read it");
   EXPECT_EQ(refusal("gcvit.format", "x"), "[model] m: gcvit.format: not JSON in UTF-8 at byte 0");
   EXPECT_EQ(refusal("gcvit.format", "[]"), "[model] m: gcvit.format: expected a positive integer, found an array of 0");
 }
