@@ -10,6 +10,7 @@
 #include "bench/meter.h"
 #include "kernels/attention.h"
 #include "kernels/gemm.h"
+#include "kernels/gemm_i8.h"
 #include "kernels/optimiser.h"
 #include "kernels/rows.h"
 #include "ops/parameter.h"
@@ -32,8 +33,20 @@ ThreadPool& one_thread() {
 
 enum class End { kPlain, kGelu, kResidual };
 
+enum class Weights { kF32, kI8 };
+
+kernels::PackedWeights packed(Weights form, const std::vector<float>& b, const std::vector<float>& bias,
+                              std::int32_t taps, std::int32_t k) {
+  const auto columns = static_cast<std::int32_t>(bias.size());
+  if (form == Weights::kF32) return kernels::pack_weights(b.data(), bias.data(), columns, taps, k);
+  std::vector<std::int8_t> q(b.size());
+  std::vector<float> scales(bias.size());
+  kernels::quantise_weights(b.data(), columns, std::int64_t{taps} * k, q.data(), scales.data());
+  return kernels::pack_i8_weights(q.data(), scales.data(), bias.data(), columns, taps, k);
+}
+
 /// rows x (taps * k) times columns, and the layer's end.
-void gemm(benchmark::State& state, End end) {
+void gemm(benchmark::State& state, End end, Weights form) {
   const std::int64_t count = state.range(0);
   const std::int64_t taps = state.range(1);
   const std::int64_t k = state.range(2);
@@ -44,8 +57,7 @@ void gemm(benchmark::State& state, End end) {
   const std::vector<float> residual = random_values(count * columns, 4);
   std::vector<float> c(static_cast<std::size_t>(count * columns));
   const kernels::PackedWeights weights =
-      kernels::pack_weights(b.data(), bias.data(), static_cast<std::int32_t>(columns), static_cast<std::int32_t>(taps),
-                            static_cast<std::int32_t>(k));
+      packed(form, b, bias, static_cast<std::int32_t>(taps), static_cast<std::int32_t>(k));
   const std::vector<const float*> a_rows = rows_of(a.data(), taps * count, k);
   const std::vector<float*> c_rows = rows_of(c.data(), count, columns);
   const std::vector<const float*> residual_rows = rows_of(residual.data(), count, columns);
@@ -93,9 +105,12 @@ void residual_shapes(benchmark::internal::Benchmark* benchmark) {
   }
 }
 
-BENCHMARK_CAPTURE(gemm, plain, End::kPlain)->Apply(plain_shapes);
-BENCHMARK_CAPTURE(gemm, gelu, End::kGelu)->Apply(fc1_shapes);
-BENCHMARK_CAPTURE(gemm, residual, End::kResidual)->Apply(residual_shapes);
+BENCHMARK_CAPTURE(gemm, plain, End::kPlain, Weights::kF32)->Apply(plain_shapes);
+BENCHMARK_CAPTURE(gemm, gelu, End::kGelu, Weights::kF32)->Apply(fc1_shapes);
+BENCHMARK_CAPTURE(gemm, residual, End::kResidual, Weights::kF32)->Apply(residual_shapes);
+BENCHMARK_CAPTURE(gemm, plain_i8, End::kPlain, Weights::kI8)->Apply(plain_shapes);
+BENCHMARK_CAPTURE(gemm, gelu_i8, End::kGelu, Weights::kI8)->Apply(fc1_shapes);
+BENCHMARK_CAPTURE(gemm, residual_i8, End::kResidual, Weights::kI8)->Apply(residual_shapes);
 
 /// One head of one window; q, k and v lie side by side as a window's qkv leaves them.
 void attention(benchmark::State& state) {

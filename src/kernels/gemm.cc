@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/half.h"
+#include "kernels/gemm_i8.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/gemm.cc"
@@ -209,8 +210,14 @@ HWY_EXPORT(gemm_impl);
 
 std::int32_t panel_width() { return HWY_DYNAMIC_DISPATCH(panel_width_impl)(); }
 
+std::int64_t PackedWeights::panel_stride() const {
+  if (is_i8()) return i8_panel_stride(*this);
+  return std::int64_t{taps} * depth() * panel_width();
+}
+
 void gemm(const PackedWeights& weights, const GemmRows& rows, const GemmEpilogue& epilogue, std::int32_t first_panel,
           std::int32_t last_panel) {
+  if (weights.is_i8()) return gemm_i8(weights, rows, epilogue, first_panel, last_panel);
   HWY_DYNAMIC_DISPATCH(gemm_impl)(weights, rows, epilogue, first_panel, last_panel);
 }
 
@@ -248,6 +255,9 @@ void pack_row(const PackedWeights& packed, std::int64_t i, std::int64_t filled, 
         to[j] = pair_of(2 * i < packed.k ? value(2 * i, j) : 0.0f, 2 * i + 1 < packed.k ? value(2 * i + 1, j) : 0.0f);
       }
       break;
+    case OperandForm::kI8:
+    case OperandForm::kI8Pairs:
+    case OperandForm::kI8Quads: fail("[native] int8 weights are packed from int8");
   }
   std::fill(to + filled, to + panel_width(), 0.0f);
 }
@@ -276,7 +286,7 @@ void pack_panels(const float* weights, PackedWeights& packed, std::int32_t first
 }
 
 void unpack_weights(const PackedWeights& packed, float* weights) {
-  if (packed.form != OperandForm::kF32) fail("[native] weights were rounded to bf16: their values are gone");
+  if (packed.form != OperandForm::kF32) fail("[native] weights were rounded: their values are gone");
   const std::int64_t width = panel_width();
   const std::int64_t row = packed.depth() * std::int64_t{packed.taps};
   for (std::int64_t column = 0; column < packed.columns; ++column) {

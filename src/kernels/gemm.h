@@ -20,8 +20,14 @@ std::int32_t panel_width();
 enum class Precision : std::uint8_t { kF32, kBf16 };
 
 /// How operands lie: floats, floats that have been rounded to bfloat16, or pairs of bfloat16 that are neighbours in k, each
-/// pair in the place of a float; for matrix tiles filled up to a multiple of 16 pairs with zeros.
-enum class OperandForm : std::uint8_t { kF32, kRounded, kPairs, kTiles };
+/// pair in the place of a float; for matrix tiles filled up to a multiple of 16 pairs with zeros. Or bytes (gemm_i8.h), of
+/// which one, two or four neighbours in (tap, k) lie together.
+enum class OperandForm : std::uint8_t { kF32, kRounded, kPairs, kTiles, kI8, kI8Pairs, kI8Quads };
+
+/// Bytes that lie together in a form; 0 where it has none.
+inline std::int32_t i8_group(OperandForm form) {
+  return form < OperandForm::kI8 ? 0 : 1 << (static_cast<int>(form) - static_cast<int>(OperandForm::kI8));
+}
 
 /// Floats, or pairs, that `k` numbers of an operand take in a form.
 inline std::int64_t operand_depth(OperandForm form, std::int64_t k) {
@@ -38,10 +44,15 @@ struct PackedWeights {
   OperandForm form = OperandForm::kF32;
   AlignedBuffer panels;
   AlignedBuffer bias;  ///< zeros when the layer has none
+  AlignedBuffer scales;  ///< of int8 weights alone: what each column's are multiplied by; filled up with zeros
 
+  bool is_i8() const { return i8_group(form) != 0; }
   /// Floats, or pairs, of a tap and column.
   std::int32_t depth() const { return static_cast<std::int32_t>(operand_depth(form, k)); }
-  std::int64_t panel_stride() const { return std::int64_t{taps} * depth() * panel_width(); }
+  /// Groups of bytes of a column.
+  std::int32_t i8_steps() const { return (taps * k + i8_group(form) - 1) / i8_group(form); }
+  /// Floats, or the room of as many, from panel to panel.
+  std::int64_t panel_stride() const;
 };
 
 /// Packs `weights` [columns][taps * k]; `bias` [columns] or null.
@@ -75,7 +86,7 @@ struct GemmEpilogue {
 };
 
 /// Computes panels [first_panel, last_panel) of C for the given rows; other columns of C stay as they are. Where the
-/// weights are bfloat16, A is rounded to it too.
+/// weights are bfloat16, A is rounded to it too; where they are int8, each of its rows is, by a scale of its own.
 void gemm(const PackedWeights& weights, const GemmRows& rows, const GemmEpilogue& epilogue, std::int32_t first_panel,
           std::int32_t last_panel);
 

@@ -15,11 +15,12 @@ HWY_BEFORE_NAMESPACE();
 namespace gcvit::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// x in [low, high]. A NaN stays one on x86, whose minimum and maximum give their second operand then: what went wrong
-/// inside the network must reach the logits, where it is seen.
+/// x in [low, high]. A NaN stays one: what went wrong inside the network must reach the logits, where it is seen. Minimum
+/// and maximum give their second operand then on x86, but Highway's plain scalars the one that is a number.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V clamp_keeping_nan(D d, V x, float low, float high) {
-  return hn::Min(hn::Set(d, high), hn::Max(hn::Set(d, low), x));
+  const V clamped = hn::Min(hn::Set(d, high), hn::Max(hn::Set(d, low), x));
+  return HWY_TARGET == HWY_SCALAR ? hn::IfThenElse(hn::IsNaN(x), x, clamped) : clamped;
 }
 
 /// exp(x) within 2 ulp for x in [-87, 88]; below it is exp(-87), above exp(88).

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/i8_quads.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#define GCVIT_AVX512_VNNI target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
+#define GCVIT_AVX_VNNI target("avx2,avxvnni")
+
+#define GCVIT_I8_QUADS_NAMESPACE avx512_vnni
+#define GCVIT_I8_QUADS_ATTRIBUTES __attribute__((GCVIT_AVX512_VNNI, noinline))
+#include "kernels/i8_quads-inl.h"
+
+#define GCVIT_I8_QUADS_NAMESPACE avx_vnni
+#define GCVIT_I8_QUADS_ATTRIBUTES __attribute__((GCVIT_AVX_VNNI, noinline))
+#include "kernels/i8_quads-inl.h"
+
+namespace gcvit::kernels {
+namespace {
+
+#define GCVIT_OP __attribute__((GCVIT_AVX512_VNNI, always_inline)) static inline
+struct Avx512Vnni {
+  using Vec = __m512i;
+  static constexpr int kLanes = 16;
+  GCVIT_OP Vec load(const void* from) { return _mm512_loadu_si512(from); }
+  GCVIT_OP Vec set(std::int32_t word) { return _mm512_set1_epi32(word); }
+  GCVIT_OP void store(Vec sums, std::int32_t* to) { _mm512_storeu_si512(to, sums); }
+  GCVIT_OP Vec multiply_add(Vec sums, Vec a, Vec b) { return _mm512_dpbusd_epi32(sums, a, b); }
+};
+#undef GCVIT_OP
+
+#define GCVIT_OP __attribute__((GCVIT_AVX_VNNI, always_inline)) static inline
+struct AvxVnni {
+  using Vec = __m256i;
+  static constexpr int kLanes = 8;
+  GCVIT_OP Vec load(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
+  GCVIT_OP Vec set(std::int32_t word) { return _mm256_set1_epi32(word); }
+  GCVIT_OP void store(Vec sums, std::int32_t* to) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), sums); }
+  GCVIT_OP Vec multiply_add(Vec sums, Vec a, Vec b) { return _mm256_dpbusd_avx_epi32(sums, a, b); }
+};
+#undef GCVIT_OP
+
+bool has_avx512_vnni() {
+  static const bool kHas = [] {
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+  }();
+  return kHas;
+}
+
+bool has_avx_vnni() {
+  static const bool kHas = [] {
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("avxvnni");
+  }();
+  return kHas;
+}
+
+I8Block block_of_cpu(std::int32_t lanes, std::int32_t rows, std::int32_t vectors) {
+  if (lanes == 16 && has_avx512_vnni()) return avx512_vnni::quads_block<Avx512Vnni, 12>(rows, vectors);
+  if (lanes == 8 && has_avx_vnni()) return avx_vnni::quads_block<AvxVnni, 6>(rows, vectors);
+  return nullptr;
+}
+
+}  // namespace
+}  // namespace gcvit::kernels
+
+#else
+
+namespace gcvit::kernels {
+namespace {
+
+I8Block block_of_cpu(std::int32_t, std::int32_t, std::int32_t) { return nullptr; }
+
+}  // namespace
+}  // namespace gcvit::kernels
+#endif
+
+namespace gcvit::kernels {
+namespace {
+
+I8Block (*blocks_in_use)(std::int32_t lanes, std::int32_t rows, std::int32_t vectors) = block_of_cpu;
+
+}  // namespace
+
+I8Block i8_quads_block(std::int32_t lanes, std::int32_t rows, std::int32_t vectors) {
+  return blocks_in_use(lanes, rows, vectors);
+}
+
+void replace_i8_quads(I8Block (*blocks)(std::int32_t lanes, std::int32_t rows, std::int32_t vectors)) {
+  blocks_in_use = blocks == nullptr ? block_of_cpu : blocks;
+}
+
+}  // namespace gcvit::kernels
