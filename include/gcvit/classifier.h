@@ -37,7 +37,7 @@ struct ClassifierOptions {
   /// Threads that compute; 0 means every processor this process may use. As many more, at lower priority, decode the
   /// next images beside them.
   int threads = 0;
-  Precision precision = Precision::kF32;
+  Precision precision = Precision::kAuto;
   Preset preprocess = Preset::kAuto;  ///< how images become tensors
   std::int32_t image_height = 0;      ///< this and what follows as ModelOptions has it
   std::int32_t image_width = 0;

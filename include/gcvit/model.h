@@ -21,8 +21,13 @@
 
 namespace gcvit {
 
-/// What the products of linear layers and strided convolutions round their operands to. Sums and all else are f32.
-enum class Precision : std::uint8_t { kF32, kBf16 };
+/// What the products of linear layers and strided convolutions round their operands to. All else is f32, and sums are f32 or exact.
+enum class Precision : std::uint8_t {
+  kAuto,  ///< as the file stores each weight: int8 and bf16 ones compute as that, all others in f32
+  kF32,
+  kBf16,
+  kInt8,  ///< weights of blocks and downsamplers, with a scale an output channel and one a row of inputs
+};
 
 /// Where a model computes.
 enum class Device : std::uint8_t { kCpu };
@@ -34,7 +39,7 @@ enum class WindowMode : std::uint8_t {
 };
 
 struct ModelOptions {
-  Precision precision = Precision::kF32;
+  Precision precision = Precision::kAuto;
   Device device = Device::kCpu;
   /// Threads of the pool that sessions share unless they have their own; 0 means every processor this process may use.
   int threads = 0;
@@ -101,13 +106,14 @@ class GCVIT_EXPORT Model {
   const std::string& layout() const;
   /// Sentences that a person should see of how the model was found and read. Mostly none.
   const std::vector<std::string>& notices() const;
+  /// Never kAuto: the narrowest in which there are weights.
   Precision precision() const;
   /// Threads of the shared pool.
   int threads() const;
 
   std::vector<ParameterInfo> parameters() const;
-  /// A copy of a parameter's values. Where they were not kept they are unpacked, which is exact in f32; throws `Error` where they
-  /// were rounded, and of code kNotFound for a name that there isn't.
+  /// A copy of a parameter's values. Where they were not kept they are unpacked; throws `Error` where opening rounded
+  /// what the file has, and of code kNotFound for a name that there isn't.
   std::vector<float> parameter(std::string_view name) const;
   /// Bytes of the packed weights and of all parameters that were kept.
   std::size_t weight_bytes() const;

@@ -10,6 +10,7 @@
 
 #include "inference/bundled_model.h"
 #include "inference/model_state.h"
+#include "inference/precision.h"
 #include "inference/run_images.h"
 #include "cli/output.h"
 #include "hub/cache.h"
@@ -23,13 +24,6 @@ constexpr int kMostThreads = 1024;
 constexpr Preset kPresets[] = {Preset::kAuto, Preset::kKeras, Preset::kKerasTrain, Preset::kTimm, Preset::kNvlabs};
 /// The most that an image can have: width and height are at most 65,535.
 constexpr std::uint64_t kMostPixels = std::uint64_t{65535} * 65535;
-
-/// Empty when a dtype can be computed in, else why not: what CLI11 wants of a check.
-std::string check_dtype(const std::string& dtype) {
-  if (dtype == "f32") return "";
-  if (dtype == "bf16" || dtype == "int8") return dtype + " is not available in this version, only f32 is";
-  return "expected f32, bf16 or int8, found " + dtype;
-}
 
 }  // namespace
 
@@ -109,7 +103,17 @@ void ModelArguments::add_batch(CLI::App& app) {
 }
 
 void ModelArguments::add_dtype(CLI::App& app) {
-  app.add_option("--dtype", "Data type to compute in")->check(CLI::Validator(check_dtype, "f32|bf16|int8", "dtype"));
+  app.add_option("--dtype", dtype,
+                 "Data type to compute in: f32, bf16 or int8; auto takes the one that the file has its weights in")
+      ->check(CLI::IsMember({"auto", "f32", "bf16", "int8"}))
+      ->capture_default_str();
+}
+
+Precision parse_precision(const std::string& dtype) {
+  for (const Precision precision : {Precision::kF32, Precision::kBf16, Precision::kInt8}) {
+    if (dtype == inference::name_of(precision)) return precision;
+  }
+  return Precision::kAuto;
 }
 
 std::string ModelArguments::model_file() const {
@@ -118,6 +122,7 @@ std::string ModelArguments::model_file() const {
 
 ClassifierOptions ModelArguments::classifier_options() const {
   ClassifierOptions result = options;
+  result.precision = parse_precision(dtype);
   if (!image_size.empty()) {
     const Size size = parse_size(image_size);
     result.image_height = size.height;

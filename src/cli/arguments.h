@@ -23,6 +23,7 @@ struct ModelArguments {
   std::string image_size;  ///< "", "224" or "192x256"
   std::string preprocess = "auto";
   std::string window_mode = "exact";
+  std::string dtype = "auto";
   bool no_exif = false;
   int num_classes = 0;  ///< 0: the file's
   std::uint64_t seed = 0;
@@ -46,7 +47,7 @@ struct ModelArguments {
   /// --batch
   void add_batch(CLI::App& app);
   /// --dtype: what the model computes in
-  static void add_dtype(CLI::App& app);
+  void add_dtype(CLI::App& app);
 
   /// The file of the model, by `file_of_model`. Throws `Error` when none was given and the bundled one isn't there.
   std::string model_file() const;
@@ -70,6 +71,9 @@ struct Size {
 };
 /// Throws `UsageError` on another text.
 Size parse_size(const std::string& text);
+
+/// The precision of a dtype's name, kAuto for another.
+Precision parse_precision(const std::string& dtype);
 
 /// A flag --json, which asks for one JSON object on stdout.
 void add_json(CLI::App& app, bool& json);

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "inference/engine.h"
+#include "inference/precision.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/output.h"
@@ -34,11 +35,13 @@ struct Options {
   std::string variant;
   std::vector<int> batches{1, 8, 32};
   std::vector<int> threads{0};
+  std::vector<std::string> dtypes{"auto"};
   double seconds = 3.0;
   bool json = false;
 };
 
 struct Row {
+  std::string_view dtype;
   int threads = 0;
   int batch = 0;
   double median = 0;  ///< seconds
@@ -56,19 +59,26 @@ std::string cpu_name() {
   return "unknown";
 }
 
-std::shared_ptr<const model::GCViT> load(const Options& options, const std::string& name) {
+/// The model with its weights in the types that it is to compute in.
+std::shared_ptr<const model::GCViT> load(const Options& options, const std::string& name, Precision precision) {
   weights::LoadOptions wanted = options.arguments.load_options();
+  wanted.keep_types = true;
   wanted.before_values = [&](const model::GCViT& model) {
     const auto batch = static_cast<std::size_t>(*std::ranges::max_element(options.batches));
     const int threads = *std::ranges::max_element(options.threads);
     inference::Engine::check_memory(model, batch, threads, wanted.max_memory);
   };
-  if (options.variant.empty()) return weights::load_model(name, wanted).model;
+  if (options.variant.empty()) {
+    std::shared_ptr<model::GCViT> model = weights::load_model(name, wanted).model;
+    inference::set_precision(precision, *model);
+    return model;
+  }
   model::GCViTConfig config = model::variant_config(name);
   if (wanted.image_size) config = model::with_image_size(config, *wanted.image_size, wanted.window_mode);
   auto model = std::make_shared<model::GCViT>(config);
   wanted.before_values(*model);
   model::initialise(*model, kSeed);
+  inference::set_precision(precision, *model);
   return model;
 }
 
@@ -108,42 +118,54 @@ Row measure(inference::Engine& engine, int batch, double seconds) {
   return row;
 }
 
-int run(const Options& options) {
-  const std::string name = options.variant.empty() ? options.arguments.model_file() : options.variant;
-  const auto model = load(options, name);
-  const auto macs = static_cast<double>(macs_of(*model));
+/// What has been measured, and this machine's peak in f32 with the largest number of threads.
+struct Measured {
   std::vector<Row> rows;
-  double peak = 0;  // of the largest number of threads
+  double peak = 0;
   int peak_threads = 0;
+};
+
+void measure_model(const Options& options, const std::shared_ptr<const model::GCViT>& model, Measured& measured) {
+  const auto macs = static_cast<double>(macs_of(*model));
+  const std::string_view dtype = inference::name_of(inference::precision_of(*model));
   for (const int threads : options.threads) {
     inference::Engine engine(model, std::make_shared<ThreadPool>(threads), options.arguments.options.max_memory);
-    std::vector<Row> measured;
+    std::vector<Row> rows;
     double own_peak = 0;
     for (const int batch : options.batches) {
       // The peak is measured again before each row, and the highest counts: other work on the machine lowers both.
       own_peak = std::max(own_peak, kernels::measure_fma_gflops(engine.pool()));
-      measured.push_back(measure(engine, batch, options.seconds));
+      rows.push_back(measure(engine, batch, options.seconds));
     }
     own_peak = std::max(own_peak, kernels::measure_fma_gflops(engine.pool()));
-    for (Row& row : measured) {
+    for (Row& row : rows) {
+      row.dtype = dtype;
       row.gflops = 2e-9 * macs * row.images_per_second;
       row.percent_of_peak = 100.0 * row.gflops / own_peak;
-      rows.push_back(row);
+      measured.rows.push_back(row);
     }
-    if (engine.pool().size() > peak_threads) {
-      peak_threads = engine.pool().size();
-      peak = own_peak;
+    if (engine.pool().size() >= measured.peak_threads) {
+      measured.peak = engine.pool().size() > measured.peak_threads ? own_peak : std::max(measured.peak, own_peak);
+      measured.peak_threads = engine.pool().size();
     }
+  }
+}
+
+int run(const Options& options) {
+  const std::string name = options.variant.empty() ? options.arguments.model_file() : options.variant;
+  Measured measured;
+  for (const std::string& dtype : options.dtypes) {
+    measure_model(options, load(options, name, parse_precision(dtype)), measured);
   }
   if (options.json) {
     Json json = {{"version", GCVIT_VERSION},
                  {"cpu", cpu_name()},
                  {"target", kernels::target()},
-                 {"roof_gflops", peak},
+                 {"roof_gflops", measured.peak},
                  {"rows", Json::array()}};
-    for (const Row& row : rows) {
+    for (const Row& row : measured.rows) {
       json["rows"].push_back({{"model", name},
-                              {"dtype", "f32"},
+                              {"dtype", row.dtype},
                               {"threads", row.threads},
                               {"batch", row.batch},
                               {"median_ms", 1e3 * row.median},
@@ -155,12 +177,14 @@ int run(const Options& options) {
     print_json(json);
     return 0;
   }
-  std::string text = fmt::format("{}, f32, gcvit {} on {}, SIMD target {}\npeak of {} threads: {:.0f} GFLOP/s\n\n",
-                                 printable(name), GCVIT_VERSION, cpu_name(), kernels::target(), peak_threads, peak);
-  text += "threads  batch  median ms     p90 ms   images/s  GFLOP/s  % of peak\n";
-  for (const Row& row : rows) {
-    text += fmt::format("{:>7}  {:>5}  {:>9.2f}  {:>9.2f}  {:>9.1f}  {:>7.1f}  {:>9.1f}\n", row.threads, row.batch,
-                        1e3 * row.median, 1e3 * row.p90, row.images_per_second, row.gflops, row.percent_of_peak);
+  std::string text =
+      fmt::format("{}, gcvit {} on {}, SIMD target {}\npeak of {} threads in f32: {:.0f} GFLOP/s\n\n", printable(name),
+                  GCVIT_VERSION, cpu_name(), kernels::target(), measured.peak_threads, measured.peak);
+  text += "dtype  threads  batch  median ms     p90 ms   images/s  GFLOP/s  % of peak\n";
+  for (const Row& row : measured.rows) {
+    text += fmt::format("{:<5}  {:>7}  {:>5}  {:>9.2f}  {:>9.2f}  {:>9.1f}  {:>7.1f}  {:>9.1f}\n", row.dtype, row.threads,
+                        row.batch, 1e3 * row.median, 1e3 * row.p90, row.images_per_second, row.gflops,
+                        row.percent_of_peak);
   }
   print(text);
   return 0;
@@ -189,7 +213,11 @@ Command add_bench(CLI::App& program) {
   app->add_option("--seconds", options->seconds, "Seconds to measure each row for, and five runs at least")
       ->check(CLI::Range(0.0, 3600.0))
       ->capture_default_str();
-  ModelArguments::add_dtype(*app);
+  app->add_option("--dtype", options->dtypes,
+                  "Data types to compute in, such as f32,bf16,int8; auto: the one that the file has its weights in")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"auto", "f32", "bf16", "int8"}))
+      ->capture_default_str();
   add_json(*app, options->json);
   return {app, [options] { return run(*options); }};
 }

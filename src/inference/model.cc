@@ -12,6 +12,7 @@
 #include "inference/engine.h"
 #include "inference/labels.h"
 #include "inference/model_state.h"
+#include "inference/precision.h"
 #include "inference/preprocessing.h"
 #include "native/pack_model.h"
 #include "formats/in_quotes.h"
@@ -19,35 +20,8 @@
 namespace gcvit {
 namespace {
 
-ops::Precision precision_of(Precision precision) {
-  return precision == Precision::kBf16 ? ops::Precision::kBf16 : ops::Precision::kF32;
-}
-
 void check(const ModelOptions& options) {
   if (options.device != Device::kCpu) fail(ErrorCode::kUnsupported, "[model] device: expected the CPU");
-}
-
-/// Packs the loaded model's parameters as their values come in from the file.
-std::shared_ptr<native::PackedParameters> pack(weights::LoadedModel& loaded, const ModelOptions& options,
-                                               const std::string& file, ThreadPool& pool) {
-  const model::GCViT& model = *loaded.model;
-  const auto all = static_cast<double>(model.parameter_count());
-  std::int64_t ready = 0;
-  const auto values = [&](const ops::Parameter& parameter) {
-    if (options.stop.stop_requested()) fail(ErrorCode::kCancelled, "[model] {}: opening was cancelled", file);
-    if (options.progress) options.progress(static_cast<double>(ready) / all);
-    ready += element_count(parameter.dims);
-    return loaded.values->of(parameter);
-  };
-  const auto forward = [&](ops::Backend& backend) {
-    const model::GCViTConfig& config = model.config();
-    model.forward(backend, ops::Value(backend, 0, {config.image_height, config.image_width, 3}));
-  };
-  auto packed = native::pack_model(
-      forward, loaded.model->parameters(), values,
-      {.precision = precision_of(options.precision), .keep_parameters = options.keep_parameters}, pool);
-  if (options.progress) options.progress(1.0);
-  return packed;
 }
 
 }  // namespace
@@ -73,6 +47,43 @@ weights::LoadOptions load_options_of(const ModelOptions& options) {
 
 }  // namespace inference
 
+void Model::State::pack(weights::LoadedModel& loaded) {
+  const auto all = static_cast<double>(loaded.model->parameter_count());
+  std::int64_t ready = 0;
+  bool int8 = false;
+  bool bf16 = false;
+  const auto values = [&](const ops::Parameter& parameter) {
+    if (options.stop.stop_requested()) fail(ErrorCode::kCancelled, "[model] {}: opening was cancelled", file);
+    if (options.progress) options.progress(static_cast<double>(ready) / all);
+    ready += element_count(parameter.dims);
+    const DType stored = loaded.values->dtype_of(parameter);
+    ops::TypedValues typed =
+        inference::in_precision(options.precision, parameter, loaded.values->typed(parameter));
+    const DType dtype = typed.values.dtype();
+    if (dtype != DType::kF32 && dtype != stored) rounded.insert(parameter.id);
+    int8 = int8 || dtype == DType::kI8;
+    bf16 = bf16 || dtype == DType::kBF16;
+    return typed;
+  };
+  const auto forward = [&](ops::Backend& backend) {
+    const model::GCViTConfig& wanted = loaded.model->config();
+    loaded.model->forward(backend, ops::Value(backend, 0, {wanted.image_height, wanted.image_width, 3}));
+  };
+  packed = native::pack_model(forward, loaded.model->parameters(), values, *pool);
+  if (options.keep_parameters) {
+    for (ops::Parameter* parameter : loaded.model->parameters()) {
+      if (!parameter->tensor.empty()) continue;
+      parameter->tensor = Tensor::from_values(parameter->dims, loaded.values->of(*parameter).values());
+    }
+  }
+  precision = int8 ? Precision::kInt8 : bf16 ? Precision::kBf16 : Precision::kF32;
+  if (options.progress) options.progress(1.0);
+  if (options.precision == Precision::kAuto && precision != Precision::kF32) {
+    loaded.report.notices.push_back(fmt::format("{}: has {} weights and computes with them; --dtype f32 doesn't", file,
+                                                inference::name_of(precision)));
+  }
+}
+
 Model Model::State::open(formats::RawFile raw, const ModelOptions& options) {
   check(options);
   const std::string file = raw.file;
@@ -85,11 +96,11 @@ Model Model::State::open(formats::RawFile raw, const ModelOptions& options) {
   weights::LoadedModel loaded = weights::load_model(std::move(raw), file, wanted);
   auto state = std::make_shared<State>();
   state->options = options;
-  state->options.progress = {};
-  state->options.stop = {};
   state->file = file;
   state->pool = std::make_shared<ThreadPool>(options.threads);
-  state->packed = pack(loaded, options, file, *state->pool);
+  state->pack(loaded);
+  state->options.progress = {};
+  state->options.stop = {};
   loaded.values.reset();
   state->info = std::move(loaded.info);
   state->report = std::move(loaded.report);
@@ -114,7 +125,7 @@ const std::string& Model::file() const { return state_->file; }
 const std::string& Model::format() const { return state_->info.source.format; }
 const std::string& Model::layout() const { return state_->info.source.layout; }
 const std::vector<std::string>& Model::notices() const { return state_->report.notices; }
-Precision Model::precision() const { return state_->options.precision; }
+Precision Model::precision() const { return state_->precision; }
 int Model::threads() const { return state_->pool->size(); }
 
 std::string Model::preprocessing() const {
@@ -136,9 +147,9 @@ std::vector<float> Model::parameter(std::string_view name) const {
     fail(ErrorCode::kNotFound, "[model] {}: no parameter {}", state_->file, formats::in_quotes(name));
   }
   const ops::Parameter& parameter = **found;
-  if (parameter.tensor.empty() && state_->options.precision != Precision::kF32) {
-    fail("[model] {}: {} was rounded to bf16 when it was packed: its values are there with keep_parameters alone",
-         state_->file, formats::in_quotes(name));
+  if (parameter.tensor.empty() && state_->rounded.contains(parameter.id)) {
+    fail("[model] {}: {} was rounded to {} when it was packed: its values are there with keep_parameters alone",
+         state_->file, formats::in_quotes(name), inference::name_of(state_->precision));
   }
   const Tensor values = parameter.tensor.empty() ? state_->packed->unpack(parameter) : parameter.tensor;
   return {values.values().begin(), values.values().end()};

@@ -2,7 +2,9 @@
 // What a gcvit::Model holds: everything its file says, and its weights as the native backend reads them.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -25,8 +27,13 @@ struct Model::State {
   std::shared_ptr<ThreadPool> pool;  ///< outlives `packed`, which packs on it
   std::shared_ptr<const model::GCViT> model;
   std::shared_ptr<native::PackedParameters> packed;
+  Precision precision = Precision::kF32;  ///< the narrowest that weights are packed in
+  std::set<std::int32_t> rounded;  ///< parameters, by id, whose values the file has more exactly
 
   const model::GCViTConfig& config() const { return model->config(); }
+
+  /// Packs the loaded model's parameters as their values come in from the file.
+  void pack(weights::LoadedModel& loaded);
 
   static Model open(formats::RawFile raw, const ModelOptions& options);
 };

@@ -17,6 +17,12 @@ inline float pair_of(float even, float odd) {
   return std::bit_cast<float>(std::uint32_t{bf16_from_f32(odd)} << 16 | bf16_from_f32(even));
 }
 
+/// One of the two floats, the odd one or the even.
+inline float half_of_pair(float pair, bool odd) {
+  const auto bits = std::bit_cast<std::uint32_t>(pair);
+  return f32_from_bf16(static_cast<std::uint16_t>(odd ? bits >> 16 : bits));
+}
+
 /// Whether this CPU and compiler have them. They go with the target AVX3 alone, whose panels are two vectors of 16.
 bool has_bf16_pairs();
 

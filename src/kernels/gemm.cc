@@ -286,12 +286,16 @@ void pack_panels(const float* weights, PackedWeights& packed, std::int32_t first
 }
 
 void unpack_weights(const PackedWeights& packed, float* weights) {
-  if (packed.form != OperandForm::kF32) fail("[native] weights were rounded: their values are gone");
+  if (packed.is_i8()) fail("[native] int8 weights are unpacked as int8");
+  const bool paired = packed.form == OperandForm::kPairs || packed.form == OperandForm::kTiles;
   const std::int64_t width = panel_width();
-  const std::int64_t row = packed.depth() * std::int64_t{packed.taps};
   for (std::int64_t column = 0; column < packed.columns; ++column) {
     const float* from = packed.panels.data() + column / width * packed.panel_stride() + column % width;
-    for (std::int64_t i = 0; i < row; ++i) weights[column * row + i] = from[i * width];
+    for (std::int32_t tap = 0; tap < packed.taps; ++tap, from += packed.depth() * width) {
+      for (std::int64_t i = 0; i < packed.k; ++i) {
+        *weights++ = paired ? half_of_pair(from[i / 2 * width], i % 2 != 0) : from[i * width];
+      }
+    }
   }
 }
 

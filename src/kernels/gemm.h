@@ -59,7 +59,7 @@ struct PackedWeights {
 PackedWeights pack_weights(const float* weights, const float* bias, std::int32_t columns, std::int32_t taps,
                            std::int32_t k, Precision precision = Precision::kF32);
 
-/// The weights [columns][taps * k] that were packed; throws `Error` when they were rounded for it.
+/// The weights [columns][taps * k] that were packed, as they were rounded for it; throws `Error` for int8 ones.
 void unpack_weights(const PackedWeights& packed, float* weights);
 
 /// `pack_weights` in two steps, of which threads can share the second: memory (that of `packed` is used again where it has

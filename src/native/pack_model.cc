@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 
 #include "base/error.h"
 #include "kernels/target.h"
@@ -18,12 +19,13 @@ using ops::Value;
 class PackingBackend final : public ops::Backend {
  public:
   PackingBackend(std::span<ops::Parameter* const> parameters,
-                 const std::function<Tensor(const ops::Parameter&)>& values, bool keep, PackedParameters& packed)
-      : parameters_(parameters), values_(values), keep_(keep), packed_(packed) {}
+                 const std::function<ops::TypedValues(const ops::Parameter&)>& values,
+                 PackedParameters& packed)
+      : parameters_(parameters), values_(values), packed_(packed) {}
 
   Value convolution3x3_stride2(const Value& x, const ops::Conv3x3& convolution) override {
     own(convolution.bias);
-    load(convolution.weight);
+    load(convolution.weight, true);
     packed_.convolution(convolution);
     drop(convolution.weight);
     return value(ops::convolution3x3_stride2_shape(x.shape(), convolution));
@@ -40,7 +42,7 @@ class PackingBackend final : public ops::Backend {
   Value linear(const Value& x, const ops::Linear& linear, const ops::Epilogue& epilogue) override {
     own(linear.bias);
     if (epilogue.residual != nullptr && epilogue.residual->gamma != nullptr) own(*epilogue.residual->gamma);
-    load(linear.weight);
+    load(linear.weight, true);
     packed_.linear(linear);
     drop(linear.weight);
     return value(ops::linear_shape(x.shape(), linear, epilogue));
@@ -91,27 +93,32 @@ class PackingBackend final : public ops::Backend {
     return *parameters_[id];
   }
 
-  void load(const ops::Parameter& used) {
+  /// Gives a parameter its values, as f32 unless `typed`.
+  void load(const ops::Parameter& used, bool typed = false) {
     ops::Parameter& own = parameter(used);
-    if (own.tensor.empty()) own.tensor = values_(own);
+    if (!own.tensor.empty()) return;
+    ops::TypedValues values = values_(own);
+    if (!typed) values = {ops::to_f32(values), {}};
+    own.tensor = std::move(values.values);
+    own.scales = std::move(values.scales);
   }
   /// For a parameter that is used as it is: its values, in memory of its own.
   void own(const ops::Parameter& used) {
     load(used);
     ops::Parameter& own = parameter(used);
-    own.tensor = Tensor::from_values(own.dims, own.tensor.values());
+    own.tensor = Tensor::from_values(own.dims, ops::to_f32({own.tensor, own.scales}).values());
+    own.scales = {};
   }
   void own(const std::optional<ops::Parameter>& used) {
     if (used) own(*used);
   }
   void drop(const ops::Parameter& used) {
-    if (keep_) return own(used);
     parameter(used).tensor = {};
+    parameter(used).scales = {};
   }
 
   std::span<ops::Parameter* const> parameters_;
-  const std::function<Tensor(const ops::Parameter&)>& values_;
-  bool keep_;
+  const std::function<ops::TypedValues(const ops::Parameter&)>& values_;
   PackedParameters& packed_;
 };
 
@@ -119,12 +126,11 @@ class PackingBackend final : public ops::Backend {
 
 std::shared_ptr<PackedParameters> pack_model(const std::function<void(ops::Backend& backend)>& forward,
                                              std::span<ops::Parameter* const> parameters,
-                                             const std::function<Tensor(const ops::Parameter&)>& values,
-                                             const PackOptions& options, ThreadPool& pool) {
+                                             const std::function<ops::TypedValues(const ops::Parameter&)>& values,
+                                             ThreadPool& pool) {
   static_cast<void>(kernels::target());  // GCVIT_TARGET takes effect, or is refused, before any kernel runs
   auto packed = std::make_shared<PackedParameters>(pool);
-  packed->set_precision(kernel_precision(options.precision));
-  PackingBackend backend(parameters, values, options.keep_parameters, *packed);
+  PackingBackend backend(parameters, values, *packed);
   forward(backend);
   packed->share();
   return packed;

@@ -13,19 +13,14 @@
 
 namespace gcvit::native {
 
-struct PackOptions {
-  ops::Precision precision = ops::Precision::kF32;
-  /// Parameters keep a copy of their values besides the packed ones.
-  bool keep_parameters = false;
-};
-
-/// Packs what `forward` uses of `parameters` (ids 0, 1, 2, ...). `values` gives a parameter's f32 values, each once and in
-/// the order of use, when its turn has come: so no more than one need be in memory beside the packed ones. Afterwards
+/// Packs what `forward` uses of `parameters` (ids 0, 1, 2, ...). `values` gives a parameter's values, each once and in
+/// the order of use, when its turn has come: so no more than one need be in memory beside the packed ones. Weights of linear layers
+/// and strided convolutions are packed in the type in which it gives them, all else as f32. Afterwards
 /// parameters that the kernels read as they are (biases, normalisations, layer scales) own their values, and the others
-/// have none unless they are kept. What `values` throws comes out. `pool` packs, now and later, and must outlive the result.
+/// have none. What `values` throws comes out. `pool` packs, now and later, and must outlive the result.
 std::shared_ptr<PackedParameters> pack_model(const std::function<void(ops::Backend& backend)>& forward,
                                              std::span<ops::Parameter* const> parameters,
-                                             const std::function<Tensor(const ops::Parameter&)>& values,
-                                             const PackOptions& options, ThreadPool& pool);
+                                             const std::function<ops::TypedValues(const ops::Parameter&)>& values,
+                                             ThreadPool& pool);
 
 }  // namespace gcvit::native

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "kernels/gemm_i8.h"
 
 namespace gcvit::native {
 
@@ -11,12 +12,45 @@ kernels::Precision kernel_precision(ops::Precision precision) {
   return precision == ops::Precision::kBf16 ? kernels::Precision::kBf16 : kernels::Precision::kF32;
 }
 
-const float* values_of(const ops::Parameter& parameter) {
+namespace {
+
+void check_values(const ops::Parameter& parameter) {
   if (parameter.tensor.empty()) fail("[native] parameter \"{}\" has no values: load or initialise it", parameter.name);
   if (parameter.tensor.size() != element_count(parameter.dims)) {
     fail("[native] parameter \"{}\": expected {}, found {}", parameter.name, to_string(parameter.dims),
          to_string(parameter.tensor.dims()));
   }
+}
+
+/// [out][in][9] -> [out][9][in]
+template <typename Element>
+void order_by_pixel(const Element* from, std::int64_t out, std::int64_t in, ThreadPool& pool,
+                    std::vector<Element>& to) {
+  to.resize(static_cast<std::size_t>(out * in * 9));
+  pool.parallel_for(out, [&](std::int64_t o, int) {
+    for (std::int64_t i = 0; i < in; ++i) {
+      for (std::int64_t pixel = 0; pixel < 9; ++pixel) {
+        to[static_cast<std::size_t>((o * 9 + pixel) * in + i)] = from[(o * in + i) * 9 + pixel];
+      }
+    }
+  });
+}
+
+/// [out][9][in] -> [out][in][9]
+template <typename Element>
+std::vector<Element> order_by_channel(const std::vector<Element>& from, std::int64_t in) {
+  std::vector<Element> to(from.size());
+  for (std::int64_t i = 0; i < static_cast<std::int64_t>(from.size()); ++i) {
+    const std::int64_t out = i / (9 * in);
+    to[static_cast<std::size_t>(i)] = from[static_cast<std::size_t>((out * 9 + i % 9) * in + i / 9 % in)];
+  }
+  return to;
+}
+
+}  // namespace
+
+const float* values_of(const ops::Parameter& parameter) {
+  check_values(parameter);
   return parameter.tensor.values().data();
 }
 
@@ -58,52 +92,63 @@ void PackedParameters::share() {
   unpacked_ = {};
 }
 
-void PackedParameters::pack(const float* weights, const std::optional<ops::Parameter>& bias, std::int64_t columns,
-                            std::int32_t taps, std::int64_t k, kernels::PackedWeights& packed) {
-  kernels::allocate(bias ? values_of(*bias) : nullptr, static_cast<std::int32_t>(columns), taps,
-                    static_cast<std::int32_t>(k), packed, precision_);
-  pool_.parallel_for(kernels::panel_count(packed.columns), [&](std::int64_t panel, int) {
-    kernels::pack_panels(weights, packed, static_cast<std::int32_t>(panel), static_cast<std::int32_t>(panel) + 1);
+void PackedParameters::pack(const ops::Parameter& weight, const std::optional<ops::Parameter>& bias,
+                            kernels::PackedWeights& packed) {
+  check_values(weight);
+  const bool is_convolution = weight.role == ops::Role::kConvolution;
+  const auto columns = static_cast<std::int32_t>(weight.dims[0]);
+  const auto in = static_cast<std::int32_t>(weight.dims[1]);
+  const std::int32_t taps = is_convolution ? 3 : 1;
+  const std::int32_t k = is_convolution ? 3 * in : in;
+  const float* const biases = bias ? values_of(*bias) : nullptr;
+  if (weight.tensor.dtype() == DType::kI8) {
+    const auto* integers = reinterpret_cast<const std::int8_t*>(weight.tensor.bytes().data());
+    std::vector<std::int8_t> by_pixel;
+    if (is_convolution) {
+      order_by_pixel(integers, columns, in, pool_, by_pixel);
+      integers = by_pixel.data();
+    }
+    kernels::allocate_i8(weight.scales.values().data(), biases, columns, taps, k, packed);
+    pool_.parallel_for(kernels::panel_count(columns), [&](std::int64_t panel, int) {
+      const auto first = static_cast<std::int32_t>(panel);
+      kernels::pack_i8_panels(integers, packed, first, first + 1);
+    });
+    return;
+  }
+  const Tensor source = weight.tensor.to_f32();
+  const float* floats = source.values().data();
+  if (is_convolution) {
+    order_by_pixel(floats, columns, in, pool_, unpacked_);
+    floats = unpacked_.data();
+  }
+  kernels::allocate(biases, columns, taps, k, packed,
+                    weight.tensor.dtype() == DType::kBF16 ? kernels::Precision::kBf16 : precision_);
+  pool_.parallel_for(kernels::panel_count(columns), [&](std::int64_t panel, int) {
+    const auto first = static_cast<std::int32_t>(panel);
+    kernels::pack_panels(floats, packed, first, first + 1);
   });
 }
 
-const kernels::PackedWeights& PackedParameters::linear(const ops::Linear& linear) {
+const kernels::PackedWeights& PackedParameters::layer(const ops::Parameter& weight,
+                                                      const std::optional<ops::Parameter>& bias) {
   bool stale = false;
-  Entry& packed = entry(linear.weight, stale);
+  Entry& packed = entry(weight, stale);
   bool bias_stale = false;
-  Entry* const bias = linear.bias ? &entry(*linear.bias, bias_stale) : nullptr;
+  Entry* const bias_entry = bias ? &entry(*bias, bias_stale) : nullptr;
   if (stale || bias_stale) {
-    pack(values_of(linear.weight), linear.bias, linear.weight.dims[0], 1, linear.weight.dims[1], packed.weights);
-    packed.version = linear.weight.version;
-    if (bias != nullptr) bias->version = linear.bias->version;
+    pack(weight, bias, packed.weights);
+    packed.version = weight.version;
+    if (bias_entry != nullptr) bias_entry->version = bias->version;
   }
   return packed.weights;
 }
 
+const kernels::PackedWeights& PackedParameters::linear(const ops::Linear& linear) {
+  return layer(linear.weight, linear.bias);
+}
+
 const kernels::PackedWeights& PackedParameters::convolution(const ops::Conv3x3& convolution) {
-  bool stale = false;
-  Entry& packed = entry(convolution.weight, stale);
-  bool bias_stale = false;
-  Entry* const bias = convolution.bias ? &entry(*convolution.bias, bias_stale) : nullptr;
-  if (stale || bias_stale) {
-    const float* weights = values_of(convolution.weight);
-    const std::int64_t out = convolution.weight.dims[0];
-    const std::int64_t in = convolution.weight.dims[1];
-    // [out][in][9] -> [out][9][in]
-    std::vector<float>& by_pixel = unpacked_;
-    by_pixel.resize(static_cast<std::size_t>(out * in * 9));
-    pool_.parallel_for(out, [&](std::int64_t o, int) {
-      for (std::int64_t i = 0; i < in; ++i) {
-        for (std::int64_t pixel = 0; pixel < 9; ++pixel) {
-          by_pixel[static_cast<std::size_t>((o * 9 + pixel) * in + i)] = weights[(o * in + i) * 9 + pixel];
-        }
-      }
-    });
-    pack(by_pixel.data(), convolution.bias, out, 3, 3 * in, packed.weights);
-    packed.version = convolution.weight.version;
-    if (bias != nullptr) bias->version = convolution.bias->version;
-  }
-  return packed.weights;
+  return layer(convolution.weight, convolution.bias);
 }
 
 const float* PackedParameters::depthwise(const ops::Parameter& weight) {
@@ -214,12 +259,24 @@ const float* PackedParameters::depthwise_flipped(const ops::Parameter& weight) {
 }
 
 Tensor PackedParameters::source_of(const ops::Parameter& parameter) const {
-  if (!parameter.tensor.empty() || !shared_) {
-    values_of(parameter);  // refuses what has none
-    return parameter.tensor;
-  }
-  return unpack(parameter);
+  if (shared_) return unpack(parameter);
+  check_values(parameter);
+  return ops::to_f32({parameter.tensor, parameter.scales});
 }
+
+namespace {
+
+Tensor unpack_i8(const ops::Parameter& parameter, const kernels::PackedWeights& packed) {
+  const std::int64_t size = element_count(parameter.dims);
+  const auto integers = std::make_shared<std::vector<std::int8_t>>(static_cast<std::size_t>(size));
+  kernels::unpack_i8_weights(packed, integers->data());
+  if (parameter.role == ops::Role::kConvolution) *integers = order_by_channel(*integers, parameter.dims[1]);
+  const auto channels = static_cast<std::size_t>(packed.columns);
+  return ops::to_f32({Tensor(DType::kI8, parameter.dims, integers, std::as_bytes(std::span(*integers))),
+                      Tensor::from_values({packed.columns}, std::span(packed.scales.data(), channels))});
+}
+
+}  // namespace
 
 Tensor PackedParameters::unpack(const ops::Parameter& parameter) const {
   const auto id = static_cast<std::size_t>(parameter.id);
@@ -227,19 +284,16 @@ Tensor PackedParameters::unpack(const ops::Parameter& parameter) const {
     fail("[native] parameter \"{}\" is not packed", parameter.name);
   }
   const Entry& packed = entries_[id];
+  if (packed.weights.is_i8()) return unpack_i8(parameter, packed.weights);
   Tensor tensor(DType::kF32, parameter.dims);
   float* const to = tensor.mutable_values().data();
   switch (parameter.role) {
     case ops::Role::kLinear:
     case ops::Role::kPointwise: kernels::unpack_weights(packed.weights, to); break;
     case ops::Role::kConvolution: {
-      std::vector<float> by_pixel(static_cast<std::size_t>(tensor.size()));  // [out][9][in]
+      std::vector<float> by_pixel(static_cast<std::size_t>(tensor.size()));
       kernels::unpack_weights(packed.weights, by_pixel.data());
-      const std::int64_t in = parameter.dims[1];
-      for (std::int64_t i = 0; i < tensor.size(); ++i) {
-        const std::int64_t out = i / (9 * in);
-        to[i] = by_pixel[static_cast<std::size_t>((out * 9 + i % 9) * in + i / 9 % in)];
-      }
+      std::ranges::copy(order_by_channel(by_pixel, parameter.dims[1]), to);
       break;
     }
     case ops::Role::kDepthwise: {
@@ -259,8 +313,8 @@ std::int64_t PackedParameters::bytes() const {
   std::int64_t floats = 0;
   const auto add = [&](const std::deque<Entry>& entries) {
     for (const Entry& entry : entries) {
-      floats +=
-          entry.weights.panels.size() + entry.weights.bias.size() + entry.bias.tables.size() + entry.unpacked.size();
+      floats += entry.weights.panels.size() + entry.weights.bias.size() + entry.weights.scales.size() +
+                entry.bias.tables.size() + entry.unpacked.size();
     }
   };
   add(entries_);

@@ -18,14 +18,15 @@
 
 namespace gcvit::native {
 
-/// Parameters as the kernels read them, each packed on first use and again when its version changes. Of one thread;
-/// after `share` of any number of threads.
+/// Parameters as the kernels read them, each packed on first use and again when its version changes: the weights of linear layers
+/// and strided convolutions in the precision of their tensor, where that is i8 or bf16, else in the one that was set. Of one
+/// thread; after `share` of any number of threads.
 class PackedParameters {
  public:
   /// `pool` packs, and must outlive this.
   explicit PackedParameters(ThreadPool& pool) : pool_(pool) {}
 
-  /// Of linear layers and strided convolutions; all are packed anew when it changes. Throws `Error` for another one than
+  /// Of f32 weights of linear layers and strided convolutions; all are packed anew when it changes. Throws `Error` for another one than
   /// before once shared.
   void set_precision(kernels::Precision precision);
   kernels::Precision precision() const { return precision_; }
@@ -48,8 +49,7 @@ class PackedParameters {
   /// [9][channels], the kernel flipped in both directions.
   const float* depthwise_flipped(const ops::Parameter& weight);
 
-  /// The values of a parameter, f32 in its own layout, out of its packed form. Throws `Error` when there is no packed form of it, or
-  /// one that is rounded.
+  /// The values of a parameter, f32 in its own layout, out of its packed form (of int8 weights what their integers stand for). Throws `Error` when there is no packed form of it.
   Tensor unpack(const ops::Parameter& parameter) const;
   /// Bytes of all packed forms.
   std::int64_t bytes() const;
@@ -64,10 +64,11 @@ class PackedParameters {
   /// The entry of a parameter, and whether it must be packed (anew): then whoever packs it sets its version behind that.
   Entry& entry(const ops::Parameter& parameter, bool& stale);
   static Entry& entry(std::deque<Entry>& entries, const ops::Parameter& parameter, bool& stale);
-  void pack(const float* weights, const std::optional<ops::Parameter>& bias, std::int64_t columns, std::int32_t taps,
-            std::int64_t k, kernels::PackedWeights& packed);
+  /// A linear layer's weight, or a 3x3 convolution's, with its bias.
+  const kernels::PackedWeights& layer(const ops::Parameter& weight, const std::optional<ops::Parameter>& bias);
+  void pack(const ops::Parameter& weight, const std::optional<ops::Parameter>& bias, kernels::PackedWeights& packed);
 
-  /// The parameter's own tensor, or what `unpack` makes where it has none any more.
+  /// The parameter's values as f32: its own, or once shared what `unpack` makes.
   Tensor source_of(const ops::Parameter& parameter) const;
   /// [9][out][in].
   const float* convolution_pixels(const ops::Conv3x3& convolution);

@@ -42,8 +42,7 @@ DType ParameterValues::dtype_of(const ops::Parameter& parameter) const {
   return found == stored_.end() ? DType::kF32 : found->second.values.dtype();
 }
 
-/// Checked, and f32.
-Tensor ParameterValues::converted(const ops::Parameter& parameter, const ops::TypedValues& stored) const {
+void ParameterValues::check_type(const ops::Parameter& parameter, const ops::TypedValues& stored) const {
   const DType dtype = stored.values.dtype();
   const bool is_float = dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16 || dtype == DType::kF64;
   const bool is_quantised = dtype == DType::kI8 && !stored.scales.empty();
@@ -61,6 +60,11 @@ Tensor ParameterValues::converted(const ops::Parameter& parameter, const ops::Ty
       fail("[weights] {}: tensor {}: {}", file_, formats::in_quotes(parameter.name + std::string(kScaleSuffix)), fault);
     }
   }
+}
+
+/// Checked, and f32.
+Tensor ParameterValues::converted(const ops::Parameter& parameter, const ops::TypedValues& stored) const {
+  check_type(parameter, stored);
   Tensor converted = ops::to_f32(stored);
   const std::span<const float> values = converted.values();
   const std::size_t broken = first_not_finite(values);
@@ -78,11 +82,15 @@ bool ParameterValues::is_changed(const ops::Parameter& parameter) const {
 }
 
 ops::TypedValues ParameterValues::typed(const ops::Parameter& parameter) {
-  Tensor values = of(parameter);
   const DType dtype = dtype_of(parameter);
-  if (dtype == DType::kF32 || dtype == DType::kF64 || is_changed(parameter)) return {std::move(values), {}};
+  if (dtype == DType::kF32 || dtype == DType::kF64 || is_changed(parameter)) return {of(parameter), {}};
+  if (dtype != DType::kI8) of(parameter);  // checks them
   const ops::TypedValues& stored = stored_.at(parameter.id);
-  return {stored.values, stored.scales.empty() ? Tensor() : stored.scales.to_f32()};
+  if (dtype != DType::kI8) return stored;
+  check_type(parameter, stored);
+  if (!last_.values.empty()) drop_pages(last_.values);
+  last_ = stored;
+  return {stored.values, stored.scales.to_f32()};
 }
 
 Tensor ParameterValues::of(const ops::Parameter& parameter) {

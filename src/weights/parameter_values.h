@@ -49,6 +49,7 @@ class ParameterValues {
   void check(const ops::Parameter& parameter) const;
 
  private:
+  void check_type(const ops::Parameter& parameter, const ops::TypedValues& stored) const;
   Tensor converted(const ops::Parameter& parameter, const ops::TypedValues& stored) const;
   bool is_changed(const ops::Parameter& parameter) const;
   void drop_pages(const Tensor& tensor) const;

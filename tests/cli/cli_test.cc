@@ -45,7 +45,6 @@ TEST_F(Cli, CalledWronglyItExitsWith2) {
   expect_usage_error("classify a.jpg --image-size big", "192x256");
   expect_usage_error("classify a.jpg --image-size 64x", "64x");
   expect_usage_error("classify a.jpg --window-mode stretched", "stretched");
-  expect_usage_error("classify a.jpg --dtype bf16", "bf16 is not available in this version");
   expect_usage_error("classify a.jpg --dtype f64", "f64");
   expect_usage_error("classify - -", "once");
   expect_usage_error("forward x.npy", "--output");

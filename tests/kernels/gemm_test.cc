@@ -204,6 +204,20 @@ TEST(Gemm, Bf16RoundsTheOperandsAlone) {
   });
 }
 
+TEST(Gemm, Bf16WeightsComeBackRounded) {
+  in_every_bf16_form([] {
+    for (const int k : {1, 2, 31, 32, 33, 50}) {
+      const int columns = panel_width() + 3;
+      std::vector<float> weights = testing::random_values(std::int64_t{columns} * 3 * k, 5);
+      const PackedWeights packed = pack_weights(weights.data(), nullptr, columns, 3, k, Precision::kBf16);
+      std::vector<float> back(weights.size());
+      unpack_weights(packed, back.data());
+      for (float& weight : weights) weight = f32_from_bf16(bf16_from_f32(weight));
+      EXPECT_EQ(back, weights) << k;
+    }
+  });
+}
+
 TEST(Gemm, Bf16KeepsWhatIsNotFinite) {
   in_every_bf16_form([] {
     for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
