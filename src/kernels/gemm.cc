@@ -215,7 +215,7 @@ void gemm(const PackedWeights& weights, const GemmRows& rows, const GemmEpilogue
 }
 
 void allocate(const float* bias, std::int32_t columns, std::int32_t taps, std::int32_t k, PackedWeights& packed,
-              Precision precision) {
+              Precision precision, Arena* arena) {
   const std::int64_t width = panel_width();
   const std::int64_t panels = panel_count(columns);
   packed.columns = columns;
@@ -223,8 +223,11 @@ void allocate(const float* bias, std::int32_t columns, std::int32_t taps, std::i
   packed.k = k;
   packed.form = HWY_DYNAMIC_DISPATCH(operand_form_impl)(precision);
   const std::int64_t floats = panels * packed.panel_stride();
-  if (packed.panels.size() != floats) packed.panels = AlignedBuffer(floats);
-  if (packed.bias.size() != panels * width) packed.bias = AlignedBuffer(panels * width);
+  const auto reserve = [arena](AlignedBuffer& buffer, std::int64_t size) {
+    if (buffer.size() != size) buffer = arena == nullptr ? AlignedBuffer(size) : AlignedBuffer(size, *arena);
+  };
+  reserve(packed.panels, floats);
+  reserve(packed.bias, panels * width);
   std::fill_n(packed.bias.data(), packed.bias.size(), 0.0f);
   if (bias != nullptr) std::copy_n(bias, columns, packed.bias.data());
 }
