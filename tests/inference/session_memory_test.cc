@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "gcvit/session.h"
+#include "inference/memory_need.h"
 #include "model/initialise.h"
 #include "tests/testing/peak_memory.h"
 #include "tests/weights/test_files.h"
@@ -40,6 +41,9 @@ void open_and_run(const char* file) {
   session.logits(std::vector<float>(std::size_t{224} * 224 * 3, 0.5f));
   const std::uint64_t peak = testing::process_status("VmHWM");
   EXPECT_LE(peak, model.weight_bytes() + 40'000'000) << model.weight_bytes();
+  const inference::MemoryNeed need(model::GCViT(model::variant_config("xxtiny")));
+  EXPECT_LE(static_cast<double>(peak), need.of_run(1, kThreads, false));
+  EXPECT_LE(need.of_run(1, kThreads, false), static_cast<double>(peak) + 80e6);
 }
 
 /// A fresh process: what this one has let go of must not serve it.
