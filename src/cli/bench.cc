@@ -66,7 +66,7 @@ std::shared_ptr<const model::GCViT> load(const Options& options, const std::stri
   wanted.before_values = [&](const model::GCViT& model) {
     const auto batch = static_cast<std::size_t>(*std::ranges::max_element(options.batches));
     const int threads = *std::ranges::max_element(options.threads);
-    inference::Engine::check_memory(model, batch, threads, wanted.max_memory);
+    inference::Engine::check_memory(model, batch, threads, true, wanted.max_memory);
   };
   if (options.variant.empty()) {
     std::shared_ptr<model::GCViT> model = weights::load_model(name, wanted).model;

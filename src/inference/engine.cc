@@ -24,9 +24,9 @@ Engine::Engine(const Model& model, std::shared_ptr<ThreadPool> pool)
 
 namespace {
 
-void check(const MemoryNeed& need, const model::GCViTConfig& config, std::size_t images, int threads, double beside,
-           std::uint64_t max_memory) {
-  const double needed = need.of_run(static_cast<double>(images), threads) + sizeof(float) * beside;
+void check(const MemoryNeed& need, const model::GCViTConfig& config, std::size_t images, int threads,
+           bool keeps_parameters, double beside, std::uint64_t max_memory) {
+  const double needed = need.of_run(static_cast<double>(images), threads, keeps_parameters) + sizeof(float) * beside;
   gcvit::check_memory(needed, max_memory,
                       fmt::format("{} image{} of {}x{} at a time", images, images == 1 ? "" : "s", config.image_height,
                                   config.image_width));
@@ -34,13 +34,16 @@ void check(const MemoryNeed& need, const model::GCViTConfig& config, std::size_t
 
 }  // namespace
 
-void Engine::check_memory(const model::GCViT& model, std::size_t images, int threads, std::uint64_t max_memory) {
-  check(MemoryNeed(model), model.config(), images, threads == 0 ? available_processors() : threads, 0.0, max_memory);
+void Engine::check_memory(const model::GCViT& model, std::size_t images, int threads, bool keeps_parameters,
+                          std::uint64_t max_memory) {
+  check(MemoryNeed(model), model.config(), images, threads == 0 ? available_processors() : threads, keeps_parameters,
+        0.0, max_memory);
 }
 
 void Engine::check_memory(std::size_t images, double beside) {
   if (!need_) need_.emplace(*model_);
-  check(*need_, config(), images, pool_->size(), beside, max_memory_);
+  const bool keeps_parameters = !opened_ || opened_->state().options.keep_parameters;
+  check(*need_, config(), images, pool_->size(), keeps_parameters, beside, max_memory_);
   checked_ = std::max(checked_, images);
 }
 

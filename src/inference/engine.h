@@ -38,8 +38,9 @@ class Engine {
   std::int64_t input_size() const { return std::int64_t{config().image_height} * config().image_width * 3; }
 
   /// Throws `Error` when runs of a model over `images` images on `threads` threads would take more than `max_memory`
-  /// bytes. The model needs no values.
-  static void check_memory(const model::GCViT& model, std::size_t images, int threads, std::uint64_t max_memory);
+  /// bytes. The model needs no values. `keeps_parameters`: they stay beside the packed ones.
+  static void check_memory(const model::GCViT& model, std::size_t images, int threads, bool keeps_parameters,
+                           std::uint64_t max_memory);
   /// Throws `Error` when a run over `images` images, with `beside` floats of its caller's, would take more than the
   /// engine may. Allocates nothing of that size.
   void check_memory(std::size_t images, double beside = 0.0);

@@ -26,6 +26,10 @@ MemoryNeed::MemoryNeed(const model::GCViT& model) {
   // The last value is held until its buffers are counted.
   const ops::Value logits = model.forward(summary, summary.input({config.image_height, config.image_width, 3}));
   parameters_ = static_cast<double>(model.parameter_count());
+  largest_ = 0.0;
+  for (const ops::Parameter* const parameter : model.parameters()) {
+    largest_ = std::max(largest_, static_cast<double>(element_count(parameter->dims)));
+  }
   image_ = 3.0 * config.image_height * config.image_width;
   buffers_ = static_cast<double>(summary.buffer_floats());
   double inside = 0.0;
@@ -49,8 +53,10 @@ MemoryNeed::MemoryNeed(const model::GCViT& model) {
   }
 }
 
-double MemoryNeed::of_run(double batch, int threads) const {
-  const double floats = 2.0 * parameters_ + batch * (buffers_ + image_) + threads * scratch_;
+double MemoryNeed::of_run(double batch, int threads, bool keeps_parameters) const {
+  const double packing = 2.0 * largest_;  // as it comes from the file, and in the order of packing
+  const double run = batch * (buffers_ + image_) + threads * scratch_;
+  const double floats = (keeps_parameters ? 2.0 : 1.0) * parameters_ + std::max(packing, run);
   return kBase + kMargin * kFloat * floats;
 }
 

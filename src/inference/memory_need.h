@@ -15,9 +15,10 @@ class MemoryNeed {
   /// Follows the model's shapes; it needs no values.
   explicit MemoryNeed(const model::GCViT& model);
 
-  /// Bytes of a run over `batch` images on `threads` threads: parameters, as they are and as kernels read them, the
-  /// maps between layers, and what each thread works with. The images themselves count once.
-  double of_run(double batch, int threads) const;
+  /// Bytes of a run over `batch` images on `threads` threads: parameters as kernels read them, with `keeps_parameters`
+  /// as they are too, and beside them either what packing the largest takes or the maps between layers and what each
+  /// thread works with. The images themselves count once.
+  double of_run(double batch, int threads, bool keeps_parameters) const;
   /// Bytes of training with `batch` photos a step, `slice` of which go forward and backward together.
   /// `recompute_sublayers`: blocks keep their inputs alone (gradient checkpointing).
   double of_training(double batch, double slice, bool recompute_sublayers, int threads) const;
@@ -25,11 +26,12 @@ class MemoryNeed {
  private:
   // In floats.
   double parameters_;
+  double largest_;  ///< the parameter with the most
   double image_;
-  double buffers_;        ///< an image's maps that are in memory together
-  double outer_values_;   ///< all of an image's maps but those inside the halves of blocks
-  double inner_values_;   ///< those inside halves that keep them for their backward
-  double scratch_;        ///< of a thread
+  double buffers_;  ///< an image's maps that are in memory together
+  double outer_values_;  ///< all of an image's maps but those inside sub-layers
+  double inner_values_;  ///< those inside sub-layers that keep them for their backward
+  double scratch_;  ///< of a thread
   double backward_scratch_;
 };
 

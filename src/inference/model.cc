@@ -91,7 +91,7 @@ Model Model::State::open(formats::RawFile raw, const ModelOptions& options) {
   wanted.values_later = true;
   // What no image could go through is refused before tables are resized for it.
   wanted.before_values = [&](const model::GCViT& model) {
-    inference::Engine::check_memory(model, 1, options.threads, options.max_memory);
+    inference::Engine::check_memory(model, 1, options.threads, options.keep_parameters, options.max_memory);
   };
   weights::LoadedModel loaded = weights::load_model(std::move(raw), file, wanted);
   auto state = std::make_shared<State>();

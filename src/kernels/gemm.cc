@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "kernels/arena.h"
 #include "base/half.h"
 #include "kernels/gemm_i8.h"
 
@@ -222,7 +223,7 @@ void gemm(const PackedWeights& weights, const GemmRows& rows, const GemmEpilogue
 }
 
 void allocate(const float* bias, std::int32_t columns, std::int32_t taps, std::int32_t k, PackedWeights& packed,
-              Precision precision) {
+              Precision precision, Arena* arena) {
   const std::int64_t width = panel_width();
   const std::int64_t panels = panel_count(columns);
   packed.columns = columns;
@@ -230,8 +231,8 @@ void allocate(const float* bias, std::int32_t columns, std::int32_t taps, std::i
   packed.k = k;
   packed.form = HWY_DYNAMIC_DISPATCH(operand_form_impl)(precision);
   const std::int64_t floats = panels * packed.panel_stride();
-  if (packed.panels.size() != floats) packed.panels = AlignedBuffer(floats);
-  if (packed.bias.size() != panels * width) packed.bias = AlignedBuffer(panels * width);
+  reserve(packed.panels, floats, arena);
+  reserve(packed.bias, panels * width, arena);
   std::fill_n(packed.bias.data(), packed.bias.size(), 0.0f);
   if (bias != nullptr) std::copy_n(bias, columns, packed.bias.data());
 }

@@ -63,9 +63,9 @@ PackedWeights pack_weights(const float* weights, const float* bias, std::int32_t
 void unpack_weights(const PackedWeights& packed, float* weights);
 
 /// `pack_weights` in two steps, of which threads can share the second: memory (that of `packed` is used again where it has
-/// the size) and the bias, then panels [first_panel, last_panel) of it.
+/// the size, else `arena`'s if given) and the bias, then panels [first_panel, last_panel) of it.
 void allocate(const float* bias, std::int32_t columns, std::int32_t taps, std::int32_t k, PackedWeights& packed,
-              Precision precision = Precision::kF32);
+              Precision precision = Precision::kF32, Arena* arena = nullptr);
 void pack_panels(const float* weights, PackedWeights& packed, std::int32_t first_panel, std::int32_t last_panel);
 /// Panel `panel` from weights that lie the other way round: each tap's [k][columns].
 void pack_panel_transposed(std::span<const float* const> taps, PackedWeights& packed, std::int32_t panel);

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "kernels/arena.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/gemm_i8.cc"
@@ -283,7 +284,7 @@ std::int64_t i8_panel_stride(const PackedWeights& weights) {
 }
 
 void allocate_i8(const float* scales, const float* bias, std::int32_t columns, std::int32_t taps, std::int32_t k,
-                 PackedWeights& packed) {
+                 PackedWeights& packed, Arena* arena) {
   constexpr std::int64_t kMostDepth = std::int64_t{1} << 16;
   if (std::int64_t{taps} * k > kMostDepth) {
     fail("[native] int8 weights: expected at most {} inputs a column, found {}", kMostDepth, std::int64_t{taps} * k);
@@ -293,14 +294,11 @@ void allocate_i8(const float* scales, const float* bias, std::int32_t columns, s
   packed.taps = taps;
   packed.k = k;
   packed.form = HWY_DYNAMIC_DISPATCH(i8_form_impl)();
-  const auto allocate = [](AlignedBuffer& buffer, std::int64_t size) {
-    if (buffer.size() != size) buffer = AlignedBuffer(size);
-    std::fill_n(buffer.data(), size, 0.0f);
-  };
-  const std::int64_t stride = packed.panel_stride();
-  if (packed.panels.size() != panels * stride) packed.panels = AlignedBuffer(panels * stride);
-  allocate(packed.bias, panels * panel_width());
-  allocate(packed.scales, panels * panel_width());
+  reserve(packed.panels, panels * packed.panel_stride(), arena);
+  for (AlignedBuffer* buffer : {&packed.bias, &packed.scales}) {
+    reserve(*buffer, panels * panel_width(), arena);
+    std::fill_n(buffer->data(), buffer->size(), 0.0f);
+  }
   if (bias != nullptr) std::copy_n(bias, columns, packed.bias.data());
   std::copy_n(scales, columns, packed.scales.data());
 }

@@ -24,7 +24,7 @@ PackedWeights pack_i8_weights(const std::int8_t* q, const float* scales, const f
 
 /// `pack_i8_weights` in two steps, as `allocate` and `pack_panels` are.
 void allocate_i8(const float* scales, const float* bias, std::int32_t columns, std::int32_t taps, std::int32_t k,
-                 PackedWeights& packed);
+                 PackedWeights& packed, Arena* arena = nullptr);
 void pack_i8_panels(const std::int8_t* q, PackedWeights& packed, std::int32_t first_panel, std::int32_t last_panel);
 
 /// The `q` [columns][taps * k] that were packed.

@@ -130,6 +130,9 @@ std::shared_ptr<PackedParameters> pack_model(const std::function<void(ops::Backe
                                              ThreadPool& pool) {
   static_cast<void>(kernels::target());  // GCVIT_TARGET takes effect, or is refused, before any kernel runs
   auto packed = std::make_shared<PackedParameters>(pool);
+  std::int64_t floats = 0;
+  for (const ops::Parameter* parameter : parameters) floats += element_count(parameter->dims);
+  packed->reserve(floats);
   PackingBackend backend(parameters, values, *packed);
   forward(backend);
   packed->share();

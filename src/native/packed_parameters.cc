@@ -79,12 +79,10 @@ void PackedParameters::set_precision(kernels::Precision precision) {
   if (precision == precision_) return;
   if (shared_) fail("[native] a packed model's precision can't be changed");
   precision_ = precision;
-  const auto forget = [](std::deque<Entry>& entries) {
-    for (Entry& entry : entries) entry.version.reset();
-  };
-  forget(entries_);
-  forget(transposed_);
-  std::ranges::for_each(convolutions_transposed_, forget);
+  entries_.clear();
+  transposed_.clear();
+  for (std::deque<Entry>& entries : convolutions_transposed_) entries.clear();
+  arena_ = {};
 }
 
 void PackedParameters::share() {
@@ -108,7 +106,7 @@ void PackedParameters::pack(const ops::Parameter& weight, const std::optional<op
       order_by_pixel(integers, columns, in, pool_, by_pixel);
       integers = by_pixel.data();
     }
-    kernels::allocate_i8(weight.scales.values().data(), biases, columns, taps, k, packed);
+    kernels::allocate_i8(weight.scales.values().data(), biases, columns, taps, k, packed, &arena_);
     pool_.parallel_for(kernels::panel_count(columns), [&](std::int64_t panel, int) {
       const auto first = static_cast<std::int32_t>(panel);
       kernels::pack_i8_panels(integers, packed, first, first + 1);
@@ -122,7 +120,7 @@ void PackedParameters::pack(const ops::Parameter& weight, const std::optional<op
     floats = unpacked_.data();
   }
   kernels::allocate(biases, columns, taps, k, packed,
-                    weight.tensor.dtype() == DType::kBF16 ? kernels::Precision::kBf16 : precision_);
+                    weight.tensor.dtype() == DType::kBF16 ? kernels::Precision::kBf16 : precision_, &arena_);
   pool_.parallel_for(kernels::panel_count(columns), [&](std::int64_t panel, int) {
     const auto first = static_cast<std::int32_t>(panel);
     kernels::pack_panels(floats, packed, first, first + 1);
@@ -157,7 +155,7 @@ const float* PackedParameters::depthwise(const ops::Parameter& weight) {
   if (stale) {
     const float* values = values_of(weight);
     const std::int64_t channels = weight.dims[0];
-    if (packed.unpacked.size() == 0) packed.unpacked = kernels::AlignedBuffer(9 * channels);
+    if (packed.unpacked.size() == 0) packed.unpacked = kernels::AlignedBuffer(9 * channels, arena_);
     for (std::int64_t c = 0; c < channels; ++c) {
       for (std::int64_t tap = 0; tap < 9; ++tap) packed.unpacked.data()[tap * channels + c] = values[c * 9 + tap];
     }
@@ -185,7 +183,7 @@ const kernels::PackedWeights& PackedParameters::linear_transposed(const ops::Lin
     const Tensor source = source_of(linear.weight);
     const float* weights = source.values().data();
     kernels::allocate(nullptr, static_cast<std::int32_t>(linear.weight.dims[1]), 1,
-                      static_cast<std::int32_t>(linear.weight.dims[0]), packed.weights, precision_);
+                      static_cast<std::int32_t>(linear.weight.dims[0]), packed.weights, precision_, &arena_);
     pack_transposed({&weights, 1}, packed.weights);
     packed.version = linear.weight.version;
   }
@@ -200,7 +198,7 @@ const float* PackedParameters::convolution_pixels(const ops::Conv3x3& convolutio
     const float* weights = source.values().data();
     const std::int64_t out = convolution.weight.dims[0];
     const std::int64_t in = convolution.weight.dims[1];
-    if (packed.unpacked.size() == 0) packed.unpacked = kernels::AlignedBuffer(9 * out * in);
+    if (packed.unpacked.size() == 0) packed.unpacked = kernels::AlignedBuffer(9 * out * in, arena_);
     pool_.parallel_for(out, [&](std::int64_t o, int) {
       for (std::int64_t pixel = 0; pixel < 9; ++pixel) {
         float* to = packed.unpacked.data() + (pixel * out + o) * in;
@@ -228,7 +226,7 @@ const kernels::PackedWeights& PackedParameters::convolution_transposed(const ops
         taps.push_back(pixels + std::int64_t{3 * row + column} * out * in);
       }
     }
-    kernels::allocate(nullptr, in, static_cast<std::int32_t>(taps.size()), out, packed.weights, precision_);
+    kernels::allocate(nullptr, in, static_cast<std::int32_t>(taps.size()), out, packed.weights, precision_, &arena_);
     pack_transposed(taps, packed.weights);
     packed.version = convolution.weight.version;
   }
@@ -249,7 +247,7 @@ const float* PackedParameters::depthwise_flipped(const ops::Parameter& weight) {
     const Tensor source = source_of(weight);
     const float* values = source.values().data();
     const std::int64_t channels = weight.dims[0];
-    if (packed.unpacked.size() == 0) packed.unpacked = kernels::AlignedBuffer(9 * channels);
+    if (packed.unpacked.size() == 0) packed.unpacked = kernels::AlignedBuffer(9 * channels, arena_);
     for (std::int64_t c = 0; c < channels; ++c) {
       for (std::int64_t tap = 0; tap < 9; ++tap) packed.unpacked.data()[tap * channels + c] = values[c * 9 + 8 - tap];
     }

@@ -12,6 +12,7 @@
 #include "base/tensor.h"
 #include "base/thread_pool.h"
 #include "kernels/aligned_buffer.h"
+#include "kernels/arena.h"
 #include "kernels/attention.h"
 #include "kernels/gemm.h"
 #include "ops/executor.h"
@@ -30,6 +31,9 @@ class PackedParameters {
   /// before once shared.
   void set_precision(kernels::Precision precision);
   kernels::Precision precision() const { return precision_; }
+
+  /// Memory in one piece for what packs `floats` floats of parameters: a wish.
+  void reserve(std::int64_t floats) { arena_.reserve(floats); }
 
   /// From here on every form that a forward reads stays as it is, and any thread may read it: one that hasn't been packed is an
   /// `Error`. What only gradients need is still packed on first use, once, from the forms that are there.
@@ -78,6 +82,7 @@ class PackedParameters {
   kernels::Precision precision_ = kernels::Precision::kF32;
   bool shared_ = false;
   std::vector<float> unpacked_;
+  kernels::Arena arena_;  ///< of all entries but their bias tables, which are allocated anew as they change
   std::deque<Entry> entries_;  ///< by parameter id; references stay valid as it grows
   std::mutex gradients_mutex_;  ///< of the rest
   std::deque<Entry> transposed_;

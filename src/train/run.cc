@@ -65,7 +65,7 @@ void check_memory_of(const Prepared& prepared, const Recipe& recipe, const RunOp
   const int threads = options.threads == 0 ? available_processors() : options.threads;
   const auto batch = static_cast<double>(recipe.batch_size);
   const auto slice = static_cast<double>(slice_images({config.image_height, config.image_width, 3}));
-  const double needed = recipe.linear_probe ? need.of_run(std::max(batch, slice), threads)
+  const double needed = recipe.linear_probe ? need.of_run(std::max(batch, slice), threads, true)
                                             : need.of_training(batch, slice, recipe.grad_checkpointing, threads);
   check_memory(
       needed, options.max_memory,
