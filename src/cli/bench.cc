@@ -182,9 +182,9 @@ int run(const Options& options) {
                   GCVIT_VERSION, cpu_name(), kernels::target(), measured.peak_threads, measured.peak);
   text += "dtype  threads  batch  median ms     p90 ms   images/s  GFLOP/s  % of peak\n";
   for (const Row& row : measured.rows) {
-    text += fmt::format("{:<5}  {:>7}  {:>5}  {:>9.2f}  {:>9.2f}  {:>9.1f}  {:>7.1f}  {:>9.1f}\n", row.dtype, row.threads,
-                        row.batch, 1e3 * row.median, 1e3 * row.p90, row.images_per_second, row.gflops,
-                        row.percent_of_peak);
+    text +=
+        fmt::format("{:<5}  {:>7}  {:>5}  {:>9.2f}  {:>9.2f}  {:>9.1f}  {:>7.1f}  {:>9.1f}\n", row.dtype, row.threads,
+                    row.batch, 1e3 * row.median, 1e3 * row.p90, row.images_per_second, row.gflops, row.percent_of_peak);
   }
   print(text);
   return 0;

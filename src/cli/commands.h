@@ -21,6 +21,7 @@ Command add_eval(CLI::App& program);
 Command add_train(CLI::App& program);
 Command add_bench(CLI::App& program);
 Command add_convert(CLI::App& program);
+Command add_quantize(CLI::App& program);
 Command add_pull(CLI::App& program);
 Command add_export(CLI::App& program);
 

@@ -55,8 +55,9 @@ struct Part {
   std::string_view option;
 };
 
-constexpr std::array<Part, 4> kParts = {{{"train", kWithTraining, "training", "GCVIT_TRAIN"},
+constexpr std::array<Part, 5> kParts = {{{"train", kWithTraining, "training", "GCVIT_TRAIN"},
                                          {"convert", kWithConverter, "converter", "GCVIT_CONVERT"},
+                                         {"quantize", kWithConverter, "converter", "GCVIT_CONVERT"},
                                          {"export", kWithOnnx, "ONNX export", "GCVIT_ONNX"},
                                          {"pull", kWithHub, "downloads", "GCVIT_HUB"}}};
 
@@ -80,6 +81,7 @@ std::vector<Command> commands_of_this_build(CLI::App& program) {
   commands.push_back(add_preprocess(program));
   commands.push_back(add_bench(program));
   if constexpr (kWithConverter) commands.push_back(add_convert(program));
+  if constexpr (kWithConverter) commands.push_back(add_quantize(program));
   if constexpr (kWithOnnx) commands.push_back(add_export(program));
   if constexpr (kWithHub) commands.push_back(add_pull(program));
   return commands;

@@ -57,8 +57,7 @@ void Model::State::pack(weights::LoadedModel& loaded) {
     if (options.progress) options.progress(static_cast<double>(ready) / all);
     ready += element_count(parameter.dims);
     const DType stored = loaded.values->dtype_of(parameter);
-    ops::TypedValues typed =
-        inference::in_precision(options.precision, parameter, loaded.values->typed(parameter));
+    ops::TypedValues typed = inference::in_precision(options.precision, parameter, loaded.values->typed(parameter));
     const DType dtype = typed.values.dtype();
     if (dtype != DType::kF32 && dtype != stored) rounded.insert(parameter.id);
     int8 = int8 || dtype == DType::kI8;

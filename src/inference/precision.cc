@@ -14,9 +14,7 @@ bool is_of_product(const ops::Parameter& parameter) {
   return model::is_weight(parameter.role) && parameter.role != ops::Role::kDepthwise;
 }
 
-bool may_be_i8(const ops::Parameter& parameter) {
-  return model::may_be_i8(*model::find_tensor(parameter.name)->row);
-}
+bool may_be_i8(const ops::Parameter& parameter) { return model::may_be_i8(*model::find_tensor(parameter.name)->row); }
 
 }  // namespace
 

@@ -19,8 +19,7 @@ using ops::Value;
 class PackingBackend final : public ops::Backend {
  public:
   PackingBackend(std::span<ops::Parameter* const> parameters,
-                 const std::function<ops::TypedValues(const ops::Parameter&)>& values,
-                 PackedParameters& packed)
+                 const std::function<ops::TypedValues(const ops::Parameter&)>& values, PackedParameters& packed)
       : parameters_(parameters), values_(values), packed_(packed) {}
 
   Value convolution3x3_stride2(const Value& x, const ops::Conv3x3& convolution) override {

@@ -152,9 +152,10 @@ TEST(PackModel, WhatTheSourceThrowsComesOut) {
   model::GCViT model(testing::tiny_config());
   ThreadPool pool(1);
   const auto forward = [&](ops::Backend& backend) { model.forward(backend, ops::Value(backend, 0, {64, 64, 3})); };
-  EXPECT_THROW(pack_model(
-                   forward, model.parameters(), [](const ops::Parameter&) -> ops::TypedValues { fail("[test] none"); }, pool),
-               Error);
+  EXPECT_THROW(
+      pack_model(
+          forward, model.parameters(), [](const ops::Parameter&) -> ops::TypedValues { fail("[test] none"); }, pool),
+      Error);
 }
 
 }  // namespace
