@@ -12,6 +12,7 @@
 #include <hwy/highway.h>
 
 #include "kernels/gemm-inl.h"
+#include "kernels/lane_sum-inl.h"
 #include "kernels/math-inl.h"
 #include "kernels/partial-inl.h"
 
@@ -138,7 +139,7 @@ float softmax_numerators(float* row, std::int32_t count) {
     hn::StoreU(numerator, d, row + i);
     sum = hn::Add(sum, numerator);
   }
-  return hn::GetLane(hn::SumOfLanes(d, sum));
+  return lane_sum(d, sum);
 }
 
 /// The block of the dense product for a panel of which `columns` count.
@@ -247,7 +248,7 @@ void softmax_backward(float* scores, float* gradients, std::int32_t count) {
     hn::StoreU(probability, d, scores + i);
     sum = hn::MulAdd(probability, hn::LoadU(d, gradients + i), sum);
   }
-  const FloatVec mean = hn::SumOfLanes(d, sum);
+  const FloatVec mean = hn::Set(d, lane_sum(d, sum));
   for (std::int64_t i = 0; i < padded; i += lanes) {
     const FloatVec centred = hn::Sub(hn::LoadU(d, gradients + i), mean);
     hn::StoreU(hn::Mul(hn::LoadU(d, scores + i), centred), d, gradients + i);

@@ -8,6 +8,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "kernels/lane_sum-inl.h"
 #include "kernels/partial-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -100,7 +101,7 @@ double squared_norm_impl(const float* x, std::int64_t count) {
     sums[0] = hn::MulAdd(value, value, sums[0]);
   });
   const auto sum = hn::Add(hn::Add(sums[0], sums[1]), hn::Add(sums[2], sums[3]));
-  return hn::GetLane(hn::SumOfLanes(wide, sum));
+  return lane_sum(wide, sum);
 }
 
 bool all_finite_impl(const float* x, std::int64_t count) {

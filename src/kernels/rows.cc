@@ -12,6 +12,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "kernels/lane_sum-inl.h"
 #include "kernels/math-inl.h"
 #include "kernels/partial-inl.h"
 
@@ -32,13 +33,13 @@ HWY_INLINE Moments moments(const float* row, std::int32_t channels, float epsilo
   const float reciprocal = 1.0f / static_cast<float>(channels);
   FloatVec sum = hn::Zero(d);
   for_each_vector(d, channels, [&](std::int64_t c, auto part) HWY_ATTR { sum = hn::Add(sum, part.load(d, row + c)); });
-  const FloatVec mean = hn::Set(d, hn::GetLane(hn::SumOfLanes(d, sum)) * reciprocal);
+  const FloatVec mean = hn::Set(d, lane_sum(d, sum) * reciprocal);
   FloatVec squares = hn::Zero(d);
   for_each_vector(d, channels, [&](std::int64_t c, auto part) HWY_ATTR {
     const FloatVec centred = part.keep(d, hn::Sub(part.load(d, row + c), mean));
     squares = hn::MulAdd(centred, centred, squares);
   });
-  const float variance = hn::GetLane(hn::SumOfLanes(d, squares)) * reciprocal;
+  const float variance = lane_sum(d, squares) * reciprocal;
   return {mean, hn::Set(d, 1.0f / std::sqrt(variance + epsilon))};
 }
 
@@ -77,8 +78,8 @@ void layer_norm_backward_impl(const float* const* x, const float* const* dy, std
       sum = hn::Add(sum, inner);
       product = hn::MulAdd(inner, normalized(c, part), product);
     });
-    const FloatVec mean = hn::Set(d, hn::GetLane(hn::SumOfLanes(d, sum)) * reciprocal);
-    const FloatVec slope = hn::Set(d, hn::GetLane(hn::SumOfLanes(d, product)) * reciprocal);
+    const FloatVec mean = hn::Set(d, lane_sum(d, sum) * reciprocal);
+    const FloatVec slope = hn::Set(d, lane_sum(d, product) * reciprocal);
     for_each_vector(d, channels, [&](std::int64_t c, auto part) HWY_ATTR {
       const FloatVec outer = part.load(d, gradient + c);
       const FloatVec z = normalized(c, part);
