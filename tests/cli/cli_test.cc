@@ -24,7 +24,7 @@ using weights::write_text;
 
 TEST_F(Cli, HelpAndVersionEverywhere) {
   for (const char* command :
-       {"", "info", "classify", "preprocess", "forward", "eval", "bench", "convert", "export", "pull"}) {
+       {"", "info", "classify", "preprocess", "forward", "eval", "bench", "convert", "quantize", "export", "pull"}) {
     const Result version = gcvit(std::string(command) + " --version");
     EXPECT_EQ(version.code, 0) << command;
     EXPECT_TRUE(version.out.starts_with("gcvit ")) << version.out;

@@ -28,6 +28,7 @@
 #include "train/make_executor.h"
 #include "train/schedule.h"
 #include "train/trainer.h"
+#include "weights/quantise.h"
 
 namespace gcvit {
 namespace {
@@ -112,9 +113,12 @@ Signatures infer(const model::GCViT& model, native::NativeBackend& backend, std:
 }
 
 /// The taps' hashes, which no batch and no number of threads changes.
-Signatures infer_everywhere(const std::string& name, const model::GCViTConfig& config) {
+Signatures infer_everywhere(const std::string& name, const model::GCViTConfig& config, bool int8 = false) {
   model::GCViT model(config);
   fill(model);
+  if (int8) {
+    EXPECT_GT(weights::quantise(model), 0u);
+  }
   const ops::Shape shape{config.image_height, config.image_width, 3};
   const bool large = config.image_height > 200;
   const std::vector<float> images = testing::reference_images(1, 5, shape.size());
@@ -201,6 +205,12 @@ Signatures compute() {
   return all;
 }
 
+Signatures compute_int8() {
+  Signatures all;
+  for (const auto& [name, config] : models()) all.merge(infer_everywhere(name, config, true));
+  return all;
+}
+
 Signatures compute_bf16() {
   Training training{testing::tiny_config(), {}};
   training.recipe.batch_size = 5;
@@ -224,8 +234,8 @@ TEST(Signature, IsThatOfEachTargetInTheFile) {
   for (const std::string& target : kernels::available_targets()) {
     SCOPED_TRACE(target);
     kernels::force_target(target);
-    for (const auto& [key, found] :
-         {std::pair(target, compute()), std::pair(bf16_form(target) + ", bf16", compute_bf16())}) {
+    for (const auto& [key, found] : {std::pair(target, compute()), std::pair(target + ", int8", compute_int8()),
+                                     std::pair(bf16_form(target) + ", bf16", compute_bf16())}) {
       if (write_to != nullptr) {
         known[key] = found;
       } else if (const auto entry = known.find(key); entry != known.end()) {
