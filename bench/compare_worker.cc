@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // gcvit's side of compare.py: a process that stays alive and computes when it is told to, a line in, a line out.
 //
+//   precision DTYPE       f32, bf16 or int8: what the next models compute in; f32 without it; answers "precision"
 //   use MODEL THREADS     loads the model file; answers "model", one image's multiply-adds, our version, the target
 //   images FILE BATCH     float32 NHWC, raw, from here on the input; answers "logits" and one number a class and image
 //   run SECONDS           computes until the seconds are over, at least once; answers "times" in seconds a batch
@@ -18,6 +19,7 @@
 #include <vector>
 
 #include "gcvit/version.h"
+#include "inference/precision.h"
 #include "kernels/peak.h"
 #include "kernels/target.h"
 #include "native/native_backend.h"
@@ -31,10 +33,18 @@ namespace {
 
 class Worker {
  public:
+  void precision(const std::string& dtype) {
+    for (const gcvit::Precision one : {gcvit::Precision::kF32, gcvit::Precision::kBf16, gcvit::Precision::kInt8}) {
+      if (dtype == gcvit::inference::name_of(one)) precision_ = one;
+    }
+    std::cout << "precision" << std::endl;
+  }
+
   void use(const std::string& file, int threads) {
     executor_.reset();
     pool_.emplace(threads);
     loaded_ = gcvit::weights::load_model(file);
+    gcvit::inference::set_precision(precision_, *loaded_.model);
     executor_ = std::make_unique<gcvit::native::NativeBackend>(*pool_);
     const gcvit::model::GCViTConfig& config = loaded_.info.config;
     shape_ = {config.image_height, config.image_width, 3};
@@ -83,6 +93,7 @@ class Worker {
     return loaded_.model->forward(*executor_, executor_->input(shape_, images_));
   }
 
+  gcvit::Precision precision_ = gcvit::Precision::kF32;
   std::optional<gcvit::ThreadPool> pool_;
   gcvit::weights::LoadedModel loaded_;
   std::unique_ptr<gcvit::ops::Executor> executor_;
@@ -101,7 +112,9 @@ int main() try {
     std::string file;
     double seconds = 0.0;
     int number = 0;
-    if (command == "use" && std::cin >> file >> number) {
+    if (command == "precision" && std::cin >> file) {
+      worker.precision(file);
+    } else if (command == "use" && std::cin >> file >> number) {
       worker.use(file, number);
     } else if (command == "images" && std::cin >> file >> number) {
       worker.images(file, number);
@@ -110,7 +123,7 @@ int main() try {
     } else if (command == "roof" && std::cin >> seconds) {
       worker.peak(seconds);
     } else {
-      gcvit::fail("[compare_worker] stdin: expected use, images, run or roof, found \"{}\"", command);
+      gcvit::fail("[compare_worker] stdin: expected precision, use, images, run or roof, found \"{}\"", command);
     }
   }
   return 0;

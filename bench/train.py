@@ -269,7 +269,7 @@ def main():
         sys.exit(f"{arguments.worker}: not there; cmake --preset release -DGCVIT_BENCH=ON && "
                  "cmake --build --preset release")
     CACHE.mkdir(exist_ok=True)
-    prepare(arguments.variants, [arguments.batch], with_onnx=False)
+    prepare([(variant, arguments.threads, arguments.batch) for variant in arguments.variants], peers=[])
 
     load = os.getloadavg()[0]
     versions = {package: version(package) for package in ("torch", "timm")}
