@@ -15,12 +15,11 @@ HWY_BEFORE_NAMESPACE();
 namespace gcvit::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// x in [low, high]. A NaN stays one: what went wrong inside the network must reach the logits, where it is seen. Minimum
-/// and maximum give their second operand then on x86, but Highway's plain scalars the one that is a number.
+/// x in [low, high]. A NaN stays one on x86, whose minimum and maximum give their second operand then: what went wrong
+/// inside the network must reach the logits, where it is seen.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V clamp_keeping_nan(D d, V x, float low, float high) {
-  const V clamped = hn::Min(hn::Set(d, high), hn::Max(hn::Set(d, low), x));
-  return HWY_TARGET == HWY_SCALAR ? hn::IfThenElse(hn::IsNaN(x), x, clamped) : clamped;
+  return hn::Min(hn::Set(d, high), hn::Max(hn::Set(d, low), x));
 }
 
 /// exp(x) within 2 ulp for x in [-87, 88]; below it is exp(-87), above exp(88).
@@ -81,11 +80,13 @@ HWY_INLINE V gelu_derivative(D d, V x) {
   return hn::MulAdd(x, density, distribution);
 }
 
-/// 1 / (1 + exp(-x)).
+/// 1 / (1 + exp(-x)); of a NaN one, also without SIMD, where Highway's minimum and maximum drop it.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V sigmoid(D d, V x) {
   const V one = hn::Set(d, 1.0f);
-  return hn::Div(one, hn::Add(one, exponential(d, hn::Neg(x))));
+  const V y = hn::Div(one, hn::Add(one, exponential(d, hn::Neg(x))));
+  constexpr bool kSimd = HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128;
+  return kSimd ? y : hn::IfThenElse(hn::IsNaN(x), x, y);
 }
 
 }  // namespace gcvit::kernels::HWY_NAMESPACE
