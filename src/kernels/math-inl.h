@@ -80,13 +80,13 @@ HWY_INLINE V gelu_derivative(D d, V x) {
   return hn::MulAdd(x, density, distribution);
 }
 
-/// 1 / (1 + exp(-x)); of a NaN one, also without SIMD, where Highway's minimum and maximum drop it.
+/// 1 / (1 + exp(-x)); of a NaN one, also where Highway's minimum and maximum drop it, as on Arm and without SIMD.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V sigmoid(D d, V x) {
   const V one = hn::Set(d, 1.0f);
   const V y = hn::Div(one, hn::Add(one, exponential(d, hn::Neg(x))));
-  constexpr bool kSimd = HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128;
-  return kSimd ? y : hn::IfThenElse(hn::IsNaN(x), x, y);
+  constexpr bool kKeepsNan = HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128;
+  return kKeepsNan ? y : hn::IfThenElse(hn::IsNaN(x), x, y);
 }
 
 }  // namespace gcvit::kernels::HWY_NAMESPACE
