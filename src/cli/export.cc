@@ -11,6 +11,7 @@
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "model/tensor_table.h"
 #include "onnx/onnx_backend.h"
 #include "weights/load.h"
 
@@ -50,10 +51,22 @@ onnx::GraphDescription describe(const weights::ModelInfo& info, const std::strin
           .metadata = weights::serialise_model_info(complete)};
 }
 
+/// All but int8 weights become f32.
+void keep_only_int8(model::GCViT& model) {
+  for (ops::Parameter* parameter : model.parameters()) {
+    if (parameter->tensor.dtype() == DType::kI8 && model::is_weight(parameter->role)) continue;
+    parameter->tensor = ops::to_f32({parameter->tensor, parameter->scales});
+    parameter->scales = {};
+  }
+}
+
 int run(const Options& options) {
   const std::string file = options.arguments.model_file();
-  const weights::LoadedModel loaded = weights::load_model(file, options.arguments.load_options());
+  weights::LoadOptions load = options.arguments.load_options();
+  load.keep_types = options.arguments.dtype == "auto";
+  const weights::LoadedModel loaded = weights::load_model(file, load);
   notice_loading(loaded);
+  keep_only_int8(*loaded.model);
   const model::GCViTConfig& config = loaded.info.config;
 
   onnx::OnnxBackend backend(options.graph);
@@ -77,6 +90,10 @@ Command add_export(CLI::App& program) {
   app->add_option("output", options->output, "The .onnx file to write")->required()->type_name("OUT.onnx");
   app->add_option("--opset", options->graph.opset, "Version of the ONNX operator set")
       ->check(CLI::Range(onnx::kOldestOpset, onnx::kNewestOpset))
+      ->capture_default_str();
+  app->add_option("--dtype", options->arguments.dtype,
+                  "auto: int8 weights stay int8, all else becomes f32; f32: so do they")
+      ->check(CLI::IsMember({"auto", "f32"}))
       ->capture_default_str();
   options->arguments.add_image_size(*app);
   return {app, [options] { return run(*options); }};

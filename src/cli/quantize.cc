@@ -2,6 +2,7 @@
 // gcvit quantize: a model with its weights in int8 or bf16, and what that does to its answers.
 #include <fmt/format.h>
 
+#include <system_error>
 #include <algorithm>
 #include <filesystem>
 #include <map>

@@ -53,6 +53,7 @@ class Graph {
   std::string scalar(const std::string& name, float value);
   std::string integers(std::string_view name, const std::vector<std::int64_t>& values);
   std::string indices(const std::string& name, const Dims& dims, std::span<const std::int32_t> values);
+  std::string integers8(const std::string& name, const Dims& dims, std::span<const std::int8_t> values);
 
   /// The graph with all shapes, without what nothing uses; nothing may be added afterwards.
   ::onnx::GraphProto finish(const std::string& name);

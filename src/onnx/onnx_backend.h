@@ -39,6 +39,9 @@ struct GraphDescription {
 ///
 /// Constants are folded: bias tables into [heads, tokens, tokens], the attention's scale into the weights of its
 /// queries (of its keys, where the queries are global), layer scale into the layer before it.
+///
+/// Parameters are f32, but for the weights of linear layers and convolutions, which may be int8: such a weight stays int8, with a
+/// DequantizeLinear behind it whose scales, one an output channel, take what is folded in.
 class OnnxBackend final : public ops::Backend {
  public:
   /// Throws `Error` for an opset out of range.

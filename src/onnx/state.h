@@ -55,8 +55,31 @@ struct OnnxBackend::State {
 
   /// A parameter as it is.
   std::string parameter(const ops::Parameter& parameter);
-  /// A weight or bias whose outputs are multiplied by `gamma`'s values, when there is one.
-  std::string scaled(const ops::Parameter& parameter, const ops::Parameter* gamma);
+  /// Some outputs of a layer, each times a factor.
+  struct Outputs {
+    std::string suffix = {};  ///< of the names of their weight and bias; "" when they are the layer's own
+    std::int64_t first = 0;
+    std::int64_t count = 0;
+    float factor = 1.0f;
+    std::span<const float> factors = {};  ///< one an output, instead of `factor`
+
+    float factor_of(std::int64_t output) const {
+      return factors.empty() ? factor : factors[static_cast<std::size_t>(output)];
+    }
+  };
+  /// All outputs of a weight, times `gamma`'s values when there is one.
+  static Outputs outputs_of(const ops::Parameter& weight, const ops::Parameter* gamma = nullptr);
+  struct Input {
+    std::string name;
+    Axes axes;
+  };
+  /// The inputs of node `layer`, which makes those outputs: `x`, the weight and the bias. An int8 weight stays int8, behind a
+  /// DequantizeLinear.
+  std::vector<std::string> operands(const Input& x, const ops::Parameter& weight,
+                                    const std::optional<ops::Parameter>& bias, const Outputs& outputs,
+                                    const std::string& layer);
+  std::string floats(const ops::Parameter& parameter, const Outputs& outputs);
+  std::string dequantised(const ops::Parameter& weight, const Outputs& outputs, const std::string& layer);
   /// The outputs of a linear layer in equal parts: one of them, times `factor`.
   struct Part {
     std::string_view name;  ///< "q"
@@ -93,7 +116,7 @@ struct OnnxBackend::State {
   ::onnx::ModelProto finish(const GraphDescription& description);
 };
 
-/// The values of a parameter; throws `Error` when it has none.
+/// The floats of a parameter; throws `Error` when it has none.
 std::span<const float> values_of(const ops::Parameter& parameter);
 
 }  // namespace gcvit::onnx
