@@ -36,7 +36,7 @@ class Graph {
   void output(const std::string& value, const std::string& name);
 
   /// Adds a node with one output. `name`, with a number behind it when it is taken, is the name of both; returns it.
-  /// No `axes`: the output has no batch axis, and its shape isn't written.
+  /// No `axes`: the output isn't float or has no batch axis, and its shape isn't written.
   std::string add(std::string_view op, const std::string& name, const std::vector<std::string>& inputs,
                   const Axes& axes, const std::vector<Attribute>& attributes = {});
 

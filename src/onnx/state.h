@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -34,6 +35,7 @@ struct OnnxBackend::State {
   GraphOptions options;
   Graph graph;
   std::vector<Entry> entries;
+  std::map<std::string, std::string> rounded_inputs;  ///< by weight and value
 
   ops::Value make_value(OnnxBackend& backend, Entry entry);
   Entry& entry(const ops::Value& value) { return entries.at(static_cast<std::size_t>(value.id())); }
@@ -79,7 +81,18 @@ struct OnnxBackend::State {
                                     const std::optional<ops::Parameter>& bias, const Outputs& outputs,
                                     const std::string& layer);
   std::string floats(const ops::Parameter& parameter, const Outputs& outputs);
-  std::string dequantised(const ops::Parameter& weight, const Outputs& outputs, const std::string& layer);
+  struct Integers {
+    std::vector<std::int8_t> values;
+    std::vector<float> scales;  ///< one an output
+  };
+  static Integers integers_of(const ops::Parameter& weight, const Outputs& outputs);
+  std::string dequantised(const ops::Parameter& weight, const Outputs& outputs, const Integers& integers,
+                          const std::string& layer);
+  /// `x` rounded to int8 times `scale`, once for all that this weight's parts make of it.
+  std::string rounded_input(const Input& x, const ops::Parameter& weight, float scale);
+  /// The bias as int32 in units of the products, as runtimes want it that compute in integers; floats where it doesn't fit.
+  std::string rounded_bias(const ops::Parameter& bias, const Outputs& outputs, std::span<const float> weight_scales,
+                           float input_scale, const std::string& layer);
   /// The outputs of a linear layer in equal parts: one of them, times `factor`.
   struct Part {
     std::string_view name;  ///< "q"
