@@ -9,8 +9,9 @@ namespace gcvit::cli {
 
 void add_calibration_choice(CLI::App& app, evaluate::LabelledImages& images) {
   app.add_option("--list", images.list, "Use only the photos of DATA that this file names, one path a line")
-      ->type_name("FILE");
-  app.add_flag("--by-index", images.by_index, "Match classes by their order, as eval does");
+      ->type_name("FILE")
+      ->needs("--calibrate");
+  app.add_flag("--by-index", images.by_index, "Match classes by their order, as eval does")->needs("--calibrate");
 }
 
 CalibrationPhotos read_calibration_photos(const ModelArguments& arguments, const std::string& file,

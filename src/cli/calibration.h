@@ -14,7 +14,7 @@
 
 namespace gcvit::cli {
 
-/// --list and --by-index, beside an option --calibrate for `images.path`.
+/// --list and --by-index, for an app that has an option --calibrate, for `images.path`.
 void add_calibration_choice(CLI::App& app, evaluate::LabelledImages& images);
 
 struct CalibrationPhotos {

@@ -83,6 +83,7 @@ TEST_F(Cli, ExportRoundsInputsByScalesFoundOnPhotos) {
 
   expect_usage_error("export -m q.safetensors q.onnx --qdq", "--calibrate");
   expect_usage_error("export -m q.safetensors q.onnx --calibrate data", "--qdq");
+  expect_usage_error("export -m q.safetensors q.onnx --list list.txt", "--calibrate");
   expect_failure("export -m m.safetensors f.onnx --qdq --calibrate data", "expected int8 weights, found floats alone");
   expect_failure("export -m q.safetensors f.onnx --qdq --calibrate none", "none");
 }
