@@ -2,6 +2,7 @@
 // gcvit quantize: a model with its weights in int8 or bf16, and what that does to its answers.
 #include <fmt/format.h>
 
+#include <system_error>
 #include <algorithm>
 #include <filesystem>
 #include <map>
@@ -9,16 +10,13 @@
 #include <optional>
 
 #include "cli/arguments.h"
+#include "cli/calibration.h"
 #include "cli/commands.h"
 #include "cli/output.h"
-#include "data/source_summary.h"
 #include "evaluate/evaluate.h"
 #include "evaluate/rounding.h"
-#include "inference/model_state.h"
 #include "inference/precision.h"
 #include "inference/preprocessing.h"
-#include "inference/run_images.h"
-#include "inference/session_state.h"
 #include "model/tensor_table.h"
 #include "weights/convert.h"
 #include "weights/load.h"
@@ -85,28 +83,16 @@ Parameters as_computed(const model::GCViT& written) {
 /// Runs the images through both models.
 void calibrate(const Options& options, const std::string& file, const Parameters& exact, const model::GCViT& written,
                Results& results) {
-  ClassifierOptions classifier = options.arguments.classifier_options();
-  classifier.precision = Precision::kF32;
+  const CalibrationPhotos photos = read_calibration_photos(options.arguments, file, options.images);
+  const ClassifierOptions& classifier = options.arguments.options;
   evaluate::RoundingStudy::Options study;
+  study.preparation = photos.preparation;
   study.batch = classifier.batch;
-  const data::ImageSet images = [&] {
-    const Model model = Model::open(file, inference::model_options_of(classifier));
-    study.preparation = Session(model, inference::session_options_of(classifier)).state().preparation;
-    return evaluate::read_labelled_images(model, options.images);
-  }();
-  for (const std::string& line : data::describe(data::summarise(images))) notice("[data] " + line);
-  for (const std::string& sentence : images.notices) notice("[data] " + sentence);
   results.study =
       std::make_unique<evaluate::RoundingStudy>(exact, as_computed(written), classifier.threads, classifier.max_memory);
-  Progress progress(images.samples.size());
-  study.progress = [&](std::string_view error) {
-    if (!error.empty()) {
-      progress.clear();
-      notice(error);
-    }
-    progress.step();
-  };
-  results.study->run(images, study);
+  Progress progress(photos.images.samples.size());
+  study.progress = [&](std::string_view error) { step(progress, error); };
+  results.study->run(photos.images, study);
   progress.clear();
   if (results.study->images() == 0)
     throw Error(fmt::format("[quantize] {}: no photo could be read", options.images.path));
@@ -234,9 +220,7 @@ Command add_quantize(CLI::App& program) {
          "Photos to compare the answers on, labelled as for eval: prints how many stay the same, and the error of "
          "the logits, of all layers and of each alone (on 32 photos)")
       ->type_name("DATA");
-  app->add_option("--list", options->images.list, "Use only the photos of DATA that this file names, one path a line")
-      ->type_name("FILE");
-  app->add_flag("--by-index", options->images.by_index, "Match classes by their order, as eval does");
+  add_calibration_choice(*app, options->images);
   add_json(*app, options->json);
   options->arguments.add_ema(*app);
   options->arguments.add_keras_example_bias(*app);

@@ -3,11 +3,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <exception>
 #include <utility>
 
-#include "base/error.h"
-#include "image/preprocess.h"
+#include "evaluate/batches.h"
 
 namespace gcvit::evaluate {
 
@@ -44,31 +42,9 @@ RoundingStudy::RoundingStudy(std::shared_ptr<model::GCViT> exact, std::shared_pt
       rounded_engine_(rounded_, pool_, max_memory) {}
 
 void RoundingStudy::run(const data::ImageSet& images, const Options& options) {
-  const std::size_t size = options.preparation.tensor_size();
-  const auto batch = static_cast<std::size_t>(options.batch);
-  std::vector<float> tensors(batch * size);
-  std::vector<std::string> errors(batch);
-  for (std::size_t first = 0; first < images.samples.size(); first += batch) {
-    const std::size_t count = std::min(batch, images.samples.size() - first);
-    pool_->parallel_for(static_cast<std::int64_t>(count), [&](std::int64_t i, int) {
-      const auto at = static_cast<std::size_t>(i);
-      errors[at].clear();
-      try {
-        image::preprocess(data::decode_sample(images.samples[first + at], options.preparation.decode),
-                          options.preparation.preprocess, std::span(tensors).subspan(at * size, size));
-      } catch (const Error& error) {
-        errors[at] = error.what();
-      }
-    });
-    std::size_t good = 0;
-    for (std::size_t i = 0; i < count; ++i) {
-      if (!errors[i].empty()) continue;
-      if (good != i) std::copy_n(tensors.data() + i * size, size, tensors.data() + good * size);
-      ++good;
-    }
-    if (good > 0) compare(std::span(tensors).first(good * size), options.kept);
-    for (std::size_t i = 0; i < count; ++i) options.progress(errors[i]);
-  }
+  for_each_batch(
+      images, {options.preparation, options.batch}, *pool_,
+      [&](std::span<const float> tensors) { compare(tensors, options.kept); }, options.progress);
 }
 
 void RoundingStudy::compare(std::span<const float> tensors, std::size_t kept) {

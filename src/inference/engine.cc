@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "inference/executors.h"
 #include "inference/model_state.h"
+#include "ops/layer_inputs.h"
 
 namespace gcvit::inference {
 
@@ -57,8 +58,18 @@ std::span<const float> Engine::run(std::span<const float> inputs) {
   logits_ = {};  // its buffer is free again before the run
   executor_->start(static_cast<std::int32_t>(inputs.size() / size));
   const ops::Value image = executor_->input({config().image_height, config().image_width, 3}, inputs);
-  logits_ = model_->forward(*executor_, image);
+  logits_ = input_hook_ ? forward_with_hook(image) : model_->forward(*executor_, image);
   return executor_->read(logits_);
+}
+
+ops::Value Engine::forward_with_hook(const ops::Value& image) {
+  ops::LayerInputs layers(*executor_, [&](const ops::Parameter& weight, const ops::Value& input) {
+    const std::span<const float> values = executor_->read(input);
+    layer_input_.assign(values.begin(), values.end());
+    input_hook_(weight, layer_input_);
+    return executor_->input(input.shape(), layer_input_);
+  });
+  return model_->forward(layers, image);
 }
 
 std::string not_finite(std::span<const float> logits) {

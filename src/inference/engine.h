@@ -9,6 +9,8 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/thread_pool.h"
 #include "gcvit/model.h"
@@ -53,8 +55,14 @@ class Engine {
   /// Called during a run for each value that the model names, with all images' floats (NHWC). What it throws ends the run.
   using Hook = std::function<void(std::string_view name, const ops::Shape& shape, std::span<const float> values)>;
   void set_hook(Hook hook);
+  /// Called during a run with what goes into each linear layer and strided convolution, all images' floats (NHWC), which it may
+  /// change. Runs take the plain composition of sub-layers then, and the memory for it.
+  using InputHook = std::function<void(const ops::Parameter& weight, std::span<float> values)>;
+  void set_input_hook(InputHook hook) { input_hook_ = std::move(hook); }
 
  private:
+  ops::Value forward_with_hook(const ops::Value& image);
+
   std::optional<Model> opened_;  ///< keeps the weights
   std::shared_ptr<const model::GCViT> model_;
   std::shared_ptr<ThreadPool> pool_;
@@ -62,6 +70,8 @@ class Engine {
   std::optional<MemoryNeed> need_;
   std::size_t checked_ = 0;  ///< images that a run may have
   std::unique_ptr<ops::Executor> executor_;
+  InputHook input_hook_;
+  std::vector<float> layer_input_;
   ops::Value logits_;
 };
 

@@ -137,26 +137,13 @@ std::string OnnxBackend::State::attend(const Attention& attention) {
 
 std::string OnnxBackend::State::linear_part(const std::string& x, const ops::Linear& linear, const Part& part,
                                             std::int64_t positions) {
-  const std::string layer = model::readable_layer(linear.weight.name);
-  const auto outputs = static_cast<std::size_t>(linear.weight.dims[0] / part.count);
-  const auto slice = [&](const ops::Parameter& parameter) {
-    Dims dims = parameter.dims;
-    dims[0] = static_cast<std::int64_t>(outputs);
-    return graph.initialiser(fmt::format("{}_{}", parameter.name, part.name), dims, [&](const Graph::Append& append) {
-      const std::span<const float> values = values_of(parameter);
-      const std::size_t size = values.size() / static_cast<std::size_t>(part.count);
-      const std::span<const float> own = values.subspan(static_cast<std::size_t>(part.index) * size, size);
-      std::vector<float> row(size / outputs);
-      for (std::size_t output = 0; output < outputs; ++output) {
-        for (std::size_t i = 0; i < row.size(); ++i) row[i] = own[output * row.size() + i] * part.factor;
-        append(row);
-      }
-    });
-  };
-  std::vector<std::string> inputs{x, slice(linear.weight)};
-  if (linear.bias) inputs.push_back(slice(*linear.bias));
-  return graph.add("Gemm", below(parent_of(layer), part.name), inputs, {positions, static_cast<std::int64_t>(outputs)},
-                   {{"transB", std::int64_t{1}}});
+  const std::string layer = below(parent_of(model::readable_layer(linear.weight.name)), part.name);
+  const std::int64_t outputs = linear.weight.dims[0] / part.count;
+  const std::vector<std::string> inputs = operands(
+      {x, {positions, linear.weight.dims[1]}}, linear.weight, linear.bias,
+      {.suffix = fmt::format("_{}", part.name), .first = part.index * outputs, .count = outputs, .factor = part.factor},
+      layer);
+  return graph.add("Gemm", layer, inputs, {positions, outputs}, {{"transB", std::int64_t{1}}});
 }
 
 Value OnnxBackend::attention_sublayer(const Value& x, const ops::AttentionSublayer& sublayer) {

@@ -136,6 +136,13 @@ std::string Graph::indices(const std::string& name, const Dims& dims, std::span<
   return name;
 }
 
+std::string Graph::integers8(const std::string& name, const Dims& dims, std::span<const std::int8_t> values) {
+  if (::onnx::TensorProto* tensor = new_initialiser(name, dims, ::onnx::TensorProto::INT8, sizeof(std::int8_t))) {
+    append(*tensor->mutable_raw_data(), values);
+  }
+  return name;
+}
+
 void Graph::remove_unused() {
   std::set<std::string> used;
   for (const ::onnx::ValueInfoProto& output : graph_.output()) used.insert(output.name());

@@ -36,7 +36,7 @@ class Graph {
   void output(const std::string& value, const std::string& name);
 
   /// Adds a node with one output. `name`, with a number behind it when it is taken, is the name of both; returns it.
-  /// No `axes`: the output has no batch axis, and its shape isn't written.
+  /// No `axes`: the output isn't float or has no batch axis, and its shape isn't written.
   std::string add(std::string_view op, const std::string& name, const std::vector<std::string>& inputs,
                   const Axes& axes, const std::vector<Attribute>& attributes = {});
 
@@ -53,6 +53,7 @@ class Graph {
   std::string scalar(const std::string& name, float value);
   std::string integers(std::string_view name, const std::vector<std::int64_t>& values);
   std::string indices(const std::string& name, const Dims& dims, std::span<const std::int32_t> values);
+  std::string integers8(const std::string& name, const Dims& dims, std::span<const std::int8_t> values);
 
   /// The graph with all shapes, without what nothing uses; nothing may be added afterwards.
   ::onnx::GraphProto finish(const std::string& name);

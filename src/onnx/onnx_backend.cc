@@ -40,29 +40,6 @@ void OnnxBackend::output(const std::string& name, const Value& value) {
   state_->graph.output(state_->tokens(value).name, name);
 }
 
-std::span<const float> values_of(const ops::Parameter& parameter) {
-  if (parameter.tensor.empty()) fail("[onnx] \"{}\" has no values", parameter.name);
-  return parameter.tensor.values();
-}
-
-std::string OnnxBackend::State::parameter(const ops::Parameter& parameter) {
-  return graph.initialiser(parameter.name, parameter.dims, values_of(parameter));
-}
-
-std::string OnnxBackend::State::scaled(const ops::Parameter& parameter, const ops::Parameter* gamma) {
-  if (gamma == nullptr) return this->parameter(parameter);
-  const std::span<const float> values = values_of(parameter);
-  const std::span<const float> factors = values_of(*gamma);
-  const std::string name = parameter.name + "_times_" + gamma->name.substr(gamma->name.rfind('.') + 1);
-  return graph.initialiser(name, parameter.dims, [&](const Graph::Append& append) {
-    std::vector<float> row(values.size() / factors.size());
-    for (std::size_t output = 0; output < factors.size(); ++output) {
-      for (std::size_t i = 0; i < row.size(); ++i) row[i] = values[output * row.size() + i] * factors[output];
-      append(row);
-    }
-  });
-}
-
 std::string OnnxBackend::State::activate(const std::string& x, const std::string& layer, ops::Activation activation,
                                          const Axes& axes) {
   if (activation == ops::Activation::kNone) return x;
@@ -107,8 +84,9 @@ std::string OnnxBackend::State::normalise(const std::string& x, const ops::Layer
 Value OnnxBackend::convolution3x3_stride2(const Value& x, const ops::Conv3x3& convolution) {
   const Shape shape = ops::convolution3x3_stride2_shape(x.shape(), convolution);
   const std::string layer = model::readable_layer(convolution.weight.name);
-  std::vector<std::string> inputs{state_->map(x), state_->parameter(convolution.weight)};
-  if (convolution.bias) inputs.push_back(state_->parameter(*convolution.bias));
+  const std::vector<std::string> inputs =
+      state_->operands({state_->map(x), map_axes(x.shape())}, convolution.weight, convolution.bias,
+                       State::outputs_of(convolution.weight), layer);
   const std::string y = state_->graph.add("Conv", layer, inputs, map_axes(shape),
                                           {{"kernel_shape", std::vector<std::int64_t>{3, 3}},
                                            {"pads", kOnes},
@@ -120,8 +98,9 @@ Value OnnxBackend::depthwise_convolution3x3(const Value& x, const ops::Conv3x3& 
                                             ops::Activation activation) {
   const Shape shape = ops::depthwise_convolution3x3_shape(x.shape(), convolution);
   const std::string layer = model::readable_layer(convolution.weight.name);
-  std::vector<std::string> inputs{state_->map(x), state_->parameter(convolution.weight)};
-  if (convolution.bias) inputs.push_back(state_->parameter(*convolution.bias));
+  const std::vector<std::string> inputs =
+      state_->operands({state_->map(x), map_axes(x.shape())}, convolution.weight, convolution.bias,
+                       State::outputs_of(convolution.weight), layer);
   const std::string filtered = state_->graph.add(
       "Conv", layer, inputs, map_axes(shape),
       {{"group", std::int64_t{shape.channels}}, {"kernel_shape", std::vector<std::int64_t>{3, 3}}, {"pads", kOnes}});
@@ -134,12 +113,12 @@ Value OnnxBackend::linear(const Value& x, const ops::Linear& linear, const ops::
   const ops::Residual* residual = epilogue.residual;
   const ops::Parameter* gamma = residual == nullptr ? nullptr : residual->gamma;
   const std::string layer = model::readable_layer(linear.weight.name);
-  const std::string weight = state_->scaled(linear.weight, gamma);
-  std::vector<std::string> inputs{"", weight};
-  if (linear.bias) inputs.push_back(state_->scaled(*linear.bias, gamma));
-
+  const State::Outputs outputs = State::outputs_of(linear.weight, gamma);
+  const auto operands = [&](const std::string& name, const Axes& axes) {
+    return state_->operands({name, axes}, linear.weight, linear.bias, outputs, layer);
+  };
   if (linear.weight.role == ops::Role::kPointwise) {
-    inputs[0] = state_->map(x);
+    const std::vector<std::string> inputs = operands(state_->map(x), map_axes(x.shape()));
     std::string y = state_->graph.add("Conv", layer, inputs, map_axes(shape));
     y = state_->activate(y, layer, epilogue.activation, map_axes(shape));
     if (residual != nullptr) {
@@ -148,7 +127,7 @@ Value OnnxBackend::linear(const Value& x, const ops::Linear& linear, const ops::
     return state_->make_value(*this, {.shape = shape, .layer = layer, .map = y});
   }
   const Tokens from = state_->tokens(x);
-  inputs[0] = from.name;
+  const std::vector<std::string> inputs = operands(from.name, token_axes(x.shape()));
   std::string y = state_->graph.add("Gemm", layer, inputs, token_axes(shape), {{"transB", std::int64_t{1}}});
   y = state_->activate(y, layer, epilogue.activation, token_axes(shape));
   if (residual != nullptr) {

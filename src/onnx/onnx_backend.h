@@ -21,12 +21,14 @@ struct GraphOptions {
   std::int32_t opset = kDefaultOpset;
   /// In bytes: protobuf, and with it an ONNX file, ends at 2 GiB.
   std::int64_t largest_file = std::numeric_limits<std::int32_t>::max();
+  /// By an int8 weight's name: its layer's input is rounded to int8 times this, by a QuantizeLinear and a DequantizeLinear.
+  std::map<std::string, float> input_scales = {};
 };
 
 /// What the file says about its graph.
 struct GraphDescription {
-  std::string name;                                  ///< of the graph: "gcvit_xxtiny"
-  std::string text = {};                             ///< for people
+  std::string name;  ///< of the graph: "gcvit_xxtiny"
+  std::string text = {};  ///< for people
   std::map<std::string, std::string> metadata = {};  ///< metadata_props
 };
 
@@ -39,6 +41,9 @@ struct GraphDescription {
 ///
 /// Constants are folded: bias tables into [heads, tokens, tokens], the attention's scale into the weights of its
 /// queries (of its keys, where the queries are global), layer scale into the layer before it.
+///
+/// Parameters are f32, but for the weights of linear layers and convolutions, which may be int8: such a weight stays int8, with a
+/// DequantizeLinear behind it whose scales, one an output channel, take what is folded in.
 class OnnxBackend final : public ops::Backend {
  public:
   /// Throws `Error` for an opset out of range.

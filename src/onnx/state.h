@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -34,6 +35,7 @@ struct OnnxBackend::State {
   GraphOptions options;
   Graph graph;
   std::vector<Entry> entries;
+  std::map<std::string, std::string> rounded_inputs;  ///< by weight and value
 
   ops::Value make_value(OnnxBackend& backend, Entry entry);
   Entry& entry(const ops::Value& value) { return entries.at(static_cast<std::size_t>(value.id())); }
@@ -55,8 +57,42 @@ struct OnnxBackend::State {
 
   /// A parameter as it is.
   std::string parameter(const ops::Parameter& parameter);
-  /// A weight or bias whose outputs are multiplied by `gamma`'s values, when there is one.
-  std::string scaled(const ops::Parameter& parameter, const ops::Parameter* gamma);
+  /// Some outputs of a layer, each times a factor.
+  struct Outputs {
+    std::string suffix = {};  ///< of the names of their weight and bias; "" when they are the layer's own
+    std::int64_t first = 0;
+    std::int64_t count = 0;
+    float factor = 1.0f;
+    std::span<const float> factors = {};  ///< one an output, instead of `factor`
+
+    float factor_of(std::int64_t output) const {
+      return factors.empty() ? factor : factors[static_cast<std::size_t>(output)];
+    }
+  };
+  /// All outputs of a weight, times `gamma`'s values when there is one.
+  static Outputs outputs_of(const ops::Parameter& weight, const ops::Parameter* gamma = nullptr);
+  struct Input {
+    std::string name;
+    Axes axes;
+  };
+  /// The inputs of node `layer`, which makes those outputs: `x`, the weight and the bias. An int8 weight stays int8, behind a
+  /// DequantizeLinear.
+  std::vector<std::string> operands(const Input& x, const ops::Parameter& weight,
+                                    const std::optional<ops::Parameter>& bias, const Outputs& outputs,
+                                    const std::string& layer);
+  std::string floats(const ops::Parameter& parameter, const Outputs& outputs);
+  struct Integers {
+    std::vector<std::int8_t> values;
+    std::vector<float> scales;  ///< one an output
+  };
+  static Integers integers_of(const ops::Parameter& weight, const Outputs& outputs);
+  std::string dequantised(const ops::Parameter& weight, const Outputs& outputs, const Integers& integers,
+                          const std::string& layer);
+  /// `x` rounded to int8 times `scale`, once for all that this weight's parts make of it.
+  std::string rounded_input(const Input& x, const ops::Parameter& weight, float scale);
+  /// The bias as int32 in units of the products, as runtimes want it that compute in integers; floats where it doesn't fit.
+  std::string rounded_bias(const ops::Parameter& bias, const Outputs& outputs, std::span<const float> weight_scales,
+                           float input_scale, const std::string& layer);
   /// The outputs of a linear layer in equal parts: one of them, times `factor`.
   struct Part {
     std::string_view name;  ///< "q"
@@ -93,7 +129,7 @@ struct OnnxBackend::State {
   ::onnx::ModelProto finish(const GraphDescription& description);
 };
 
-/// The values of a parameter; throws `Error` when it has none.
+/// The floats of a parameter; throws `Error` when it has none.
 std::span<const float> values_of(const ops::Parameter& parameter);
 
 }  // namespace gcvit::onnx

@@ -377,30 +377,6 @@ TEST_F(Cli, OutputThatCantBeWrittenIsAnError) {
   EXPECT_NE(result.err.find("standard output: can't be written"), std::string::npos) << result.err;
 }
 
-TEST_F(Cli, ExportWritesAnOnnxFileOrNone) {
-  const std::size_t before = files_left();
-  const Result result = gcvit("export -m m.safetensors m.onnx");
-  EXPECT_EQ(result.code, 0) << result.err;
-  EXPECT_EQ(result.out, "");
-  EXPECT_NE(result.err.find("m.onnx: opset 17"), std::string::npos) << result.err;
-  EXPECT_EQ(files_left(), before + 1);
-  const std::string file = read_text(folder / "m.onnx");
-  for (const char* part : {"gcvit.cpp", "gcvit.config", "gcvit.classes", "gcvit.preprocess", "gcvit.source", "images",
-                           "logits", "level1/block0/attention/q"}) {
-    EXPECT_NE(file.find(part), std::string::npos) << part;
-  }
-  EXPECT_EQ(gcvit("export -m m.safetensors old.onnx --opset 13").code, 0);
-  EXPECT_EQ(read_text(folder / "old.onnx").find("LayerNormalization"), std::string::npos);
-  EXPECT_NE(file.find("LayerNormalization"), std::string::npos);
-
-  expect_failure("export -m m.safetensors none/m.onnx", "none/m.onnx: can't be written");
-  expect_failure("export -m missing.safetensors m.onnx", "missing.safetensors");
-  write_text(folder / "broken.safetensors", "no model");
-  expect_failure("export -m broken.safetensors m.onnx", "broken.safetensors");
-  EXPECT_EQ(read_text(folder / "m.onnx"), file) << "a failed export leaves what was there";
-  EXPECT_EQ(files_left(), before + 3);
-}
-
 TEST_F(Cli, MaxMemoryIsHeldAgainstWhatARunNeeds) {
   write_text(folder / "a.png", testing::blob_png(1));
   expect_failure("classify a.png -m m.safetensors --max-memory 20M",

@@ -63,6 +63,7 @@ class OnnxInterpreter {
     switch (tensor.data_type()) {
       case ::onnx::TensorProto::FLOAT: copy<float>(tensor.raw_data(), array.values); break;
       case ::onnx::TensorProto::INT64: copy<std::int64_t>(tensor.raw_data(), array.values); break;
+      case ::onnx::TensorProto::INT8: copy<std::int8_t>(tensor.raw_data(), array.values); break;
       case ::onnx::TensorProto::INT32: copy<std::int32_t>(tensor.raw_data(), array.values); break;
       default: fail("initialiser {} of type {}", tensor.name(), tensor.data_type());
     }
@@ -104,6 +105,8 @@ class OnnxInterpreter {
     if (op == "MaxPool") return max_pool(node);
     if (op == "GlobalAveragePool") return global_average_pool(x);
     if (op == "Gemm") return gemm(node);
+    if (op == "QuantizeLinear") return quantize(node);
+    if (op == "DequantizeLinear") return dequantize(node);
     if (op == "MatMul") return matmul(x, input(node, 1));
     if (op == "LayerNormalization") return layer_normalization(node);
     if (op == "ReduceMean") return mean_of_last(node);
@@ -331,6 +334,26 @@ class OnnxInterpreter {
     return y;
   }
 
+  /// Symmetric int8, one scale in all.
+  Array quantize(const Node& node) const {
+    const double scale = input(node, 1).values.at(0);
+    if (input(node, 1).values.size() != 1 || scale <= 0.0 || input(node, 2).values != std::vector<double>{0.0}) {
+      fail("QuantizeLinear: only one scale above zero, and the zero point 0");
+    }
+    return unary(input(node, 0), [scale](double a) { return std::clamp(std::nearbyint(a / scale), -128.0, 127.0); });
+  }
+  /// One scale in all, or one each along the first axis.
+  Array dequantize(const Node& node) const {
+    Array y = input(node, 0);
+    const Array& scales = input(node, 1);
+    const bool by_axis = !scales.dims.empty();
+    if (by_axis && (integer(node, "axis", 1) != 0 || scales.dims != Dims{y.dims.at(0)})) {
+      fail("DequantizeLinear: expected a scale for each of the first axis");
+    }
+    const auto size = by_axis ? static_cast<std::size_t>(y.inner(1)) : y.values.size();
+    for (std::size_t i = 0; i < y.values.size(); ++i) y.values[i] *= scales.values.at(i / size);
+    return y;
+  }
   Array gemm(const Node& node) const {
     const Array& a = input(node, 0);
     const Array& b = input(node, 1);

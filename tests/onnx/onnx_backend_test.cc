@@ -14,6 +14,7 @@
 
 #include "native/native_backend.h"
 #include "tests/native/test_model.h"
+#include "tests/onnx/exported.h"
 #include "tests/onnx/interpreter.h"
 #include "tests/testing/error_of.h"
 #include "tests/testing/faults.h"
@@ -22,59 +23,13 @@ namespace gcvit::onnx {
 namespace {
 
 using model::GCViTConfig;
+using testing::alive;
+using testing::difference;
 using testing::error_of;
-
-::onnx::ModelProto parse(const std::string& bytes) {
-  ::onnx::ModelProto model;
-  EXPECT_TRUE(model.ParseFromString(bytes));
-  return model;
-}
-
-void record(OnnxBackend& backend, const model::GCViT& model) {
-  const GCViTConfig& config = model.config();
-  const ops::Value images = backend.input("images", {config.image_height, config.image_width, 3});
-  backend.output("logits", model.forward(backend, images));
-}
-
-::onnx::ModelProto exported(const model::GCViT& model, const GraphOptions& options = {}) {
-  OnnxBackend backend(options);
-  record(backend, model);
-  return parse(backend.serialise({.name = "tiny", .text = "a tiny model", .metadata = {{"gcvit.format", "1"}}}));
-}
-
-/// NHWC images as NCHW.
-testing::Array planes(std::span<const float> images, const ops::Shape& shape) {
-  const std::int64_t batch = std::ssize(images) / shape.size();
-  testing::Array array({batch, shape.channels, shape.height, shape.width});
-  for (std::int64_t i = 0; i < std::ssize(images); ++i) {
-    const std::int64_t position = i / shape.channels;
-    const std::int64_t plane = position / shape.positions() * shape.channels + i % shape.channels;
-    array.values[static_cast<std::size_t>(plane * shape.positions() + position % shape.positions())] =
-        images[static_cast<std::size_t>(i)];
-  }
-  return array;
-}
-
-/// How far the graph's logits are from the native backend's.
-double difference(const model::GCViT& model, const ::onnx::ModelProto& graph, std::int32_t batch) {
-  const GCViTConfig& config = model.config();
-  const ops::Shape shape{config.image_height, config.image_width, 3};
-  const std::vector<float> images = testing::random_values(batch * shape.size(), 7);
-  ThreadPool pool(1);
-  native::NativeBackend native(pool);
-  native.start(batch);
-  const ops::Value logits = model.forward(native, native.input(shape, images));
-  testing::OnnxInterpreter interpreter(graph);
-  const testing::Array found = interpreter.run("images", planes(images, shape), "logits");
-  EXPECT_EQ(found.dims, (Dims{batch, config.classes}));
-  return testing::relative_error(found.values, native.read(logits));
-}
-
-model::GCViT& alive(std::unique_ptr<model::GCViT>& model, const GCViTConfig& config) {
-  model = std::make_unique<model::GCViT>(config);
-  testing::fill_alive(*model, 5);
-  return *model;
-}
+using testing::exported;
+using testing::parse;
+using testing::planes;
+using testing::record;
 
 GCViTConfig rectangular() {
   GCViTConfig config = testing::tiny_config();
