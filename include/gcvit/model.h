@@ -26,7 +26,7 @@ enum class Precision : std::uint8_t {
   kAuto,  ///< as the file stores each weight: int8 and bf16 ones compute as that, all others in f32
   kF32,
   kBf16,
-  kInt8,  ///< weights of blocks and downsamplers, with a scale an output channel and one a row of inputs
+  kInt8,  ///< weights of blocks, downsamplers and query generators, with a scale an output channel and one a row of inputs
 };
 
 /// Where a model computes.

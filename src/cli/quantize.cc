@@ -209,8 +209,9 @@ Command add_quantize(CLI::App& program) {
                   "A weight file of any format that gcvit reads, or the name of a pulled file")
       ->required();
   app->add_option("OUT", options->output, "The .safetensors file to write")->required();
-  app->add_option("--dtype", options->arguments.dtype,
-                  "int8: the weights of blocks and downsamplers, with a scale an output channel; bf16: all")
+  app->add_option(
+         "--dtype", options->arguments.dtype,
+         "int8: the weights of blocks, downsamplers and query generators, with a scale an output channel; bf16: all")
       ->required()
       ->check(CLI::IsMember({"int8", "bf16"}));
   app->add_option("--floats", options->floats, "What isn't int8 is stored as: f32 or bf16; default: f32")

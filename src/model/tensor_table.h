@@ -53,11 +53,15 @@ struct TensorPlace {
   std::int32_t index = 0;  ///< of the block or the feature extraction, else 0
 };
 
-/// The weights that make up nearly all of the work, and that int8 is enough for: those of a block's linear layers, and of the
-/// downsamplers' convolutions. The others stay floats.
+/// The weights that make up nearly all of the work and of a file, and that int8 is enough for: those of a block's linear layers, of
+/// the downsamplers' 1x1 and strided convolutions and of the query generators' 1x1 ones. The others stay floats.
 constexpr bool may_be_i8(const TensorRow& row) {
-  return (row.part == Part::kBlock && row.role == ops::Role::kLinear) ||
-         (row.part == Part::kDownsample && (row.role == ops::Role::kPointwise || row.role == ops::Role::kConvolution));
+  switch (row.part) {
+    case Part::kBlock: return row.role == ops::Role::kLinear;
+    case Part::kDownsample: return row.role == ops::Role::kPointwise || row.role == ops::Role::kConvolution;
+    case Part::kQueryGenerator: return row.role == ops::Role::kPointwise;
+    default: return false;
+  }
 }
 
 /// The place of the tensor with this canonical name; nullopt when GCViT has none.
