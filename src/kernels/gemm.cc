@@ -26,17 +26,33 @@ namespace gcvit::kernels::HWY_NAMESPACE {
 
 std::int32_t panel_width_impl() { return static_cast<std::int32_t>(kPanelVectors * hn::Lanes(FloatTag())); }
 
-/// Applies the activation to a block that has just been stored and is still in L1.
+/// Applies the activation to a block that has just been stored and is still in L1, to two vectors at a time.
+template <typename Function>
+HWY_INLINE void activate(const Function& function, float* const* c, std::int64_t c_offset, std::int32_t rows,
+                         std::int32_t vectors) {
+  const FloatTag d;
+  for (std::int32_t r = 0; r < rows; ++r) {
+    float* const first = c[r] + c_offset;
+    if (vectors == 1) {
+      hn::StoreU(function(hn::LoadU(d, first)), d, first);
+      continue;
+    }
+    static_assert(kPanelVectors == 2);
+    float* const second = first + hn::Lanes(d);
+    const FloatVec x = hn::LoadU(d, first);
+    const FloatVec y = hn::LoadU(d, second);
+    hn::StoreU(function(x), d, first);
+    hn::StoreU(function(y), d, second);
+  }
+}
+
 void activate(GemmActivation activation, float* const* c, std::int64_t c_offset, std::int32_t rows,
               std::int32_t vectors) {
   const FloatTag d;
-  const std::size_t lanes = hn::Lanes(d);
-  for (std::int32_t r = 0; r < rows; ++r) {
-    for (std::int32_t v = 0; v < vectors; ++v) {
-      float* at = c[r] + c_offset + static_cast<std::size_t>(v) * lanes;
-      const FloatVec x = hn::LoadU(d, at);
-      hn::StoreU(activation == GemmActivation::kGelu ? gelu(d, x) : sigmoid(d, x), d, at);
-    }
+  if (activation == GemmActivation::kGelu) {
+    activate([d](FloatVec x) HWY_ATTR { return gelu(d, x); }, c, c_offset, rows, vectors);
+  } else {
+    activate([d](FloatVec x) HWY_ATTR { return sigmoid(d, x); }, c, c_offset, rows, vectors);
   }
 }
 
