@@ -22,51 +22,47 @@ namespace gcvit::kernels::HWY_NAMESPACE {
 using FloatTag = hn::ScalableTag<float>;
 using FloatVec = hn::Vec<FloatTag>;
 
+/// The mean and the reciprocal deviation of each row's channels, in two passes, the same in every lane. Several rows at once,
+/// as each is one chain of sums.
 template <int kRows>
-struct Moments {
-  FloatVec mean[kRows];
-  FloatVec reciprocal_deviation[kRows];
-};
-
-/// Of each row's channels, in two passes, the same in every lane. Several rows at once, as each is one chain of sums.
-template <int kRows>
-HWY_INLINE Moments<kRows> moments(const float* const* rows, std::int32_t channels, float epsilon) {
+HWY_INLINE void moments(const float* const* rows, std::int32_t channels, float epsilon, FloatVec (&means)[kRows],
+                        FloatVec (&reciprocal_deviations)[kRows]) {
   const FloatTag d;
   const float reciprocal = 1.0f / static_cast<float>(channels);
-  Moments<kRows> of_rows;
   FloatVec sums[kRows];
   for (FloatVec& sum : sums) sum = hn::Zero(d);
   for_each_vector(d, channels, [&](std::int64_t c, auto part) HWY_ATTR {
     for (int r = 0; r < kRows; ++r) sums[r] = hn::Add(sums[r], part.load(d, rows[r] + c));
   });
   for (int r = 0; r < kRows; ++r) {
-    of_rows.mean[r] = hn::Set(d, lane_sum(d, sums[r]) * reciprocal);
+    means[r] = hn::Set(d, lane_sum(d, sums[r]) * reciprocal);
     sums[r] = hn::Zero(d);
   }
   for_each_vector(d, channels, [&](std::int64_t c, auto part) HWY_ATTR {
     for (int r = 0; r < kRows; ++r) {
-      const FloatVec centred = part.keep(d, hn::Sub(part.load(d, rows[r] + c), of_rows.mean[r]));
+      const FloatVec centred = part.keep(d, hn::Sub(part.load(d, rows[r] + c), means[r]));
       sums[r] = hn::MulAdd(centred, centred, sums[r]);
     }
   });
   for (int r = 0; r < kRows; ++r) {
     const float variance = lane_sum(d, sums[r]) * reciprocal;
-    of_rows.reciprocal_deviation[r] = hn::Set(d, 1.0f / std::sqrt(variance + epsilon));
+    reciprocal_deviations[r] = hn::Set(d, 1.0f / std::sqrt(variance + epsilon));
   }
-  return of_rows;
 }
 
 template <int kRows>
 HWY_INLINE void normalize(const float* const* x, std::int32_t channels, const float* weight, const float* bias,
                           float epsilon, float* const* y) {
   const FloatTag d;
-  const Moments<kRows> of_rows = moments<kRows>(x, channels, epsilon);
+  FloatVec means[kRows];
+  FloatVec reciprocal_deviations[kRows];
+  moments(x, channels, epsilon, means, reciprocal_deviations);
   for_each_vector(d, channels, [&](std::int64_t c, auto part) HWY_ATTR {
     const FloatVec factor = part.load(d, weight + c);
     const FloatVec shift = part.load(d, bias + c);
     for (int r = 0; r < kRows; ++r) {
-      const FloatVec centred = hn::Sub(part.load(d, x[r] + c), of_rows.mean[r]);
-      part.store(d, hn::MulAdd(hn::Mul(centred, of_rows.reciprocal_deviation[r]), factor, shift), y[r] + c);
+      const FloatVec centred = hn::Sub(part.load(d, x[r] + c), means[r]);
+      part.store(d, hn::MulAdd(hn::Mul(centred, reciprocal_deviations[r]), factor, shift), y[r] + c);
     }
   });
 }
@@ -87,9 +83,11 @@ void layer_norm_backward_impl(const float* const* x, const float* const* dy, std
     const float* from = x[row];
     const float* gradient = dy[row];
     float* to = dx[row];
-    const Moments<1> of_row = moments<1>(x + row, channels, epsilon);
+    FloatVec row_mean[1];
+    FloatVec reciprocal_deviation[1];
+    moments(x + row, channels, epsilon, row_mean, reciprocal_deviation);
     const auto normalized = [&](std::int64_t c, auto part) HWY_ATTR {
-      return hn::Mul(hn::Sub(part.load(d, from + c), of_row.mean[0]), of_row.reciprocal_deviation[0]);
+      return hn::Mul(hn::Sub(part.load(d, from + c), row_mean[0]), reciprocal_deviation[0]);
     };
     FloatVec sum = hn::Zero(d);
     FloatVec product = hn::Zero(d);
@@ -105,7 +103,7 @@ void layer_norm_backward_impl(const float* const* x, const float* const* dy, std
       const FloatVec outer = part.load(d, gradient + c);
       const FloatVec z = normalized(c, part);
       const FloatVec centred = hn::NegMulAdd(z, slope, hn::MulSub(outer, part.load(d, weight + c), mean));
-      part.store(d, hn::MulAdd(centred, of_row.reciprocal_deviation[0], part.load(d, to + c)), to + c);
+      part.store(d, hn::MulAdd(centred, reciprocal_deviation[0], part.load(d, to + c)), to + c);
       if (dweight != nullptr) {
         part.store(d, hn::MulAdd(outer, z, part.load(d, dweight + c)), dweight + c);
         part.store(d, hn::Add(outer, part.load(d, dbias + c)), dbias + c);
