@@ -128,8 +128,8 @@ HWY_INLINE FloatVec numerator_of(FloatVec difference) {
   return kKeepsNan ? numerator : hn::IfThenElse(hn::IsNaN(difference), difference, numerator);
 }
 
-/// Of each row: row = exp(row - its maximum), zeros up to the end of its last vector; reciprocals[r] = 1 / the sum. Several
-/// rows at once, as each is one chain of maximum, exponential and sum.
+/// Of each row: row = exp(row - its maximum), zeros up to the end of its last vector; reciprocals[r] = 1 / the sum.
+/// Several rows at once, as each is one chain of maximum, exponential and sum.
 template <int kRows>
 HWY_INLINE void softmax_numerators(float* const* rows, std::int32_t count, float* reciprocals) {
   const FloatTag d;
@@ -179,8 +179,8 @@ GemmBlock block_for(std::int32_t rows, std::int32_t columns) {
                                                                      : gemm_block_for<kPanelVectors>(rows);
 }
 
-/// Whether the last key is alone in its vector, as of 49 tokens: its products are then sums over channels in lanes, not a
-/// panel's.
+/// Whether the last key is alone in its vector, as of 49 tokens: its products are then sums over channels in lanes, not
+/// a panel's.
 bool has_single_key(std::int32_t tokens) {
   return tokens % static_cast<std::int32_t>(hn::Lanes(FloatTag())) == 1 && hn::Lanes(FloatTag()) > 1;
 }
@@ -289,8 +289,8 @@ std::int64_t attention_backward_scratch_size_impl(std::int32_t tokens, std::int3
   return BackwardScratch(tokens, head_dim).size;
 }
 
-/// From a row of numerators and the gradient by the probabilities that follow from it: the probabilities and the gradient
-/// by the scores, p (g - sum p g), each in place.
+/// From a row of numerators and the gradient by the probabilities that follow from it: the probabilities and the
+/// gradient by the scores, p (g - sum p g), each in place.
 void softmax_backward(float* scores, float sum_reciprocal, float* gradients, std::int32_t count) {
   const FloatTag d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));

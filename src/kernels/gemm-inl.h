@@ -33,8 +33,8 @@ inline constexpr int kTileRows = 12;
 inline constexpr int kTileRows = 6;
 #endif
 
-/// Vector `v` of a panel's row of bfloat16: the row's two vectors lie interleaved, its numbers i in the upper halves of the
-/// floats from `row` on, numbers lanes + i half a float further. So each is a load and a mask.
+/// Vector `v` of a panel's row of bfloat16: the row's two vectors lie interleaved, its numbers i in the upper halves of
+/// the floats from `row` on, numbers lanes + i half a float further. So each is a load and a mask.
 template <class D>
 HWY_INLINE hn::Vec<D> load_half_vector(D d, const float* row, int v) {
 #if HWY_TARGET == HWY_SCALAR

@@ -284,8 +284,8 @@ float half_of(const float* row, std::int64_t j, std::int64_t lanes) {
   return f32_from_bf16(half);
 }
 
-/// Row `i` of a panel in the packed form, from value(k, j), the weight of input k in the panel's column j; zeros beyond the
-/// `filled` columns and the last k.
+/// Row `i` of a panel in the packed form, from value(k, j), the weight of input k in the panel's column j; zeros beyond
+/// the `filled` columns and the last k.
 template <typename Value>
 void pack_row(const PackedWeights& packed, std::int64_t i, std::int64_t filled, float* to, const Value& value) {
   switch (packed.form) {

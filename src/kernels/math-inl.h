@@ -25,8 +25,8 @@ HWY_INLINE V clamp_keeping_nan(D d, V x, float low, float high) {
 /// exp(x) within 2 ulp for x in [-87, 88], which the caller sees to.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V exponential_in_range(D d, V x) {
-  // exp(x) = 2^n exp(r), r = x - n ln 2 in [-ln 2 / 2, ln 2 / 2]; ln 2 in two parts so that n ln 2 is exact enough. Adding
-  // 1.5 2^23 rounds to an integer, and with 127 on top its lowest bits are the exponent of 2^n.
+  // exp(x) = 2^n exp(r), r = x - n ln 2 in [-ln 2 / 2, ln 2 / 2]; ln 2 in two parts so that n ln 2 is exact enough.
+  // Adding 1.5 2^23 rounds to an integer, and with 127 on top its lowest bits are the exponent of 2^n.
   const hn::RebindToSigned<D> di;
   const V shift = hn::Set(d, 12582912.0f + 127.0f);
   const V shifted = hn::MulAdd(x, hn::Set(d, 1.44269504f), shift);
@@ -49,8 +49,8 @@ HWY_INLINE V exponential(D d, V x) {
   return exponential_in_range(d, clamp_keeping_nan(d, x, -87.0f, 88.0f));
 }
 
-/// 1 / (2 Phi(-a)), the reciprocal of both tails of the normal distribution, for a >= 0: P(a)^8, P a minimax fit that is 1
-/// at 0. Phi is within 5e-7, a Phi(-a) within 2.5e-7, of which the fit has 7e-8. Far out it is infinite.
+/// 1 / (2 Phi(-a)), the reciprocal of both tails of the normal distribution, for a >= 0: P(a)^8, P a minimax fit that
+/// is 1 at 0. Phi is within 5e-7, a Phi(-a) within 2.5e-7, of which the fit has 7e-8. Far out it is infinite.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V reciprocal_tails(D d, V a) {
   V p = hn::Set(d, 2.67782209e-06f);

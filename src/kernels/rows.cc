@@ -22,8 +22,8 @@ namespace gcvit::kernels::HWY_NAMESPACE {
 using FloatTag = hn::ScalableTag<float>;
 using FloatVec = hn::Vec<FloatTag>;
 
-/// The mean and the reciprocal deviation of each row's channels, in two passes, the same in every lane. Several rows at once,
-/// as each is one chain of sums.
+/// The mean and the reciprocal deviation of each row's channels, in two passes, the same in every lane. Several rows at
+/// once, as each is one chain of sums.
 template <int kRows>
 HWY_INLINE void moments(const float* const* rows, std::int32_t channels, float epsilon, FloatVec (&means)[kRows],
                         FloatVec (&reciprocal_deviations)[kRows]) {
@@ -134,8 +134,8 @@ void sigmoid_backward_impl(const float* y, const float* dy, std::int64_t count, 
   });
 }
 
-/// One vector of channels of the rows of a depthwise row's field that lie inside the map. Two columns at a time, whose sums
-/// don't wait for each other.
+/// One vector of channels of the rows of a depthwise row's field that lie inside the map. Two columns at a time, whose
+/// sums don't wait for each other.
 template <int kRows, class Part>
 HWY_INLINE void depthwise_vector(const float* const* rows, const float* const* weights, std::int32_t width,
                                  std::int32_t channels, bool with_gelu, Part part, float* y) {
