@@ -23,6 +23,9 @@ std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
+/// Rows of scores of a forward: a block's, and the next one's bias.
+constexpr std::int32_t kScoreRows = 2 * kTileRows;
+
 /// Where the parts of the scratch lie. Widths are whole panels; a row of scores has a vector to spare, as the bias is
 /// written in whole vectors.
 struct Scratch {
@@ -33,7 +36,7 @@ struct Scratch {
     keys = 0;
     values = keys + round_up(tokens, panel) * head_dim;
     scores = values + out_stride * tokens;
-    outs = scores + kTileRows * score_stride;
+    outs = scores + kScoreRows * score_stride;
     size = round_up(outs + kTileRows * out_stride, 16);
   }
   std::int64_t score_stride, out_stride, keys, values, scores, outs, size;
@@ -49,6 +52,7 @@ void pack_keys(const float* const* k, std::int32_t tokens, std::int32_t head_dim
   for (std::int32_t first = 0; first < tokens; first += panel) {
     float* to = panels + std::int64_t{first} * head_dim;
     const std::int32_t count = std::min(panel, tokens - first);
+    if (count < panel) std::fill_n(to, std::int64_t{panel} * head_dim, 0.0f);
     std::int32_t done = 0;
 #if HWY_TARGET != HWY_SCALAR
     // Four keys by four channels at a time, transposed in registers.
@@ -78,10 +82,8 @@ void pack_keys(const float* const* k, std::int32_t tokens, std::int32_t head_dim
       }
     }
 #endif
-    for (std::int32_t c = 0; c < head_dim; ++c) {
-      float* at = to + std::int64_t{c} * panel;
-      for (std::int32_t t = done; t < count; ++t) at[t] = k[first + t][c] * scale;
-      std::fill(at + count, at + panel, 0.0f);
+    for (std::int32_t t = done; t < count; ++t) {
+      for (std::int32_t c = 0; c < head_dim; ++c) to[std::int64_t{c} * panel + t] = k[first + t][c] * scale;
     }
   }
 }
@@ -110,36 +112,65 @@ void fill_bias(const PackedBias& bias, const float* table, std::int32_t token, f
   const std::int32_t y = token / width;
   const std::int32_t x = token % width;
   const std::int32_t stride = 2 * width - 1;
+  const float* from = table + (y + bias.window_height - 1) * stride + (width - 1 - x);
   for (std::int32_t v = 0; v < bias.window_height; ++v) {
-    const float* from = table + (y - v + bias.window_height - 1) * stride + (width - 1 - x);
-    for (std::int32_t u = 0; u < width; u += lanes) hn::StoreU(hn::LoadU(d, from + u), d, row + v * width + u);
+    for (std::int32_t u = 0; u < width; u += lanes) {
+      hn::StoreU(hn::LoadU(d, from - v * stride + u), d, row + v * width + u);
+    }
   }
 }
 
-/// row = exp(row - its maximum); returns the sum.
-float softmax_numerators(float* row, std::int32_t count) {
+/// exp of the difference of a score from the largest one, at least exp(-87); of a NaN one.
+HWY_INLINE FloatVec numerator_of(FloatVec difference) {
+  const FloatTag d;
+  const FloatVec numerator = exponential_in_range(d, hn::Max(hn::Set(d, -87.0f), difference));
+  constexpr bool kKeepsNan = HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128;
+  return kKeepsNan ? numerator : hn::IfThenElse(hn::IsNaN(difference), difference, numerator);
+}
+
+/// Of each row: row = exp(row - its maximum), zeros up to the end of its last vector; reciprocals[r] = 1 / the sum.
+/// Several rows at once, as each is one chain of maximum, exponential and sum.
+template <int kRows>
+HWY_INLINE void softmax_numerators(float* const* rows, std::int32_t count, float* reciprocals) {
   const FloatTag d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  const std::int64_t whole = count / lanes * lanes;
+  const auto rest = hn::FirstN(d, static_cast<std::size_t>(count - whole));
   // Beyond the last key the row takes part as minus infinity.
-  const std::int64_t padded = round_up(count, lanes);
-  std::fill(row + count, row + padded, -HUGE_VALF);
-  FloatVec largest = hn::LoadU(d, row);
-  for (std::int64_t i = lanes; i < padded; i += lanes) largest = hn::Max(largest, hn::LoadU(d, row + i));
-  largest = hn::MaxOfLanes(d, largest);
-  FloatVec sum = hn::Zero(d);
-  std::int64_t i = 0;
-  for (; i + lanes <= count; i += lanes) {
-    const FloatVec numerator = exponential(d, hn::Sub(hn::LoadU(d, row + i), largest));
-    hn::StoreU(numerator, d, row + i);
-    sum = hn::Add(sum, numerator);
+  const auto last = [&](int r) HWY_ATTR {
+    return hn::IfThenElse(rest, hn::LoadU(d, rows[r] + whole), hn::Set(d, -HUGE_VALF));
+  };
+  FloatVec largest[kRows];
+  FloatVec sums[kRows];
+  for (int r = 0; r < kRows; ++r) {
+    largest[r] = whole < count ? last(r) : hn::Set(d, -HUGE_VALF);
+    sums[r] = hn::Zero(d);
   }
-  if (i < count) {
-    const auto mask = hn::FirstN(d, static_cast<std::size_t>(count - i));
-    const FloatVec numerator = hn::IfThenElseZero(mask, exponential(d, hn::Sub(hn::LoadU(d, row + i), largest)));
-    hn::StoreU(numerator, d, row + i);
-    sum = hn::Add(sum, numerator);
+  for (std::int64_t i = 0; i < whole; i += lanes) {
+    for (int r = 0; r < kRows; ++r) largest[r] = hn::Max(largest[r], hn::LoadU(d, rows[r] + i));
   }
-  return lane_sum(d, sum);
+  for (int r = 0; r < kRows; ++r) largest[r] = hn::MaxOfLanes(d, largest[r]);
+  for (std::int64_t i = 0; i < whole; i += lanes) {
+    for (int r = 0; r < kRows; ++r) {
+      const FloatVec numerator = numerator_of(hn::Sub(hn::LoadU(d, rows[r] + i), largest[r]));
+      hn::StoreU(numerator, d, rows[r] + i);
+      sums[r] = hn::Add(sums[r], numerator);
+    }
+  }
+  for (int r = 0; r < kRows && whole < count; ++r) {
+    const FloatVec numerator = hn::IfThenElseZero(rest, numerator_of(hn::Sub(last(r), largest[r])));
+    hn::StoreU(numerator, d, rows[r] + whole);
+    sums[r] = hn::Add(sums[r], numerator);
+  }
+  for (int r = 0; r < kRows; ++r) reciprocals[r] = 1.0f / lane_sum(d, sums[r]);
+}
+
+/// softmax_numerators of up to kTileRows rows.
+void softmax_numerators(float* const* rows, std::int32_t row_count, std::int32_t count, float* reciprocals) {
+  std::int32_t r = 0;
+  for (; r + 3 <= row_count; r += 3) softmax_numerators<3>(rows + r, count, reciprocals + r);
+  if (row_count - r == 2) softmax_numerators<2>(rows + r, count, reciprocals + r);
+  if (row_count - r == 1) softmax_numerators<1>(rows + r, count, reciprocals + r);
 }
 
 /// The block of the dense product for a panel of which `columns` count.
@@ -148,21 +179,40 @@ GemmBlock block_for(std::int32_t rows, std::int32_t columns) {
                                                                      : gemm_block_for<kPanelVectors>(rows);
 }
 
-/// Rows [first, first + rows) of the scores: bias + q k^T, from keys that are packed times scale.
-void score_rows(const float* const* q, const float* keys, const PackedBias& bias, const float* table,
-                std::int32_t head_dim, std::int32_t first, std::int32_t rows, float* const* scores) {
-  const std::int32_t tokens = bias.window_height * bias.window_width;
+/// Whether the last key is alone in its vector, as of 49 tokens: its products are then sums over channels in lanes, not
+/// a panel's.
+bool has_single_key(std::int32_t tokens) {
+  return tokens % static_cast<std::int32_t>(hn::Lanes(FloatTag())) == 1 && hn::Lanes(FloatTag()) > 1;
+}
+
+/// Adds scale q k^T for one key to `column` of the rows of scores.
+void add_single_products(const float* const* q, const float* k, std::int32_t head_dim, float scale, std::int32_t rows,
+                         std::int32_t column, float* const* scores) {
+  const FloatTag d;
+  for (std::int32_t r = 0; r < rows; ++r) {
+    FloatVec sum = hn::Zero(d);
+    for_each_vector(d, head_dim, [&](std::int64_t c, auto part) HWY_ATTR {
+      sum = hn::MulAdd(part.load(d, q[r] + c), part.load(d, k + c), sum);
+    });
+    scores[r][column] += scale * lane_sum(d, sum);
+  }
+}
+
+/// Adds scale q k^T to rows of scores that hold the bias; `keys`: k packed times scale.
+void add_products(const float* const* q, const float* keys, const float* const* k, std::int32_t tokens,
+                  std::int32_t head_dim, float scale, std::int32_t rows, float* const* scores) {
   const auto width = static_cast<std::int32_t>(kPanelVectors * hn::Lanes(FloatTag()));
-  for (std::int32_t r = 0; r < rows; ++r) fill_bias(bias, table, first + r, scores[r]);
-  for (std::int32_t column = 0; column < tokens; column += width) {
+  const std::int32_t single = has_single_key(tokens) ? 1 : 0;
+  for (std::int32_t column = 0; column < tokens - single; column += width) {
     const Panel panel{.b = keys + std::int64_t{column} * head_dim,
                       .b_stride = width,
                       .c_offset = column,
                       .bias = nullptr,
                       .gamma = nullptr,
                       .accumulate = true};
-    block_for(rows, tokens - column)(q + first, 0, 1, head_dim, panel, scores, nullptr);
+    block_for(rows, tokens - single - column)(q, 0, 1, head_dim, panel, scores, nullptr);
   }
+  if (single != 0) add_single_products(q, k[tokens - 1], head_dim, scale, rows, tokens - 1, scores);
 }
 
 void attention_impl(const AttentionHead& head) {
@@ -174,20 +224,25 @@ void attention_impl(const AttentionHead& head) {
   const Scratch at(tokens, head_dim);
   float* keys = head.scratch + at.keys;
   float* values = head.scratch + at.values;
-  pack_keys(head.k, tokens, head_dim, head.scale, keys);
+  pack_keys(head.k, tokens - (has_single_key(tokens) ? 1 : 0), head_dim, head.scale, keys);
   pack_values(head.v, tokens, head_dim, 1.0f, values);
   const float* table = bias.tables.data() + head.head * bias.head_stride;
 
-  float* scores[kTileRows];
   float* outs[kTileRows];
-  for (int r = 0; r < kTileRows; ++r) {
-    scores[r] = head.scratch + at.scores + r * at.score_stride;
-    outs[r] = head.scratch + at.outs + r * at.out_stride;
-  }
+  for (int r = 0; r < kTileRows; ++r) outs[r] = head.scratch + at.outs + r * at.out_stride;
+  // The bias is written a block ahead: in other pieces than the product loads it, which just after would have to wait.
+  std::int32_t prepared = 0;
+  const auto row_of = [&](std::int32_t token)
+                          HWY_ATTR { return head.scratch + at.scores + token % kScoreRows * at.score_stride; };
   for_each_row_block(tokens, [&](std::int32_t first, std::int32_t rows) HWY_ATTR {
-    score_rows(head.q, keys, bias, table, head_dim, first, rows, scores);
+    for (; prepared < std::min(tokens, first + rows + kTileRows); ++prepared) {
+      fill_bias(bias, table, prepared, row_of(prepared));
+    }
+    float* scores[kTileRows];
+    for (std::int32_t r = 0; r < rows; ++r) scores[r] = row_of(first + r);
+    add_products(head.q + first, keys, head.k, tokens, head_dim, head.scale, rows, scores);
     float reciprocals[kTileRows];
-    for (std::int32_t r = 0; r < rows; ++r) reciprocals[r] = 1.0f / softmax_numerators(scores[r], tokens);
+    softmax_numerators(scores, rows, tokens, reciprocals);
     for (std::int32_t column = 0; column < head_dim; column += width) {
       const Panel panel{.b = values + std::int64_t{column} * tokens,
                         .b_stride = width,
@@ -225,7 +280,7 @@ struct BackwardScratch {
     size = round_up(table + std::int64_t{4} * tokens + static_cast<std::int64_t>(hn::Lanes(FloatTag())), 16);
   }
   Scratch forward;
-  std::int64_t score_keys, score_values;      ///< panels over tokens
+  std::int64_t score_keys, score_values;  ///< panels over tokens
   std::int64_t keys, queries, values, out_gradients;  ///< panels over channels
   std::int64_t probabilities, score_gradients, outs, table, size;
 };
@@ -234,14 +289,14 @@ std::int64_t attention_backward_scratch_size_impl(std::int32_t tokens, std::int3
   return BackwardScratch(tokens, head_dim).size;
 }
 
-/// From a row of scores and the gradient by the probabilities that follow from it: the probabilities and the gradient
-/// by the scores, p (g - sum p g), each in place.
-void softmax_backward(float* scores, float* gradients, std::int32_t count) {
+/// From a row of numerators and the gradient by the probabilities that follow from it: the probabilities and the
+/// gradient by the scores, p (g - sum p g), each in place.
+void softmax_backward(float* scores, float sum_reciprocal, float* gradients, std::int32_t count) {
   const FloatTag d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   // Both rows are whole vectors, and beyond the last key numerators are zero; gradients are numbers, from zero panels.
   const std::int64_t padded = round_up(count, lanes);
-  const FloatVec reciprocal = hn::Set(d, 1.0f / softmax_numerators(scores, count));
+  const FloatVec reciprocal = hn::Set(d, sum_reciprocal);
   FloatVec sum = hn::Zero(d);
   for (std::int64_t i = 0; i < padded; i += lanes) {
     const FloatVec probability = hn::Mul(hn::LoadU(d, scores + i), reciprocal);
@@ -334,7 +389,8 @@ void attention_backward_impl(const AttentionHeadBackward& head) {
       scores[r] = probabilities + (first + r) * stride;
       gradients[r] = score_gradients + (first + r) * stride;
     }
-    score_rows(head.q, score_keys, bias, table, head_dim, first, rows, scores);
+    for (std::int32_t r = 0; r < rows; ++r) fill_bias(bias, table, first + r, scores[r]);
+    add_products(head.q + first, score_keys, head.k, tokens, head_dim, head.scale, rows, scores);
     for (std::int32_t column = 0; column < tokens; column += width) {
       const Panel panel{.b = score_values + std::int64_t{column} * head_dim,
                         .b_stride = width,
@@ -343,7 +399,9 @@ void attention_backward_impl(const AttentionHeadBackward& head) {
                         .gamma = nullptr};
       block_for(rows, tokens - column)(head.out_gradient + first, 0, 1, head_dim, panel, gradients, nullptr);
     }
-    for (std::int32_t r = 0; r < rows; ++r) softmax_backward(scores[r], gradients[r], tokens);
+    float reciprocals[kTileRows];
+    softmax_numerators(scores, rows, tokens, reciprocals);
+    for (std::int32_t r = 0; r < rows; ++r) softmax_backward(scores[r], reciprocals[r], gradients[r], tokens);
     if (head.out != nullptr) {
       for_channels(values, head.out + first, rows, [&](const Panel& panel, std::int32_t columns) HWY_ATTR {
         block_for(rows, columns)(scores, 0, 1, tokens, panel, outs, nullptr);

@@ -29,7 +29,7 @@ inline OperandForm operand_form(Precision precision) {
   if (has_bf16_tiles()) return OperandForm::kTiles;
   if (has_bf16_pairs()) return OperandForm::kPairs;
 #endif
-  return OperandForm::kRounded;
+  return precision == Precision::kBf16 ? OperandForm::kRounded : OperandForm::kHalves;
 }
 
 /// The nearest bfloat16, ties to even, as a float; NaN stays NaN.

@@ -12,6 +12,7 @@
 #include <hwy/highway.h>
 
 #include <cstdint>
+#include <cstring>
 
 #include "kernels/gemm.h"
 #include "kernels/panel.h"
@@ -32,8 +33,23 @@ inline constexpr int kTileRows = 12;
 inline constexpr int kTileRows = 6;
 #endif
 
-/// A GemmBlock of kRows rows and the first kVectors of the panel's vectors.
-template <int kRows, int kVectors>
+/// Vector `v` of a panel's row of bfloat16: the row's two vectors lie interleaved, its numbers i in the upper halves of
+/// the floats from `row` on, numbers lanes + i half a float further. So each is a load and a mask.
+template <class D>
+HWY_INLINE hn::Vec<D> load_half_vector(D d, const float* row, int v) {
+#if HWY_TARGET == HWY_SCALAR
+  std::uint16_t half;
+  std::memcpy(&half, reinterpret_cast<const char*>(row) + 2 * (v + 1), sizeof(half));
+  return hn::BitCast(d, hn::Set(hn::RebindToUnsigned<D>(), static_cast<std::uint32_t>(half) << 16));
+#else
+  const hn::Repartition<std::uint16_t, D> halves;
+  const auto mask = hn::BitCast(d, hn::Set(hn::RebindToUnsigned<D>(), 0xffff0000u));
+  return hn::And(mask, hn::BitCast(d, hn::LoadU(halves, reinterpret_cast<const std::uint16_t*>(row) + v)));
+#endif
+}
+
+/// A GemmBlock of kRows rows and the first kVectors of the panel's vectors, which are floats or bfloat16.
+template <int kRows, int kVectors, bool kHalves = false>
 HWY_NOINLINE void gemm_block(const float* const* a, std::int64_t a_tap_stride, std::int32_t taps, std::int32_t k,
                              const Panel& panel, float* const* c, const float* const* residual) {
   const FloatTag d;
@@ -58,7 +74,9 @@ HWY_NOINLINE void gemm_block(const float* const* a, std::int64_t a_tap_stride, s
     for (std::int32_t i = 0; i < k; ++i, b += b_stride) {
       FloatVec columns[kVectors];
 #pragma GCC unroll 2
-      for (int v = 0; v < kVectors; ++v) columns[v] = hn::LoadU(d, b + static_cast<std::size_t>(v) * lanes);
+      for (int v = 0; v < kVectors; ++v) {
+        columns[v] = kHalves ? load_half_vector(d, b, v) : hn::LoadU(d, b + static_cast<std::size_t>(v) * lanes);
+      }
 #pragma GCC unroll 12
       for (int r = 0; r < kRows; ++r) {
         const FloatVec value = hn::Set(d, rows[r][i]);
@@ -83,14 +101,14 @@ HWY_NOINLINE void gemm_block(const float* const* a, std::int64_t a_tap_stride, s
 }
 
 /// The block function for 1..kTileRows rows and `kVectors` vectors.
-template <int kVectors>
+template <int kVectors, bool kHalves = false>
 HWY_INLINE GemmBlock gemm_block_for(std::int32_t rows) {
   static constexpr GemmBlock kBlocks[] = {
-      gemm_block<1, kVectors>,  gemm_block<2, kVectors>,  gemm_block<3, kVectors>,
-      gemm_block<4, kVectors>,  gemm_block<5, kVectors>,  gemm_block<6, kVectors>,
+      gemm_block<1, kVectors, kHalves>,  gemm_block<2, kVectors, kHalves>,  gemm_block<3, kVectors, kHalves>,
+      gemm_block<4, kVectors, kHalves>,  gemm_block<5, kVectors, kHalves>,  gemm_block<6, kVectors, kHalves>,
 #if HWY_TARGET == HWY_AVX3 || HWY_ARCH_ARM
-      gemm_block<7, kVectors>,  gemm_block<8, kVectors>,  gemm_block<9, kVectors>,
-      gemm_block<10, kVectors>, gemm_block<11, kVectors>, gemm_block<12, kVectors>,
+      gemm_block<7, kVectors, kHalves>,  gemm_block<8, kVectors, kHalves>,  gemm_block<9, kVectors, kHalves>,
+      gemm_block<10, kVectors, kHalves>, gemm_block<11, kVectors, kHalves>, gemm_block<12, kVectors, kHalves>,
 #endif
   };
   return kBlocks[rows - 1];

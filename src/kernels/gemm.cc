@@ -2,6 +2,7 @@
 #include "kernels/gemm.h"
 
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
 #include "base/error.h"
@@ -26,17 +27,33 @@ namespace gcvit::kernels::HWY_NAMESPACE {
 
 std::int32_t panel_width_impl() { return static_cast<std::int32_t>(kPanelVectors * hn::Lanes(FloatTag())); }
 
-/// Applies the activation to a block that has just been stored and is still in L1.
+/// Applies the activation to a block that has just been stored and is still in L1, to two vectors at a time.
+template <typename Function>
+HWY_INLINE void activate(const Function& function, float* const* c, std::int64_t c_offset, std::int32_t rows,
+                         std::int32_t vectors) {
+  const FloatTag d;
+  for (std::int32_t r = 0; r < rows; ++r) {
+    float* const first = c[r] + c_offset;
+    if (vectors == 1) {
+      hn::StoreU(function(hn::LoadU(d, first)), d, first);
+      continue;
+    }
+    static_assert(kPanelVectors == 2);
+    float* const second = first + hn::Lanes(d);
+    const FloatVec x = hn::LoadU(d, first);
+    const FloatVec y = hn::LoadU(d, second);
+    hn::StoreU(function(x), d, first);
+    hn::StoreU(function(y), d, second);
+  }
+}
+
 void activate(GemmActivation activation, float* const* c, std::int64_t c_offset, std::int32_t rows,
               std::int32_t vectors) {
   const FloatTag d;
-  const std::size_t lanes = hn::Lanes(d);
-  for (std::int32_t r = 0; r < rows; ++r) {
-    for (std::int32_t v = 0; v < vectors; ++v) {
-      float* at = c[r] + c_offset + static_cast<std::size_t>(v) * lanes;
-      const FloatVec x = hn::LoadU(d, at);
-      hn::StoreU(activation == GemmActivation::kGelu ? gelu(d, x) : sigmoid(d, x), d, at);
-    }
+  if (activation == GemmActivation::kGelu) {
+    activate([d](FloatVec x) HWY_ATTR { return gelu(d, x); }, c, c_offset, rows, vectors);
+  } else {
+    activate([d](FloatVec x) HWY_ATTR { return sigmoid(d, x); }, c, c_offset, rows, vectors);
   }
 }
 
@@ -143,7 +160,8 @@ void gemm_tiles(const PackedWeights& weights, const float* a, const GemmRows& ro
 void gemm_impl(const PackedWeights& weights, const GemmRows& rows, const GemmEpilogue& epilogue,
                std::int32_t first_panel, std::int32_t last_panel) {
   static thread_local RoundedRows rounded_rows;
-  const float* const* a = weights.form == OperandForm::kF32 ? rows.a : rounded_rows.round(weights, rows);
+  const bool halves = weights.form == OperandForm::kHalves;
+  const float* const* a = weights.form == OperandForm::kF32 || halves ? rows.a : rounded_rows.round(weights, rows);
   if (weights.form == OperandForm::kTiles) {
     if (rows.count > 0) gemm_tiles(weights, a[0], rows, epilogue, first_panel, last_panel);
     return;
@@ -163,7 +181,7 @@ void gemm_impl(const PackedWeights& weights, const GemmRows& rows, const GemmEpi
     const bool tail = columns != vectors * lanes;
     const std::int32_t offset = column - rows.first_column;
     Panel panel{.b = weights.panels.data() + p * weights.panel_stride(),
-                .b_stride = width,
+                .b_stride = weights.row_stride(),
                 .c_offset = tail ? 0 : offset,
                 .bias = weights.bias.data() + column,
                 .gamma = epilogue.gamma == nullptr ? nullptr : epilogue.gamma + column};
@@ -186,6 +204,8 @@ void gemm_impl(const PackedWeights& weights, const GemmRows& rows, const GemmEpi
         residual = residual == nullptr ? nullptr : tail_residual_rows;
       }
       const GemmBlock block = weights.form == OperandForm::kPairs ? gemm_pairs_block(count, vectors)
+                              : halves && vectors == 1            ? gemm_block_for<1, true>(count)
+                              : halves                            ? gemm_block_for<kPanelVectors, true>(count)
                               : vectors == 1                      ? gemm_block_for<1>(count)
                                                                   : gemm_block_for<kPanelVectors>(count);
       block(a + first, rows.count, weights.taps, weights.depth(), panel, c, residual);
@@ -213,7 +233,11 @@ std::int32_t panel_width() { return HWY_DYNAMIC_DISPATCH(panel_width_impl)(); }
 
 std::int64_t PackedWeights::panel_stride() const {
   if (is_i8()) return i8_panel_stride(*this);
-  return std::int64_t{taps} * depth() * panel_width();
+  return std::int64_t{taps} * depth() * row_stride();
+}
+
+std::int64_t PackedWeights::row_stride() const {
+  return form == OperandForm::kHalves ? panel_width() / 2 : panel_width();
 }
 
 void gemm(const PackedWeights& weights, const GemmRows& rows, const GemmEpilogue& epilogue, std::int32_t first_panel,
@@ -230,7 +254,8 @@ void allocate(const float* bias, std::int32_t columns, std::int32_t taps, std::i
   packed.taps = taps;
   packed.k = k;
   packed.form = HWY_DYNAMIC_DISPATCH(operand_form_impl)(precision);
-  const std::int64_t floats = panels * packed.panel_stride();
+  // The last row of halves ends half a float further.
+  const std::int64_t floats = panels * packed.panel_stride() + (packed.form == OperandForm::kHalves ? 1 : 0);
   reserve(packed.panels, floats, arena);
   reserve(packed.bias, panels * width, arena);
   std::fill_n(packed.bias.data(), packed.bias.size(), 0.0f);
@@ -239,8 +264,28 @@ void allocate(const float* bias, std::int32_t columns, std::int32_t taps, std::i
 
 namespace {
 
-/// Row `i` of a panel in the packed form, from value(k, j), the weight of input k in the panel's column j; zeros beyond the
-/// `filled` columns and the last k.
+/// Bytes from the beginning of a row of halves to number `j` (load_half_vector); its vectors are `lanes` long.
+std::int64_t half_offset(std::int64_t j, std::int64_t lanes) {
+  return 2 * (j < lanes ? 2 * j + 1 : 2 * (j - lanes) + 2);
+}
+
+/// Writes `count` numbers, value(j) for the `filled` first ones and zeros.
+template <typename Value>
+void put_halves(float* row, std::int64_t count, std::int64_t filled, const Value& value) {
+  for (std::int64_t j = 0; j < count; ++j) {
+    const std::uint16_t half = bf16_from_f32(j < filled ? value(j) : 0.0f);
+    std::memcpy(reinterpret_cast<char*>(row) + half_offset(j, count / 2), &half, sizeof(half));
+  }
+}
+
+float half_of(const float* row, std::int64_t j, std::int64_t lanes) {
+  std::uint16_t half;
+  std::memcpy(&half, reinterpret_cast<const char*>(row) + half_offset(j, lanes), sizeof(half));
+  return f32_from_bf16(half);
+}
+
+/// Row `i` of a panel in the packed form, from value(k, j), the weight of input k in the panel's column j; zeros beyond
+/// the `filled` columns and the last k.
 template <typename Value>
 void pack_row(const PackedWeights& packed, std::int64_t i, std::int64_t filled, float* to, const Value& value) {
   switch (packed.form) {
@@ -250,6 +295,8 @@ void pack_row(const PackedWeights& packed, std::int64_t i, std::int64_t filled, 
     case OperandForm::kRounded:
       for (std::int64_t j = 0; j < filled; ++j) to[j] = f32_from_bf16(bf16_from_f32(value(i, j)));
       break;
+    case OperandForm::kHalves:
+      return put_halves(to, panel_width(), filled, [&](std::int64_t j) { return value(i, j); });
     case OperandForm::kPairs:
     case OperandForm::kTiles:
       for (std::int64_t j = 0; j < filled; ++j) {
@@ -268,6 +315,7 @@ void pack_row(const PackedWeights& packed, std::int64_t i, std::int64_t filled, 
 void pack_panels(const float* weights, PackedWeights& packed, std::int32_t first_panel, std::int32_t last_panel) {
   constexpr std::int64_t kTile = 16;  // of a row: a cache line of floats
   const std::int64_t width = panel_width();
+  const std::int64_t stride = packed.row_stride();
   const std::int64_t row = std::int64_t{packed.taps} * packed.k;
   for (std::int64_t panel = first_panel; panel < last_panel; ++panel) {
     float* to = packed.panels.data() + panel * packed.panel_stride();
@@ -277,11 +325,11 @@ void pack_panels(const float* weights, PackedWeights& packed, std::int32_t first
       const std::int64_t depth = packed.depth();
       for (std::int64_t begin = 0; begin < depth; begin += kTile) {
         for (std::int64_t i = begin; i < std::min(begin + kTile, depth); ++i) {
-          pack_row(packed, i, filled, to + i * width,
+          pack_row(packed, i, filled, to + i * stride,
                    [&](std::int64_t k, std::int64_t j) { return from[j * row + k]; });
         }
       }
-      to += depth * width;
+      to += depth * stride;
     }
   }
 }
@@ -289,12 +337,17 @@ void pack_panels(const float* weights, PackedWeights& packed, std::int32_t first
 void unpack_weights(const PackedWeights& packed, float* weights) {
   if (packed.is_i8()) fail("[native] int8 weights are unpacked as int8");
   const bool paired = packed.form == OperandForm::kPairs || packed.form == OperandForm::kTiles;
+  const bool halves = packed.form == OperandForm::kHalves;
   const std::int64_t width = panel_width();
+  const std::int64_t stride = packed.row_stride();
   for (std::int64_t column = 0; column < packed.columns; ++column) {
-    const float* from = packed.panels.data() + column / width * packed.panel_stride() + column % width;
-    for (std::int32_t tap = 0; tap < packed.taps; ++tap, from += packed.depth() * width) {
+    const std::int64_t j = column % width;
+    const float* from = packed.panels.data() + column / width * packed.panel_stride();
+    for (std::int32_t tap = 0; tap < packed.taps; ++tap, from += packed.depth() * stride) {
       for (std::int64_t i = 0; i < packed.k; ++i) {
-        *weights++ = paired ? half_of_pair(from[i / 2 * width], i % 2 != 0) : from[i * width];
+        *weights++ = halves   ? half_of(from + i * stride, j, width / 2)
+                     : paired ? half_of_pair(from[i / 2 * stride + j], i % 2 != 0)
+                              : from[i * stride + j];
       }
     }
   }
@@ -306,7 +359,7 @@ void pack_panel_transposed(std::span<const float* const> taps, PackedWeights& pa
   float* to = packed.panels.data() + panel * packed.panel_stride();
   for (const float* weights : taps) {
     const float* from = weights + panel * width;
-    for (std::int64_t i = 0; i < packed.depth(); ++i, to += width) {
+    for (std::int64_t i = 0; i < packed.depth(); ++i, to += packed.row_stride()) {
       pack_row(packed, i, filled, to, [&](std::int64_t k, std::int64_t j) { return from[k * packed.columns + j]; });
     }
   }

@@ -16,13 +16,15 @@ namespace gcvit::kernels {
 /// Columns of a packed panel for the target in use: two vectors.
 std::int32_t panel_width();
 
-/// What a product's operands are rounded to; sums are f32 always.
-enum class Precision : std::uint8_t { kF32, kBf16 };
+/// What a product's operands are rounded to; sums are f32 always. kBf16Weights rounds the weights alone where the CPU
+/// has no instructions for bfloat16, and is kBf16 where it has.
+enum class Precision : std::uint8_t { kF32, kBf16, kBf16Weights };
 
-/// How operands lie: floats, floats that have been rounded to bfloat16, or pairs of bfloat16 that are neighbours in k, each
-/// pair in the place of a float; for matrix tiles filled up to a multiple of 16 pairs with zeros. Or bytes (gemm_i8.h), of
-/// which one, two or four neighbours in (tap, k) lie together.
-enum class OperandForm : std::uint8_t { kF32, kRounded, kPairs, kTiles, kI8, kI8Pairs, kI8Quads };
+/// How operands lie: floats, floats that have been rounded to bfloat16, bfloat16 in half the room (weights alone; their
+/// A are floats), or pairs of bfloat16 that are neighbours in k, each pair in the place of a float; for matrix tiles
+/// filled up to a multiple of 16 pairs with zeros. Or bytes (gemm_i8.h), of which one, two or four neighbours in (tap,
+/// k) lie together.
+enum class OperandForm : std::uint8_t { kF32, kRounded, kHalves, kPairs, kTiles, kI8, kI8Pairs, kI8Quads };
 
 /// Bytes that lie together in a form; 0 where it has none.
 inline std::int32_t i8_group(OperandForm form) {
@@ -47,6 +49,8 @@ struct PackedWeights {
   AlignedBuffer scales;  ///< of int8 weights alone: what each column's are multiplied by; filled up with zeros
 
   bool is_i8() const { return i8_group(form) != 0; }
+  /// Floats, or the room of as many, from row to row of a panel.
+  std::int64_t row_stride() const;
   /// Floats, or pairs, of a tap and column.
   std::int32_t depth() const { return static_cast<std::int32_t>(operand_depth(form, k)); }
   /// Groups of bytes of a column.
@@ -86,7 +90,8 @@ struct GemmEpilogue {
 };
 
 /// Computes panels [first_panel, last_panel) of C for the given rows; other columns of C stay as they are. Where the
-/// weights are bfloat16, A is rounded to it too; where they are int8, each of its rows is, by a scale of its own.
+/// weights are bfloat16, A is rounded to it too (but for kHalves); where they are int8, each of its rows is, by a scale
+/// of its own.
 void gemm(const PackedWeights& weights, const GemmRows& rows, const GemmEpilogue& epilogue, std::int32_t first_panel,
           std::int32_t last_panel);
 

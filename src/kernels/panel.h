@@ -8,7 +8,7 @@ namespace gcvit::kernels {
 
 /// One panel of B and where its results go.
 struct Panel {
-  const float* b;           ///< [taps * k][b_stride]
+  const float* b;           ///< [taps * k][b_stride]; halves as load_half_vector has them
   std::int64_t b_stride;    ///< floats between rows of B
   std::int64_t c_offset;    ///< of this panel's first column in the rows of c and residual
   const float* bias;        ///< this panel's; null starts from zero

@@ -22,39 +22,56 @@ namespace gcvit::kernels::HWY_NAMESPACE {
 using FloatTag = hn::ScalableTag<float>;
 using FloatVec = hn::Vec<FloatTag>;
 
-struct Moments {
-  FloatVec mean;
-  FloatVec reciprocal_deviation;
-};
-
-/// Of a row's channels, in two passes, the same in every lane.
-HWY_INLINE Moments moments(const float* row, std::int32_t channels, float epsilon) {
+/// The mean and the reciprocal deviation of each row's channels, in two passes, the same in every lane. Several rows at
+/// once, as each is one chain of sums.
+template <int kRows>
+HWY_INLINE void moments(const float* const* rows, std::int32_t channels, float epsilon, FloatVec (&means)[kRows],
+                        FloatVec (&reciprocal_deviations)[kRows]) {
   const FloatTag d;
   const float reciprocal = 1.0f / static_cast<float>(channels);
-  FloatVec sum = hn::Zero(d);
-  for_each_vector(d, channels, [&](std::int64_t c, auto part) HWY_ATTR { sum = hn::Add(sum, part.load(d, row + c)); });
-  const FloatVec mean = hn::Set(d, lane_sum(d, sum) * reciprocal);
-  FloatVec squares = hn::Zero(d);
+  FloatVec sums[kRows];
+  for (FloatVec& sum : sums) sum = hn::Zero(d);
   for_each_vector(d, channels, [&](std::int64_t c, auto part) HWY_ATTR {
-    const FloatVec centred = part.keep(d, hn::Sub(part.load(d, row + c), mean));
-    squares = hn::MulAdd(centred, centred, squares);
+    for (int r = 0; r < kRows; ++r) sums[r] = hn::Add(sums[r], part.load(d, rows[r] + c));
   });
-  const float variance = lane_sum(d, squares) * reciprocal;
-  return {mean, hn::Set(d, 1.0f / std::sqrt(variance + epsilon))};
+  for (int r = 0; r < kRows; ++r) {
+    means[r] = hn::Set(d, lane_sum(d, sums[r]) * reciprocal);
+    sums[r] = hn::Zero(d);
+  }
+  for_each_vector(d, channels, [&](std::int64_t c, auto part) HWY_ATTR {
+    for (int r = 0; r < kRows; ++r) {
+      const FloatVec centred = part.keep(d, hn::Sub(part.load(d, rows[r] + c), means[r]));
+      sums[r] = hn::MulAdd(centred, centred, sums[r]);
+    }
+  });
+  for (int r = 0; r < kRows; ++r) {
+    const float variance = lane_sum(d, sums[r]) * reciprocal;
+    reciprocal_deviations[r] = hn::Set(d, 1.0f / std::sqrt(variance + epsilon));
+  }
+}
+
+template <int kRows>
+HWY_INLINE void normalize(const float* const* x, std::int32_t channels, const float* weight, const float* bias,
+                          float epsilon, float* const* y) {
+  const FloatTag d;
+  FloatVec means[kRows];
+  FloatVec reciprocal_deviations[kRows];
+  moments(x, channels, epsilon, means, reciprocal_deviations);
+  for_each_vector(d, channels, [&](std::int64_t c, auto part) HWY_ATTR {
+    const FloatVec factor = part.load(d, weight + c);
+    const FloatVec shift = part.load(d, bias + c);
+    for (int r = 0; r < kRows; ++r) {
+      const FloatVec centred = hn::Sub(part.load(d, x[r] + c), means[r]);
+      part.store(d, hn::MulAdd(hn::Mul(centred, reciprocal_deviations[r]), factor, shift), y[r] + c);
+    }
+  });
 }
 
 void layer_norm_impl(const float* const* x, std::int32_t count, std::int32_t channels, const float* weight,
                      const float* bias, float epsilon, float* const* y) {
-  const FloatTag d;
-  for (std::int32_t row = 0; row < count; ++row) {
-    const float* from = x[row];
-    float* to = y[row];
-    const Moments of_row = moments(from, channels, epsilon);
-    for_each_vector(d, channels, [&](std::int64_t c, auto part) HWY_ATTR {
-      const FloatVec normalized = hn::Mul(hn::Sub(part.load(d, from + c), of_row.mean), of_row.reciprocal_deviation);
-      part.store(d, hn::MulAdd(normalized, part.load(d, weight + c), part.load(d, bias + c)), to + c);
-    });
-  }
+  std::int32_t row = 0;
+  for (; row + 4 <= count; row += 4) normalize<4>(x + row, channels, weight, bias, epsilon, y + row);
+  for (; row < count; ++row) normalize<1>(x + row, channels, weight, bias, epsilon, y + row);
 }
 
 // With z = (x - mean) / deviation and g = dy * weight: dx = (g - mean(g) - z mean(g z)) / deviation.
@@ -66,9 +83,11 @@ void layer_norm_backward_impl(const float* const* x, const float* const* dy, std
     const float* from = x[row];
     const float* gradient = dy[row];
     float* to = dx[row];
-    const Moments of_row = moments(from, channels, epsilon);
+    FloatVec row_mean[1];
+    FloatVec reciprocal_deviation[1];
+    moments(x + row, channels, epsilon, row_mean, reciprocal_deviation);
     const auto normalized = [&](std::int64_t c, auto part) HWY_ATTR {
-      return hn::Mul(hn::Sub(part.load(d, from + c), of_row.mean), of_row.reciprocal_deviation);
+      return hn::Mul(hn::Sub(part.load(d, from + c), row_mean[0]), reciprocal_deviation[0]);
     };
     FloatVec sum = hn::Zero(d);
     FloatVec product = hn::Zero(d);
@@ -84,7 +103,7 @@ void layer_norm_backward_impl(const float* const* x, const float* const* dy, std
       const FloatVec outer = part.load(d, gradient + c);
       const FloatVec z = normalized(c, part);
       const FloatVec centred = hn::NegMulAdd(z, slope, hn::MulSub(outer, part.load(d, weight + c), mean));
-      part.store(d, hn::MulAdd(centred, of_row.reciprocal_deviation, part.load(d, to + c)), to + c);
+      part.store(d, hn::MulAdd(centred, reciprocal_deviation[0], part.load(d, to + c)), to + c);
       if (dweight != nullptr) {
         part.store(d, hn::MulAdd(outer, z, part.load(d, dweight + c)), dweight + c);
         part.store(d, hn::Add(outer, part.load(d, dbias + c)), dbias + c);
@@ -115,24 +134,58 @@ void sigmoid_backward_impl(const float* y, const float* dy, std::int64_t count, 
   });
 }
 
+/// One vector of channels of the rows of a depthwise row's field that lie inside the map. Two columns at a time, whose
+/// sums don't wait for each other.
+template <int kRows, class Part>
+HWY_INLINE void depthwise_vector(const float* const* rows, const float* const* weights, std::int32_t width,
+                                 std::int32_t channels, bool with_gelu, Part part, float* y) {
+  const FloatTag d;
+  FloatVec taps[3 * kRows];
+  for (int row = 0; row < kRows; ++row) {
+    for (int tap = 0; tap < 3; ++tap) taps[3 * row + tap] = part.load(d, weights[row] + tap * channels);
+  }
+  const auto columns = [&](std::int32_t first, auto count, bool left, bool right) HWY_ATTR {
+    FloatVec sums[count];
+    for (FloatVec& sum : sums) sum = hn::Zero(d);
+    for (int row = 0; row < kRows; ++row) {
+      const float* at = rows[row] + std::int64_t{first} * channels;
+      for (int tap = 0; tap < 3; ++tap) {
+        if ((tap == 0 && !left) || (tap == 2 && !right)) continue;
+        for (int i = 0; i < count; ++i) {
+          sums[i] = hn::MulAdd(part.load(d, at + (i + tap - 1) * channels), taps[3 * row + tap], sums[i]);
+        }
+      }
+    }
+    for (int i = 0; i < count; ++i) {
+      part.store(d, with_gelu ? gelu(d, sums[i]) : sums[i], y + std::int64_t{first + i} * channels);
+    }
+  };
+  constexpr std::integral_constant<int, 1> kOne;
+  columns(0, kOne, false, width > 1);
+  std::int32_t column = 1;
+  for (; column + 2 < width; column += 2) columns(column, std::integral_constant<int, 2>(), true, true);
+  for (; column < width; ++column) columns(column, kOne, true, column + 1 < width);
+}
+
 void depthwise3x3_row_impl(const RowTriple& x, std::int32_t width, std::int32_t channels, const float* weights,
                            bool with_gelu, float* y) {
   const FloatTag d;
-  const float* const rows[3] = {x.above, x.middle, x.below};
+  const float* const triple[3] = {x.above, x.middle, x.below};
   for_each_vector(d, channels, [&](std::int64_t c, auto part) HWY_ATTR {
-    FloatVec taps[9];
-    for (int tap = 0; tap < 9; ++tap) taps[tap] = part.load(d, weights + tap * channels + c);
-    for (std::int32_t column = 0; column < width; ++column) {
-      FloatVec sum = hn::Zero(d);
-      for (int row = 0; row < 3; ++row) {
-        if (rows[row] == nullptr) continue;
-        const float* at = rows[row] + std::int64_t{column} * channels + c;
-        if (column > 0) sum = hn::MulAdd(part.load(d, at - channels), taps[3 * row], sum);
-        sum = hn::MulAdd(part.load(d, at), taps[3 * row + 1], sum);
-        if (column + 1 < width) sum = hn::MulAdd(part.load(d, at + channels), taps[3 * row + 2], sum);
-      }
-      if (with_gelu) sum = gelu(d, sum);
-      part.store(d, sum, y + std::int64_t{column} * channels + c);
+    const float* rows[3];
+    const float* row_weights[3];
+    int count = 0;
+    for (int row = 0; row < 3; ++row) {
+      if (triple[row] == nullptr) continue;
+      rows[count] = triple[row] + c;
+      row_weights[count++] = weights + 3 * row * channels + c;
+    }
+    if (count == 3) {
+      depthwise_vector<3>(rows, row_weights, width, channels, with_gelu, part, y + c);
+    } else if (count == 2) {
+      depthwise_vector<2>(rows, row_weights, width, channels, with_gelu, part, y + c);
+    } else {
+      depthwise_vector<1>(rows, row_weights, width, channels, with_gelu, part, y + c);
     }
   });
 }

@@ -119,8 +119,9 @@ void PackedParameters::pack(const ops::Parameter& weight, const std::optional<op
     order_by_pixel(floats, columns, in, pool_, unpacked_);
     floats = unpacked_.data();
   }
-  kernels::allocate(biases, columns, taps, k, packed,
-                    weight.tensor.dtype() == DType::kBF16 ? kernels::Precision::kBf16 : precision_, &arena_);
+  const bool stored_in_bf16 = weight.tensor.dtype() == DType::kBF16 && precision_ == kernels::Precision::kF32;
+  kernels::allocate(biases, columns, taps, k, packed, stored_in_bf16 ? kernels::Precision::kBf16Weights : precision_,
+                    &arena_);
   pool_.parallel_for(kernels::panel_count(columns), [&](std::int64_t panel, int) {
     const auto first = static_cast<std::int32_t>(panel);
     kernels::pack_panels(floats, packed, first, first + 1);

@@ -83,6 +83,7 @@ TEST(Attention, EveryHeadWidth) {
   on_every_target([] {
     for (int head_dim = 1; head_dim <= 40; ++head_dim) {
       expect_attention({2, 3}, head_dim, 2, 1);
+      expect_attention({3, 3}, head_dim, 1, 0);
       expect_attention({5, 4}, head_dim, 1, 0);
       if (::testing::Test::HasFatalFailure()) return;
     }
@@ -95,7 +96,7 @@ TEST(Attention, EveryFormOfWindow) {
       for (int width = 1; width <= 9; ++width) expect_attention({height, width}, 8, 3, 2);
     }
     for (const Window& window :
-         {Window{7, 7}, Window{14, 14}, Window{12, 12}, Window{1, 33}, Window{33, 1}, Window{16, 16}}) {
+         {Window{7, 7}, Window{14, 14}, Window{12, 12}, Window{1, 17}, Window{1, 33}, Window{33, 1}, Window{16, 16}}) {
       expect_attention(window, 32, 2, 1);
     }
   });

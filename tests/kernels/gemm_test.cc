@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -78,7 +79,7 @@ class Product {
     for (int tap = 0; tap < problem_.taps; ++tap) {
       for (int i = 0; i < problem_.k; ++i) {
         const double term =
-            operand(a_[tap * problem_.rows + row][i]) *
+            operand(a_[tap * problem_.rows + row][i], packed_.form != OperandForm::kHalves) *
             operand(weights_[j * static_cast<std::size_t>(depth) + static_cast<std::size_t>(tap * problem_.k + i)]);
         sum += term;
         magnitude += std::abs(term);
@@ -117,8 +118,8 @@ class Product {
   const float* residual_row(int row) const { return residual_[row]; }
 
  private:
-  double operand(float value) const {
-    return problem_.precision == Precision::kF32 ? value : f32_from_bf16(bf16_from_f32(value));
+  double operand(float value, bool is_rounded = true) const {
+    return problem_.precision == Precision::kF32 || !is_rounded ? value : f32_from_bf16(bf16_from_f32(value));
   }
 
   Problem problem_;
@@ -183,55 +184,72 @@ TEST(Gemm, EveryEndOnManyRows) {
   });
 }
 
-TEST(Gemm, Bf16RoundsTheOperandsAlone) {
-  in_every_bf16_form([] {
-    for (int rows = 1; rows <= 25; ++rows) {
-      for (const int columns : {1, panel_width() / 2, panel_width() / 2 + 1, 2 * panel_width() - 1}) {
-        expect_product({.rows = rows,
-                        .columns = columns,
-                        .taps = 1 + rows % 3,
-                        .k = 2 * rows + columns % 2,
-                        .with_bias = rows % 2 == 0,
-                        .end = kEnds[(rows + columns) % 5],
-                        .precision = Precision::kBf16});
-        if (::testing::Test::HasFatalFailure()) return;
-      }
-    }
-    for (int k = 1; k <= 80; ++k) {
-      expect_product({.rows = 3, .columns = 5, .taps = 2, .k = k, .precision = Precision::kBf16});
+constexpr Precision kBf16Precisions[] = {Precision::kBf16, Precision::kBf16Weights};
+
+void expect_bf16_products(Precision precision) {
+  for (int rows = 1; rows <= 25; ++rows) {
+    for (const int columns : {1, panel_width() / 2, panel_width() / 2 + 1, 2 * panel_width() - 1}) {
+      expect_product({.rows = rows,
+                      .columns = columns,
+                      .taps = 1 + rows % 3,
+                      .k = 2 * rows + columns % 2,
+                      .with_bias = rows % 2 == 0,
+                      .end = kEnds[(rows + columns) % 5],
+                      .precision = precision});
       if (::testing::Test::HasFatalFailure()) return;
     }
+  }
+  for (int k = 1; k <= 80; ++k) {
+    expect_product({.rows = 3, .columns = 5, .taps = 2, .k = k, .precision = precision});
+    if (::testing::Test::HasFatalFailure()) return;
+  }
+}
+
+TEST(Gemm, Bf16RoundsTheOperandsAlone) {
+  in_every_bf16_form([] {
+    for (const Precision precision : kBf16Precisions) expect_bf16_products(precision);
+  });
+}
+
+TEST(Gemm, Bf16WeightsTakeHalfTheMemory) {
+  in_every_bf16_form([] {
+    const std::vector<float> weights(64 * 96, 1.0f);
+    const std::int64_t f32 = pack_weights(weights.data(), nullptr, 64, 1, 96).panels.size();
+    const std::int64_t bf16 = pack_weights(weights.data(), nullptr, 64, 1, 96, Precision::kBf16Weights).panels.size();
+    EXPECT_LE(bf16, f32 / 2 + 1);
   });
 }
 
 TEST(Gemm, Bf16WeightsComeBackRounded) {
   in_every_bf16_form([] {
-    for (const int k : {1, 2, 31, 32, 33, 50}) {
-      const int columns = panel_width() + 3;
-      std::vector<float> weights(static_cast<std::size_t>(columns * 3 * k));
-      for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = std::sin(static_cast<float>(i));
-      const PackedWeights packed = pack_weights(weights.data(), nullptr, columns, 3, k, Precision::kBf16);
-      std::vector<float> back(weights.size());
-      unpack_weights(packed, back.data());
-      for (float& weight : weights) weight = f32_from_bf16(bf16_from_f32(weight));
-      EXPECT_EQ(back, weights) << k;
-    }
+    for (const int k : {1, 2, 31, 32, 33, 50})
+      for (const Precision precision : kBf16Precisions) {
+        const int columns = panel_width() + 3;
+        std::vector<float> weights(static_cast<std::size_t>(columns * 3 * k));
+        for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = std::sin(static_cast<float>(i));
+        const PackedWeights packed = pack_weights(weights.data(), nullptr, columns, 3, k, precision);
+        std::vector<float> back(weights.size());
+        unpack_weights(packed, back.data());
+        for (float& weight : weights) weight = f32_from_bf16(bf16_from_f32(weight));
+        EXPECT_EQ(back, weights) << k;
+      }
   });
 }
 
 TEST(Gemm, Bf16KeepsWhatIsNotFinite) {
   in_every_bf16_form([] {
-    for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
-      std::vector<float> a(50, 1.0f);
-      a[49] = bad;
-      const std::vector<float> weights(50, 1.0f);
-      const PackedWeights packed = pack_weights(weights.data(), nullptr, 1, 1, 50, Precision::kBf16);
-      const float* row = a.data();
-      float sum = 0.0f;
-      float* c = &sum;
-      gemm(packed, {.a = &row, .c = &c, .count = 1}, {}, 0, 1);
-      EXPECT_TRUE(std::isnan(bad) ? std::isnan(sum) : sum == bad) << sum;
-    }
+    for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()})
+      for (const Precision precision : kBf16Precisions) {
+        std::vector<float> a(50, 1.0f);
+        a[49] = bad;
+        const std::vector<float> weights(50, 1.0f);
+        const PackedWeights packed = pack_weights(weights.data(), nullptr, 1, 1, 50, precision);
+        const float* row = a.data();
+        float sum = 0.0f;
+        float* c = &sum;
+        gemm(packed, {.a = &row, .c = &c, .count = 1}, {}, 0, 1);
+        EXPECT_TRUE(std::isnan(bad) ? std::isnan(sum) : sum == bad) << sum;
+      }
   });
 }
 
@@ -362,6 +380,25 @@ std::vector<float> range(float first, float last, int steps) {
   return x;
 }
 
+TEST(Activations, GeluIsWithinItsBoundAtFloatsOfEverySize) {
+  on_every_target([] {
+    // Every 997th float up to 16, of both signs.
+    std::vector<float> x;
+    for (std::uint32_t bits = 0; bits < std::bit_cast<std::uint32_t>(16.0f); bits += 997) {
+      x.push_back(std::bit_cast<float>(bits));
+      x.push_back(-x.back());
+    }
+    const std::vector<float> y = activated(x, GemmActivation::kGelu);
+    double worst = 0.0;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const double exact = testing::exact_gelu(x[i]);
+      worst = std::max(worst, std::abs(y[i] - exact) - testing::kRounding * std::abs(exact));
+      ASSERT_GE(x[i] * y[i], 0.0f) << x[i];
+    }
+    EXPECT_LT(worst, 2.5e-7);
+  });
+}
+
 TEST(Activations, GeluIsWithinAFewRoundings) {
   on_every_target([] {
     const std::vector<float> x = range(-12.0f, 12.0f, 400'000);
@@ -384,7 +421,7 @@ TEST(Activations, GeluFarOutIsZeroOrItself) {
     for (const float x : {6.0f, 100.0f, 1e6f, 1e30f}) {
       const std::vector<float> y = activated(std::vector<float>{x, -x}, GemmActivation::kGelu);
       EXPECT_EQ(y[0], x);
-      EXPECT_EQ(y[1], 0.0f) << x;
+      EXPECT_NEAR(y[1], testing::exact_gelu(-x), 2e-9) << x;
     }
     EXPECT_EQ(activated(std::vector<float>{0.0f}, GemmActivation::kGelu)[0], 0.0f);
     EXPECT_TRUE(std::isnan(activated(std::vector<float>{NAN}, GemmActivation::kGelu)[0]));

@@ -23,7 +23,7 @@ constexpr int kWidest = 70;  ///< channels: two of the widest vectors and more
 TEST(LayerNorm, EveryWidth) {
   on_every_target([] {
     for (int channels = 1; channels <= kWidest; ++channels) {
-      const int count = 1 + channels % 4;
+      const int count = 1 + channels % 7;
       const InputRows x(count, channels, 1);
       const InputRows parameters(2, channels, 2);
       const OutputRows y(count, channels);
@@ -106,7 +106,7 @@ std::vector<RowTriple> triples(const InputRows& rows) {
 TEST(Depthwise, EveryWidthAndBorder) {
   on_every_target([] {
     for (int channels = 1; channels <= kWidest; channels += channels < 34 ? 1 : 12) {
-      for (const int width : {1, 2, 3, 7}) {
+      for (const int width : {1, 2, 3, 4, 5, 7}) {
         const InputRows rows(3, width * channels, 7);
         const InputRows weights(1, 9 * channels, 8);
         for (const RowTriple& x : triples(rows)) {
