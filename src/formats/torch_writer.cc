@@ -26,6 +26,7 @@ std::string_view storage_of(DType dtype) {
     case DType::kI64: return "LongStorage";
     case DType::kI32: return "IntStorage";
     case DType::kU8: return "ByteStorage";
+    case DType::kI8: return "CharStorage";
   }
   fail("[torch] unknown dtype {}", static_cast<int>(dtype));
 }
