@@ -116,7 +116,7 @@ std::string quantisation_json(const Results& results) {
   json["floats"] = std::move(floats);
   if (results.study) {
     json["calibration_photos"] = results.study->images();
-    json["agreement"] = static_cast<double>(results.study->agreed()) / static_cast<double>(results.study->images());
+    json["agreement"] = results.study->agreement();
     json["error"] = results.study->error();
   }
   return json.dump();
@@ -135,7 +135,7 @@ Json to_json(const Options& options, const Results& results) {
   }
   if (results.study) {
     json["photos"] = results.study->images();
-    json["agreement"] = static_cast<double>(results.study->agreed()) / static_cast<double>(results.study->images());
+    json["agreement"] = results.study->agreement();
     json["error"] = results.study->error();
   }
   return json;

@@ -60,6 +60,8 @@ class RoundingStudy {
   std::int64_t images() const { return images_; }
   /// Images that both models take for the same class.
   std::int64_t agreed() const { return agreed_; }
+  /// Their share of all images, of which there must be one.
+  double agreement() const { return static_cast<double>(agreed_) / static_cast<double>(images_); }
   /// Of the logits of all images.
   double error() const { return error_.value(); }
   /// Of the logits of the images that were kept, with this weight alone rounded.
