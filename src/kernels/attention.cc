@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/attention.cc"
@@ -11,6 +12,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "kernels/bf16_pairs.h"
 #include "kernels/gemm-inl.h"
 #include "kernels/lane_sum-inl.h"
 #include "kernels/math-inl.h"
@@ -22,6 +24,11 @@ namespace gcvit::kernels::HWY_NAMESPACE {
 std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
+
+/// What pairs of bfloat16 want head_dim to be a multiple of: a panel's width of the only target that has them.
+constexpr std::int32_t kPairChannels = 32;
+/// Keys that are packed as pairs at once, whole panels.
+constexpr std::int32_t kMostKeysAtOnce = 64;
 
 /// Rows of scores of a forward: a block's, and the next one's bias.
 constexpr std::int32_t kScoreRows = 2 * kTileRows;
@@ -46,7 +53,24 @@ std::int64_t attention_scratch_size_impl(std::int32_t tokens, std::int32_t head_
   return Scratch(tokens, head_dim).size;
 }
 
-/// keys [tokens][head_dim] -> panels [head_dim][panel], times scale, zeros beyond the last token.
+template <bool kScaled>
+HWY_INLINE void put_key(const float* from, float scale, float* to) {
+  if constexpr (kScaled) {
+    *to = *from * scale;
+  } else {
+    std::memcpy(to, from, sizeof(*to));
+  }
+}
+
+/// Whether the products of a head are of pairs of bfloat16.
+bool takes_pairs(const AttentionHead& head) {
+  return HWY_TARGET == HWY_AVX3 && head.precision == Precision::kBf16 && head.head_dim % kPairChannels == 0 &&
+         has_bf16_pairs();
+}
+
+/// keys [tokens][head_dim] -> panels [head_dim][panel], times scale, zeros beyond the last token. What isn't scaled may be
+/// any bits.
+template <bool kScaled>
 void pack_keys(const float* const* k, std::int32_t tokens, std::int32_t head_dim, float scale, float* panels) {
   const auto panel = static_cast<std::int32_t>(kPanelVectors * hn::Lanes(FloatTag()));
   for (std::int32_t first = 0; first < tokens; first += panel) {
@@ -58,7 +82,9 @@ void pack_keys(const float* const* k, std::int32_t tokens, std::int32_t head_dim
     // Four keys by four channels at a time, transposed in registers.
     const hn::CappedTag<float, 4> d4;
     const hn::RepartitionToWide<decltype(d4)> d2;
-    const auto factor = hn::Set(d4, scale);
+    const auto scaled = [d4, factor = hn::Set(d4, scale)](auto v) HWY_ATTR {
+      return kScaled ? hn::Mul(factor, hn::BitCast(d4, v)) : hn::BitCast(d4, v);
+    };
     const std::int32_t whole_channels = head_dim / 4 * 4;
     for (; done + 4 <= count; done += 4) {
       const float* const* rows = k + first + done;
@@ -72,10 +98,10 @@ void pack_keys(const float* const* k, std::int32_t tokens, std::int32_t head_dim
         const auto high01 = hn::BitCast(d2, hn::InterleaveUpper(d4, r0, r1));
         const auto high23 = hn::BitCast(d2, hn::InterleaveUpper(d4, r2, r3));
         float* at = to + std::int64_t{c} * panel + done;
-        hn::StoreU(hn::Mul(factor, hn::BitCast(d4, hn::InterleaveLower(d2, low01, low23))), d4, at);
-        hn::StoreU(hn::Mul(factor, hn::BitCast(d4, hn::InterleaveUpper(d2, low01, low23))), d4, at + panel);
-        hn::StoreU(hn::Mul(factor, hn::BitCast(d4, hn::InterleaveLower(d2, high01, high23))), d4, at + 2 * panel);
-        hn::StoreU(hn::Mul(factor, hn::BitCast(d4, hn::InterleaveUpper(d2, high01, high23))), d4, at + 3 * panel);
+        hn::StoreU(scaled(hn::InterleaveLower(d2, low01, low23)), d4, at);
+        hn::StoreU(scaled(hn::InterleaveUpper(d2, low01, low23)), d4, at + panel);
+        hn::StoreU(scaled(hn::InterleaveLower(d2, high01, high23)), d4, at + 2 * panel);
+        hn::StoreU(scaled(hn::InterleaveUpper(d2, high01, high23)), d4, at + 3 * panel);
       }
       for (std::int32_t c = whole_channels; c < head_dim; ++c) {
         for (std::int32_t t = 0; t < 4; ++t) to[std::int64_t{c} * panel + done + t] = rows[t][c] * scale;
@@ -83,7 +109,7 @@ void pack_keys(const float* const* k, std::int32_t tokens, std::int32_t head_dim
     }
 #endif
     for (std::int32_t t = done; t < count; ++t) {
-      for (std::int32_t c = 0; c < head_dim; ++c) to[std::int64_t{c} * panel + t] = k[first + t][c] * scale;
+      for (std::int32_t c = 0; c < head_dim; ++c) put_key<kScaled>(k[first + t] + c, scale, to + std::int64_t{c} * panel + t);
     }
   }
 }
@@ -100,6 +126,29 @@ void pack_values(const float* const* v, std::int32_t tokens, std::int32_t head_d
       for_each_vector(d, count, [&](std::int64_t c, auto part) HWY_ATTR {
         part.store(d, hn::Mul(factor, part.load(d, v[t] + first + c)), panels + c);
       });
+    }
+  }
+}
+
+/// keys [tokens][head_dim] -> panels of pairs [head_dim / 2][panel]; `rows` takes the pairs of a key side by side.
+void pack_key_pairs(const float* const* k, std::int32_t tokens, std::int32_t head_dim, float* rows, float* panels) {
+  const std::int32_t depth = head_dim / 2;
+  const float* pairs[kMostKeysAtOnce];
+  for (std::int32_t first = 0; first < tokens; first += kMostKeysAtOnce) {
+    const std::int32_t count = std::min(kMostKeysAtOnce, tokens - first);
+    for (std::int32_t t = 0; t < count; ++t) {
+      pairs[t] = rows + std::int64_t{t} * depth;
+      round_whole_pairs(k[first + t], head_dim, 1.0f, rows + std::int64_t{t} * depth);
+    }
+    pack_keys<false>(pairs, count, depth, 1.0f, panels + std::int64_t{first} * depth);
+  }
+}
+
+/// values [tokens][head_dim] -> panels of pairs [(tokens + 1) / 2][panel], of which each holds two tokens.
+void pack_value_pairs(const float* const* v, std::int32_t tokens, std::int32_t head_dim, float* panels) {
+  for (std::int32_t c = 0; c < head_dim; c += kPairChannels) {
+    for (std::int32_t t = 0; t < tokens; t += 2, panels += kPairChannels) {
+      pair_rows(v[t] + c, t + 1 < tokens ? v[t + 1] + c : nullptr, kPairChannels, panels);
     }
   }
 }
@@ -215,17 +264,102 @@ void add_products(const float* const* q, const float* keys, const float* const* 
   if (single != 0) add_single_products(q, k[tokens - 1], head_dim, scale, rows, tokens - 1, scores);
 }
 
-void attention_impl(const AttentionHead& head) {
+/// The products of a head's forward in f32.
+class FloatProducts {
+ public:
+  FloatProducts(const AttentionHead& head, std::int32_t tokens, const Scratch& at)
+      : head_(head), tokens_(tokens), keys_(head.scratch + at.keys), values_(head.scratch + at.values) {
+    pack_keys<true>(head.k, tokens - (has_single_key(tokens) ? 1 : 0), head.head_dim, head.scale, keys_);
+    pack_values(head.v, tokens, head.head_dim, 1.0f, values_);
+  }
+  /// Adds scale q k^T of queries [first, first + rows) to rows that hold the bias.
+  void add_scores(std::int32_t first, std::int32_t rows, float* const*, float* const* scores) const {
+    add_products(head_.q + first, keys_, head_.k, tokens_, head_.head_dim, head_.scale, rows, scores);
+  }
+  /// outs = scores v.
+  void weigh_values(std::int32_t rows, float* const* scores, float* const* outs) const {
+    const auto width = static_cast<std::int32_t>(kPanelVectors * hn::Lanes(FloatTag()));
+    for (std::int32_t column = 0; column < head_.head_dim; column += width) {
+      const Panel panel{.b = values_ + std::int64_t{column} * tokens_,
+                        .b_stride = width,
+                        .c_offset = column,
+                        .bias = nullptr,
+                        .gamma = nullptr};
+      block_for(rows, head_.head_dim - column)(scores, 0, 1, tokens_, panel, outs, nullptr);
+    }
+  }
+
+ private:
+  const AttentionHead& head_;
+  std::int32_t tokens_;
+  float* keys_;
+  float* values_;
+};
+
+/// The same of pairs of bfloat16; the products of a key that is alone in its vector stay f32.
+class PairProducts {
+ public:
+  PairProducts(const AttentionHead& head, std::int32_t tokens, const Scratch& at)
+      : head_(head),
+        tokens_(tokens),
+        single_(has_single_key(tokens) ? 1 : 0),
+        keys_(head.scratch + at.keys),
+        values_(head.scratch + at.values) {
+    // Pairs of keys take half of their room, those of the values and of what is being packed too.
+    pack_key_pairs(head.k, tokens - single_, head.head_dim, values_, keys_);
+    pack_value_pairs(head.v, tokens, head.head_dim, values_);
+  }
+  /// `outs`, of which nothing is needed yet, takes the queries' pairs.
+  void add_scores(std::int32_t first, std::int32_t rows, float* const* outs, float* const* scores) const {
+    const std::int32_t depth = head_.head_dim / 2;
+    for (std::int32_t r = 0; r < rows; ++r) round_whole_pairs(head_.q[first + r], head_.head_dim, head_.scale, outs[r]);
+    for (std::int32_t column = 0; column < tokens_ - single_; column += kPairChannels) {
+      const Panel panel{.b = keys_ + std::int64_t{column} * depth,
+                        .b_stride = kPairChannels,
+                        .c_offset = column,
+                        .bias = nullptr,
+                        .gamma = nullptr,
+                        .accumulate = true};
+      block_of_pairs(rows, tokens_ - single_ - column)(outs, 0, 1, depth, panel, scores, nullptr);
+    }
+    if (single_ == 0) return;
+    add_single_products(head_.q + first, head_.k[tokens_ - 1], head_.head_dim, head_.scale, rows, tokens_ - 1, scores);
+  }
+  /// Rounds the scores in their place.
+  void weigh_values(std::int32_t rows, float* const* scores, float* const* outs) const {
+    const std::int32_t depth = (tokens_ + 1) / 2;
+    const auto padded = static_cast<std::int32_t>(round_up(tokens_, kPairChannels));
+    for (std::int32_t r = 0; r < rows; ++r) round_whole_pairs(scores[r], padded, 1.0f, scores[r]);
+    for (std::int32_t column = 0; column < head_.head_dim; column += kPairChannels) {
+      const Panel panel{.b = values_ + std::int64_t{column} * depth,
+                        .b_stride = kPairChannels,
+                        .c_offset = column,
+                        .bias = nullptr,
+                        .gamma = nullptr};
+      block_of_pairs(rows, head_.head_dim - column)(scores, 0, 1, depth, panel, outs, nullptr);
+    }
+  }
+
+ private:
+  static GemmBlock block_of_pairs(std::int32_t rows, std::int32_t columns) {
+    return gemm_pairs_block(rows, columns <= kPairChannels / kPanelVectors ? 1 : kPanelVectors);
+  }
+
+  const AttentionHead& head_;
+  std::int32_t tokens_;
+  std::int32_t single_;
+  float* keys_;
+  float* values_;
+};
+
+template <class Products>
+void attention_of(const AttentionHead& head) {
   const FloatTag d;
-  const auto width = static_cast<std::int32_t>(kPanelVectors * hn::Lanes(d));
   const PackedBias& bias = *head.bias;
   const std::int32_t tokens = bias.window_height * bias.window_width;
   const std::int32_t head_dim = head.head_dim;
   const Scratch at(tokens, head_dim);
-  float* keys = head.scratch + at.keys;
-  float* values = head.scratch + at.values;
-  pack_keys(head.k, tokens - (has_single_key(tokens) ? 1 : 0), head_dim, head.scale, keys);
-  pack_values(head.v, tokens, head_dim, 1.0f, values);
+  const Products products(head, tokens, at);
   const float* table = bias.tables.data() + head.head * bias.head_stride;
 
   float* outs[kTileRows];
@@ -240,17 +374,10 @@ void attention_impl(const AttentionHead& head) {
     }
     float* scores[kTileRows];
     for (std::int32_t r = 0; r < rows; ++r) scores[r] = row_of(first + r);
-    add_products(head.q + first, keys, head.k, tokens, head_dim, head.scale, rows, scores);
+    products.add_scores(first, rows, outs, scores);
     float reciprocals[kTileRows];
     softmax_numerators(scores, rows, tokens, reciprocals);
-    for (std::int32_t column = 0; column < head_dim; column += width) {
-      const Panel panel{.b = values + std::int64_t{column} * tokens,
-                        .b_stride = width,
-                        .c_offset = column,
-                        .bias = nullptr,
-                        .gamma = nullptr};
-      block_for(rows, head_dim - column)(scores, 0, 1, tokens, panel, outs, nullptr);
-    }
+    products.weigh_values(rows, scores, outs);
     for (std::int32_t r = 0; r < rows; ++r) {
       const FloatVec reciprocal = hn::Set(d, reciprocals[r]);
       for_each_vector(d, head_dim, [&](std::int64_t c, auto part) HWY_ATTR {
@@ -258,6 +385,10 @@ void attention_impl(const AttentionHead& head) {
       });
     }
   });
+}
+
+void attention_impl(const AttentionHead& head) {
+  takes_pairs(head) ? attention_of<PairProducts>(head) : attention_of<FloatProducts>(head);
 }
 
 /// Where the parts of the backward's scratch lie; strides are the forward's.
@@ -355,8 +486,8 @@ void attention_backward_impl(const AttentionHeadBackward& head) {
   float* const out_gradients = head.scratch + at.out_gradients;
   float* const probabilities = head.scratch + at.probabilities;
   float* const score_gradients = head.scratch + at.score_gradients;
-  pack_keys(head.k, tokens, head_dim, head.scale, score_keys);
-  pack_keys(head.v, tokens, head_dim, 1.0f, score_values);
+  pack_keys<true>(head.k, tokens, head_dim, head.scale, score_keys);
+  pack_keys<true>(head.v, tokens, head_dim, 1.0f, score_values);
   pack_values(head.k, tokens, head_dim, head.scale, keys);
   pack_values(head.q, tokens, head_dim, head.scale, queries);
   if (head.out != nullptr) pack_values(head.v, tokens, head_dim, 1.0f, values);

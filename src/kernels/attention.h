@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "kernels/aligned_buffer.h"
+#include "kernels/gemm.h"
 
 namespace gcvit::kernels {
 
@@ -32,6 +33,9 @@ struct AttentionHead {
   std::int32_t head_dim;
   float scale;     ///< 1 / sqrt(head_dim)
   float* scratch;  ///< attention_scratch_size() floats, 64-byte aligned
+  /// kBf16: what both products multiply is rounded to bfloat16, where the CPU multiplies such pairs and head_dim is a
+  /// multiple of 32, as it is in all published models.
+  Precision precision = Precision::kF32;
 };
 
 /// Floats of scratch that one head needs; a multiple of 16.

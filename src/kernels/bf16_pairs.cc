@@ -7,7 +7,8 @@
 #include <array>
 #include <utility>
 
-#define GCVIT_BF16_PAIRS __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16"), noinline))
+#define GCVIT_BF16_TARGET target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")
+#define GCVIT_BF16_PAIRS __attribute__((GCVIT_BF16_TARGET, noinline))
 
 namespace gcvit::kernels {
 namespace {
@@ -23,7 +24,9 @@ GCVIT_BF16_PAIRS void gemm_pairs(const float* const* a, std::int64_t a_tap_strid
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 2
     for (int v = 0; v < kVectors; ++v) {
-      sums[r][v] = panel.bias != nullptr ? _mm512_loadu_ps(panel.bias + v * kLanes) : _mm512_setzero_ps();
+      sums[r][v] = panel.accumulate        ? _mm512_loadu_ps(c[r] + panel.c_offset + v * kLanes)
+                   : panel.bias != nullptr ? _mm512_loadu_ps(panel.bias + v * kLanes)
+                                           : _mm512_setzero_ps();
     }
   }
   const float* b = panel.b;
@@ -89,6 +92,29 @@ GCVIT_BF16_PAIRS void transposed_pairs(const float* a, std::int64_t a_stride, st
   }
 }
 
+GCVIT_BF16_PAIRS std::int32_t round_vectors(const float* from, std::int32_t k, float scale, float* to) {
+  const __m512 factor = _mm512_set1_ps(scale);
+  std::int32_t i = 0;
+  for (; i + 2 * kLanes <= k; i += 2 * kLanes) {
+    const __m512 low = _mm512_mul_ps(factor, _mm512_loadu_ps(from + i));
+    const __m512 high = _mm512_mul_ps(factor, _mm512_loadu_ps(from + i + kLanes));
+    _mm512_storeu_ps(to + i / 2, (__m512)_mm512_cvtne2ps_pbh(high, low));
+  }
+  return i;
+}
+
+__attribute__((GCVIT_BF16_TARGET, always_inline)) inline __m512i halves_of(const float* from) {
+  return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(from)));
+}
+
+GCVIT_BF16_PAIRS void pair_vectors(const float* even, const float* odd, std::int32_t count, float* to) {
+  for (std::int32_t i = 0; i < count; i += kLanes) {
+    __m512i pairs = halves_of(even + i);
+    if (odd != nullptr) pairs = _mm512_or_si512(pairs, _mm512_slli_epi32(halves_of(odd + i), 16));
+    _mm512_storeu_si512(to + i, pairs);
+  }
+}
+
 /// Blocks of 1 to 12 rows.
 template <int kVectors, std::size_t... kRows>
 constexpr std::array<GemmBlock, kRowsMost> gemm_table(std::index_sequence<kRows...>) {
@@ -110,6 +136,14 @@ bool has_bf16_pairs() {
   return kHas;
 }
 
+std::int32_t round_whole_pairs(const float* from, std::int32_t k, float scale, float* to) {
+  return round_vectors(from, k, scale, to);
+}
+
+void pair_rows(const float* even, const float* odd, std::int32_t count, float* to) {
+  pair_vectors(even, odd, count, to);
+}
+
 GemmBlock gemm_pairs_block(std::int32_t rows, std::int32_t vectors) {
   constexpr auto kRows = std::make_index_sequence<kRowsMost>();
   static constexpr std::array kBlocks = {gemm_table<1>(kRows), gemm_table<2>(kRows)};
@@ -129,6 +163,8 @@ TransposedBlock transposed_pairs_block(std::int32_t rows, std::int32_t vectors) 
 namespace gcvit::kernels {
 
 bool has_bf16_pairs() { return false; }
+std::int32_t round_whole_pairs(const float*, std::int32_t, float, float*) { return 0; }
+void pair_rows(const float*, const float*, std::int32_t, float*) {}
 GemmBlock gemm_pairs_block(std::int32_t, std::int32_t) { return nullptr; }
 TransposedBlock transposed_pairs_block(std::int32_t, std::int32_t) { return nullptr; }
 

@@ -26,6 +26,12 @@ inline float half_of_pair(float pair, bool odd) {
 /// Whether this CPU and compiler have them. They go with the target AVX3 alone, whose panels are two vectors of 16.
 bool has_bf16_pairs();
 
+/// Rounds the first whole panels' widths of `k` floats, times scale, to pairs of neighbours, and returns how many floats
+/// that were; `to` may be `from`. Only where has_bf16_pairs().
+std::int32_t round_whole_pairs(const float* from, std::int32_t k, float scale, float* to);
+/// Rounds `count` floats, a multiple of 16, of two rows to pairs of one of each; an `odd` row that is null is zeros.
+void pair_rows(const float* even, const float* odd, std::int32_t count, float* to);
+
 /// The blocks for 1 to 12 rows and 1 or 2 vectors; `k` counts pairs. Only where has_bf16_pairs().
 GemmBlock gemm_pairs_block(std::int32_t rows, std::int32_t vectors);
 TransposedBlock transposed_pairs_block(std::int32_t rows, std::int32_t vectors);

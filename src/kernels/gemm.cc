@@ -9,6 +9,7 @@
 #include "kernels/arena.h"
 #include "base/half.h"
 #include "kernels/gemm_i8.h"
+#include "kernels/operand.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/gemm.cc"
@@ -17,6 +18,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "kernels/activate-inl.h"
 #include "kernels/bf16-inl.h"
 #include "kernels/gemm-inl.h"
 #include "kernels/math-inl.h"
@@ -27,84 +29,7 @@ namespace gcvit::kernels::HWY_NAMESPACE {
 
 std::int32_t panel_width_impl() { return static_cast<std::int32_t>(kPanelVectors * hn::Lanes(FloatTag())); }
 
-/// Applies the activation to a block that has just been stored and is still in L1, to two vectors at a time.
-template <typename Function>
-HWY_INLINE void activate(const Function& function, float* const* c, std::int64_t c_offset, std::int32_t rows,
-                         std::int32_t vectors) {
-  const FloatTag d;
-  for (std::int32_t r = 0; r < rows; ++r) {
-    float* const first = c[r] + c_offset;
-    if (vectors == 1) {
-      hn::StoreU(function(hn::LoadU(d, first)), d, first);
-      continue;
-    }
-    static_assert(kPanelVectors == 2);
-    float* const second = first + hn::Lanes(d);
-    const FloatVec x = hn::LoadU(d, first);
-    const FloatVec y = hn::LoadU(d, second);
-    hn::StoreU(function(x), d, first);
-    hn::StoreU(function(y), d, second);
-  }
-}
-
-void activate(GemmActivation activation, float* const* c, std::int64_t c_offset, std::int32_t rows,
-              std::int32_t vectors) {
-  const FloatTag d;
-  if (activation == GemmActivation::kGelu) {
-    activate([d](FloatVec x) HWY_ATTR { return gelu(d, x); }, c, c_offset, rows, vectors);
-  } else {
-    activate([d](FloatVec x) HWY_ATTR { return sigmoid(d, x); }, c, c_offset, rows, vectors);
-  }
-}
-
 OperandForm operand_form_impl(Precision precision) { return operand_form(precision); }
-
-/// Rows of A in the weights' bfloat16 form.
-class RoundedRows {
- public:
-  /// [taps][count] pointers to rows of weights.depth(), one behind the other, valid until the next call.
-  const float* const* round(const PackedWeights& weights, const GemmRows& rows) {
-    const std::int64_t count = std::int64_t{weights.taps} * rows.count;
-    const std::int64_t stride = weights.depth();
-    // Tiles read whole blocks of rows.
-    if (floats_.size() < (count + kTileBlock) * stride) floats_ = AlignedBuffer((count + kTileBlock) * stride);
-    pointers_.resize(static_cast<std::size_t>(count));
-    for (std::int64_t i = 0; i < count; ++i) {
-      float* const to = floats_.data() + i * stride;
-      pointers_[static_cast<std::size_t>(i)] = to;
-      if (weights.form == OperandForm::kRounded) {
-        round_floats(rows.a[i], weights.k, to);
-      } else {
-        round_pairs(rows.a[i], weights.k, to);
-        std::fill(to + (weights.k + 1) / 2, to + stride, 0.0f);
-      }
-    }
-    return pointers_.data();
-  }
-
- private:
-  static void round_floats(const float* from, std::int32_t k, float* to) {
-    const FloatTag d;
-    const auto lanes = static_cast<std::int32_t>(hn::Lanes(d));
-    std::int32_t i = 0;
-    for (; i + lanes <= k; i += lanes) hn::StoreU(rounded(d, hn::LoadU(d, from + i)), d, to + i);
-    for (; i < k; ++i) to[i] = f32_from_bf16(bf16_from_f32(from[i]));
-  }
-  static void round_pairs(const float* from, std::int32_t k, float* to) {
-    const FloatTag d;
-    const auto lanes = static_cast<std::int32_t>(hn::Lanes(d));
-    std::int32_t i = 0;
-    for (; i + 2 * lanes <= k; i += 2 * lanes) {
-      FloatVec even, odd;
-      hn::LoadInterleaved2(d, from + i, even, odd);
-      hn::StoreU(paired(d, even, odd), d, to + i / 2);
-    }
-    for (; i < k; i += 2) to[i / 2] = pair_of(from[i], i + 1 < k ? from[i + 1] : 0.0f);
-  }
-
-  AlignedBuffer floats_;
-  std::vector<const float*> pointers_;
-};
 
 /// From a block's sums to C: bias, activation, gamma and residual.
 void finish_tiles(const float* sums, std::int32_t rows, std::int32_t columns, const Panel& panel,
@@ -124,13 +49,13 @@ void finish_tiles(const float* sums, std::int32_t rows, std::int32_t columns, co
   }
 }
 
-/// gemm_impl for weights in the form of matrix tiles; `a`: the rows in that form, one behind the other.
-void gemm_tiles(const PackedWeights& weights, const float* a, const GemmRows& rows, const GemmEpilogue& epilogue,
+/// gemm_impl for weights in the form of matrix tiles.
+void gemm_tiles(const PackedWeights& weights, const GemmRows& rows, const GemmEpilogue& epilogue,
                 std::int32_t first_panel, std::int32_t last_panel) {
   const TileScope scope;
   constexpr std::int32_t kLanes = kTileBlock / kPanelVectors;
   HWY_ALIGN float sums[kTileBlock * kTileBlock];
-  const std::int64_t depth = weights.depth();
+  const std::int64_t stride = operand_stride(weights);
   for (std::int32_t p = first_panel; p < last_panel; ++p) {
     const std::int32_t column = p * kTileBlock;
     const std::int32_t columns = std::min(kTileBlock, weights.columns - column);
@@ -141,9 +66,9 @@ void gemm_tiles(const PackedWeights& weights, const float* a, const GemmRows& ro
                       .gamma = epilogue.gamma == nullptr ? nullptr : epilogue.gamma + column};
     for (std::int32_t first = 0; first < rows.count; first += kTileBlock) {
       const std::int32_t count = std::min(kTileBlock, rows.count - first);
-      multiply_tiles({.a = a + first * depth,
-                      .a_stride = depth,
-                      .a_tap_stride = rows.count * depth,
+      multiply_tiles({.a = rows.operand + first * stride,
+                      .a_stride = stride,
+                      .a_tap_stride = weights.depth(),
                       .b = panel.b,
                       .b_stride = panel.b_stride,
                       .taps = weights.taps,
@@ -157,15 +82,24 @@ void gemm_tiles(const PackedWeights& weights, const float* a, const GemmRows& ro
   }
 }
 
+/// Where the taps' rows lie in the operand, [taps][count], until the next call.
+const float* const* rows_of_operand(const PackedWeights& weights, const GemmRows& rows) {
+  static thread_local std::vector<const float*> pointers;
+  pointers.resize(static_cast<std::size_t>(weights.taps) * static_cast<std::size_t>(rows.count));
+  const std::int64_t stride = operand_stride(weights);
+  auto to = pointers.begin();
+  for (std::int32_t tap = 0; tap < weights.taps; ++tap) {
+    const float* from = rows.operand + std::int64_t{tap} * weights.depth();
+    for (std::int32_t r = 0; r < rows.count; ++r, from += stride) *to++ = from;
+  }
+  return pointers.data();
+}
+
 void gemm_impl(const PackedWeights& weights, const GemmRows& rows, const GemmEpilogue& epilogue,
                std::int32_t first_panel, std::int32_t last_panel) {
-  static thread_local RoundedRows rounded_rows;
+  if (weights.form == OperandForm::kTiles) return gemm_tiles(weights, rows, epilogue, first_panel, last_panel);
   const bool halves = weights.form == OperandForm::kHalves;
-  const float* const* a = weights.form == OperandForm::kF32 || halves ? rows.a : rounded_rows.round(weights, rows);
-  if (weights.form == OperandForm::kTiles) {
-    if (rows.count > 0) gemm_tiles(weights, a[0], rows, epilogue, first_panel, last_panel);
-    return;
-  }
+  const float* const* a = rows.operand == nullptr ? rows.a : rows_of_operand(weights, rows);
   const FloatTag d;
   const auto lanes = static_cast<std::int32_t>(hn::Lanes(d));
   const std::int32_t width = kPanelVectors * lanes;
@@ -242,8 +176,16 @@ std::int64_t PackedWeights::row_stride() const {
 
 void gemm(const PackedWeights& weights, const GemmRows& rows, const GemmEpilogue& epilogue, std::int32_t first_panel,
           std::int32_t last_panel) {
-  if (weights.is_i8()) return gemm_i8(weights, rows, epilogue, first_panel, last_panel);
-  HWY_DYNAMIC_DISPATCH(gemm_impl)(weights, rows, epilogue, first_panel, last_panel);
+  if (rows.count == 0) return;
+  GemmRows rounded = rows;
+  if (rows.operand == nullptr && operand_stride(weights) != 0) {
+    static thread_local AlignedBuffer operand;
+    if (const std::int64_t size = operand_size(weights, rows.count); operand.size() < size) operand = AlignedBuffer(size);
+    round_operand(weights, rows.a, rows.count, operand.data());
+    rounded.operand = operand.data();
+  }
+  if (weights.is_i8()) return gemm_i8(weights, rounded, epilogue, first_panel, last_panel);
+  HWY_DYNAMIC_DISPATCH(gemm_impl)(weights, rounded, epilogue, first_panel, last_panel);
 }
 
 void allocate(const float* bias, std::int32_t columns, std::int32_t taps, std::int32_t k, PackedWeights& packed,

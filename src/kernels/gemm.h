@@ -59,6 +59,11 @@ struct PackedWeights {
   std::int64_t panel_stride() const;
 };
 
+/// Whether products with these weights round their other operand.
+inline bool rounds(const PackedWeights& weights) {
+  return weights.form != OperandForm::kF32 && weights.form != OperandForm::kHalves;
+}
+
 /// Packs `weights` [columns][taps * k]; `bias` [columns] or null.
 PackedWeights pack_weights(const float* weights, const float* bias, std::int32_t columns, std::int32_t taps,
                            std::int32_t k, Precision precision = Precision::kF32);
@@ -82,6 +87,7 @@ struct GemmRows {
   const float* const* residual = nullptr;  ///< [count], added at the end; may be the rows of c
   std::int32_t count = 0;
   std::int32_t first_column = 0;  ///< the layer's column that c[.][0] and residual[.][0] hold
+  const float* operand = nullptr;  ///< a as `round_operand` (operand.h) has left it, where weights want it rounded
 };
 
 struct GemmEpilogue {
@@ -91,7 +97,7 @@ struct GemmEpilogue {
 
 /// Computes panels [first_panel, last_panel) of C for the given rows; other columns of C stay as they are. Where the
 /// weights are bfloat16, A is rounded to it too (but for kHalves); where they are int8, each of its rows is, by a scale
-/// of its own.
+/// of its own: here, unless the rows bring their operand.
 void gemm(const PackedWeights& weights, const GemmRows& rows, const GemmEpilogue& epilogue, std::int32_t first_panel,
           std::int32_t last_panel);
 

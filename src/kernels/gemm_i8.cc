@@ -16,8 +16,10 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "kernels/activate-inl.h"
 #include "kernels/gemm-inl.h"
 #include "kernels/i8_quads.h"
+#include "kernels/operand.h"
 #include "kernels/math-inl.h"
 #include "kernels/partial-inl.h"
 #include "kernels/quantise-inl.h"
@@ -114,53 +116,9 @@ I8Block block_of(OperandForm form, std::int32_t rows, std::int32_t vectors) {
   return vectors == 1 ? i8_block_for<1>(rows) : i8_block_for<kPanelVectors>(rows);
 }
 
-/// Rows of A in the weights' form: int32, pairs of int16, or quads of bytes that are 128 above the number.
-class I8Rows {
- public:
-  void quantise(const PackedWeights& weights, const GemmRows& rows) {
-    stride_ = weights.i8_steps();
-    const std::int64_t floats = (stride_ + 1) * rows.count;
-    if (memory_.size() < floats) memory_ = AlignedBuffer(floats);
-    scales_ = memory_.data() + stride_ * rows.count;
-    switch (weights.form) {
-      case OperandForm::kI8Pairs: return quantise_as<std::int16_t>(weights, rows);
-      case OperandForm::kI8Quads: return quantise_as<std::uint8_t>(weights, rows);
-      default: return quantise_as<std::int32_t>(weights, rows);
-    }
-  }
-  const unsigned char* row(std::int32_t index) const {
-    return reinterpret_cast<const unsigned char*>(memory_.data() + index * stride_);
-  }
-  /// Bytes between rows.
-  std::int64_t stride() const { return stride_ * static_cast<std::int64_t>(sizeof(float)); }
-  const float* scales() const { return scales_; }
-
- private:
-  template <class T>
-  void quantise_as(const PackedWeights& weights, const GemmRows& rows) {
-    const std::int64_t room = stride_ * static_cast<std::int64_t>(sizeof(std::int32_t) / sizeof(T));
-    T* to = reinterpret_cast<T*>(memory_.data());
-    for (std::int32_t r = 0; r < rows.count; ++r, to += room) {
-      scales_[r] = quantise_row(rows.a + r, rows.count, weights.taps, weights.k, room, to);
-    }
-  }
-
-  AlignedBuffer memory_;  ///< the rows, and behind them their scales
-  std::int64_t stride_ = 0;  ///< words of 32 bits between rows
-  float* scales_ = nullptr;
-};
-
-/// What turns a block's sums into C, from the panel's first column on.
-struct I8Ends {
-  const float* scales;
-  const float* bias;
-  const float* gamma;  ///< or null
-  std::int64_t c_offset;
-};
-
+/// end_in_c of sums in memory, with the activation: for what isn't whole vectors, and where blocks have no end.
 template <GemmActivation kActivation>
-void finish_sums(const std::int32_t* sums, std::int32_t rows, std::int32_t columns, const float* row_scales,
-                 const I8Ends& ends, float* const* c, const float* const* residual) {
+void finish_sums(const std::int32_t* sums, std::int32_t rows, std::int32_t columns, const I8Ends& ends) {
   const FloatTag d;
   const IntTag di;
   const std::int64_t stride = kPanelVectors * static_cast<std::int64_t>(hn::Lanes(d));
@@ -171,17 +129,16 @@ void finish_sums(const std::int32_t* sums, std::int32_t rows, std::int32_t colum
     const std::int64_t at = ends.c_offset + first;
     for (std::int32_t r = 0; r < rows; ++r) {
       const FloatVec integer = hn::ConvertTo(d, hn::LoadU(di, sums + r * stride + first));
-      FloatVec sum = hn::MulAdd(integer, hn::Mul(hn::Set(d, row_scales[r]), scale), bias);
-      if (residual != nullptr) sum = hn::MulAdd(gamma, sum, part.load(d, residual[r] + at));
+      FloatVec sum = hn::MulAdd(integer, hn::Mul(hn::Set(d, ends.row_scales[r * ends.row_scale_stride]), scale), bias);
+      if (ends.residual != nullptr) sum = hn::MulAdd(gamma, sum, part.load(d, ends.residual[r] + at));
       if (kActivation == GemmActivation::kGelu) sum = gelu(d, sum);
       if (kActivation == GemmActivation::kSigmoid) sum = sigmoid(d, sum);
-      part.store(d, sum, c[r] + at);
+      part.store(d, sum, ends.c[r] + at);
     }
   });
 }
 
-using FinishSums = void (*)(const std::int32_t* sums, std::int32_t rows, std::int32_t columns, const float* row_scales,
-                            const I8Ends& ends, float* const* c, const float* const* residual);
+using FinishSums = void (*)(const std::int32_t* sums, std::int32_t rows, std::int32_t columns, const I8Ends& ends);
 
 FinishSums finish_sums_for(GemmActivation activation) {
   switch (activation) {
@@ -194,35 +151,47 @@ FinishSums finish_sums_for(GemmActivation activation) {
 
 void gemm_i8_impl(const PackedWeights& weights, const GemmRows& rows, const GemmEpilogue& epilogue,
                   std::int32_t first_panel, std::int32_t last_panel) {
-  if (first_panel >= last_panel) return;
-  static thread_local I8Rows a;
-  a.quantise(weights, rows);
   const auto lanes = static_cast<std::int32_t>(hn::Lanes(FloatTag()));
   const std::int32_t width = kPanelVectors * lanes;
   const FinishSums finish = finish_sums_for(epilogue.activation);
   const bool quads = weights.form == OperandForm::kI8Quads;
+  const std::int64_t stride = operand_stride(weights);
   HWY_ALIGN std::int32_t sums[kTileRows * kPanelVectors * hn::MaxLanes(FloatTag())];
   for (std::int32_t p = first_panel; p < last_panel; ++p) {
     const std::int32_t column = p * width;
     const std::int32_t columns = std::min(width, weights.columns - column);
-    const I8Ends ends{.scales = weights.scales.data() + column,
-                      .bias = weights.bias.data() + column,
-                      .gamma = epilogue.gamma == nullptr ? nullptr : epilogue.gamma + column,
-                      .c_offset = column - rows.first_column};
+    const std::int32_t vectors = columns <= lanes ? 1 : kPanelVectors;
+    I8Ends ends{.row_scales = nullptr,
+                .row_scale_stride = stride,
+                .scales = weights.scales.data() + column,
+                .bias = weights.bias.data() + column,
+                .gamma = epilogue.gamma == nullptr ? nullptr : epilogue.gamma + column,
+                .c = nullptr,
+                .residual = nullptr,
+                .c_offset = column - rows.first_column};
+    const bool ends_in_block = quads && columns == vectors * lanes;
     const auto* const start = reinterpret_cast<const std::int32_t*>(weights.panels.data() + p * weights.panel_stride());
     I8Operands operands{.a = nullptr,
-                        .a_stride = a.stride(),
+                        .a_stride = stride * static_cast<std::int64_t>(sizeof(float)),
                         .b = reinterpret_cast<const std::int8_t*>(start + (quads ? width : 0)),
                         .b_stride = std::int64_t{width} * i8_group(weights.form),
                         .steps = weights.i8_steps(),
                         .start = start,
                         .sums = sums,
-                        .sums_stride = width};
+                        .sums_stride = width,
+                        .ends = ends_in_block ? &ends : nullptr};
     for_each_row_block(rows.count, [&](std::int32_t first, std::int32_t count) {
-      operands.a = a.row(first);
-      block_of(weights.form, count, columns <= lanes ? 1 : kPanelVectors)(operands);
-      finish(sums, count, columns, a.scales() + first, ends, rows.c + first,
-             rows.residual == nullptr ? nullptr : rows.residual + first);
+      const float* const a = rows.operand + first * stride;
+      operands.a = reinterpret_cast<const unsigned char*>(a);
+      ends.row_scales = a + weights.i8_steps();
+      ends.c = rows.c + first;
+      ends.residual = rows.residual == nullptr ? nullptr : rows.residual + first;
+      block_of(weights.form, count, vectors)(operands);
+      if (ends_in_block) {
+        activate(epilogue.activation, ends.c, ends.c_offset, count, vectors);
+      } else {
+        finish(sums, count, columns, ends);
+      }
     });
   }
 }

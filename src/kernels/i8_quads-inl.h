@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The block of quads, for inclusion once for each set of instructions. Before it the includer defines
-// GCVIT_I8_QUADS_NAMESPACE, where it goes, and GCVIT_I8_QUADS_ATTRIBUTES, what it is compiled with; both end here.
+// GCVIT_I8_QUADS_NAMESPACE, where it goes, and what it is compiled with: GCVIT_I8_QUADS_ATTRIBUTES, and
+// GCVIT_I8_QUADS_INLINE for parts of it. All end here.
 //
 // `Ops` has kLanes, Vec (that many int32), load, set (a word in every lane), store, and multiply_add(sums, a, b): to each
-// sum the four products of a's unsigned and b's signed bytes.
+// sum the four products of a's unsigned and b's signed bytes. And Float (that many floats), to_float, load_float,
+// set_float, store_float, multiply and a fused multiply_add_float(a, b, c): a b + c.
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -12,6 +14,28 @@
 #include "kernels/i8_quads.h"
 
 namespace gcvit::kernels::GCVIT_I8_QUADS_NAMESPACE {
+
+template <class Ops, int kRows, int kVectors>
+GCVIT_I8_QUADS_INLINE void end_in_c(const typename Ops::Vec (&sums)[kRows][kVectors], const I8Ends& ends) {
+#pragma GCC unroll 2
+  for (int v = 0; v < kVectors; ++v) {
+    const std::int64_t column = v * Ops::kLanes;
+    const std::int64_t at = ends.c_offset + column;
+    const typename Ops::Float scale = Ops::load_float(ends.scales + column);
+    const typename Ops::Float bias = Ops::load_float(ends.bias + column);
+    const typename Ops::Float gamma =
+        ends.gamma != nullptr ? Ops::load_float(ends.gamma + column) : Ops::set_float(1.0f);
+#pragma GCC unroll 12
+    for (int r = 0; r < kRows; ++r) {
+      const typename Ops::Float factor = Ops::multiply(Ops::set_float(ends.row_scales[r * ends.row_scale_stride]), scale);
+      typename Ops::Float end = Ops::multiply_add_float(Ops::to_float(sums[r][v]), factor, bias);
+      if (ends.residual != nullptr) {
+        end = Ops::multiply_add_float(gamma, end, Ops::load_float(ends.residual[r] + at));
+      }
+      Ops::store_float(end, ends.c[r] + at);
+    }
+  }
+}
 
 template <class Ops, int kRows, int kVectors>
 GCVIT_I8_QUADS_ATTRIBUTES void multiply_quads(const I8Operands& operands) {
@@ -35,6 +59,7 @@ GCVIT_I8_QUADS_ATTRIBUTES void multiply_quads(const I8Operands& operands) {
       for (int v = 0; v < kVectors; ++v) sums[r][v] = Ops::multiply_add(sums[r][v], quad, columns[v]);
     }
   }
+  if (operands.ends != nullptr) return end_in_c<Ops>(sums, *operands.ends);
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 2
@@ -61,3 +86,4 @@ I8Block quads_block(std::int32_t rows, std::int32_t vectors) {
 
 #undef GCVIT_I8_QUADS_NAMESPACE
 #undef GCVIT_I8_QUADS_ATTRIBUTES
+#undef GCVIT_I8_QUADS_INLINE

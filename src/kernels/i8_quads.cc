@@ -5,14 +5,16 @@
 #include <immintrin.h>
 
 #define GCVIT_AVX512_VNNI target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
-#define GCVIT_AVX_VNNI target("avx2,avxvnni")
+#define GCVIT_AVX_VNNI target("avx2,fma,avxvnni")
 
 #define GCVIT_I8_QUADS_NAMESPACE avx512_vnni
 #define GCVIT_I8_QUADS_ATTRIBUTES __attribute__((GCVIT_AVX512_VNNI, noinline))
+#define GCVIT_I8_QUADS_INLINE __attribute__((GCVIT_AVX512_VNNI, always_inline)) inline
 #include "kernels/i8_quads-inl.h"
 
 #define GCVIT_I8_QUADS_NAMESPACE avx_vnni
 #define GCVIT_I8_QUADS_ATTRIBUTES __attribute__((GCVIT_AVX_VNNI, noinline))
+#define GCVIT_I8_QUADS_INLINE __attribute__((GCVIT_AVX_VNNI, always_inline)) inline
 #include "kernels/i8_quads-inl.h"
 
 namespace gcvit::kernels {
@@ -26,6 +28,13 @@ struct Avx512Vnni {
   GCVIT_OP Vec set(std::int32_t word) { return _mm512_set1_epi32(word); }
   GCVIT_OP void store(Vec sums, std::int32_t* to) { _mm512_storeu_si512(to, sums); }
   GCVIT_OP Vec multiply_add(Vec sums, Vec a, Vec b) { return _mm512_dpbusd_epi32(sums, a, b); }
+  using Float = __m512;
+  GCVIT_OP Float to_float(Vec integers) { return _mm512_cvtepi32_ps(integers); }
+  GCVIT_OP Float load_float(const float* from) { return _mm512_loadu_ps(from); }
+  GCVIT_OP Float set_float(float value) { return _mm512_set1_ps(value); }
+  GCVIT_OP void store_float(Float floats, float* to) { _mm512_storeu_ps(to, floats); }
+  GCVIT_OP Float multiply(Float a, Float b) { return _mm512_mul_ps(a, b); }
+  GCVIT_OP Float multiply_add_float(Float a, Float b, Float c) { return _mm512_fmadd_ps(a, b, c); }
 };
 #undef GCVIT_OP
 
@@ -37,6 +46,13 @@ struct AvxVnni {
   GCVIT_OP Vec set(std::int32_t word) { return _mm256_set1_epi32(word); }
   GCVIT_OP void store(Vec sums, std::int32_t* to) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), sums); }
   GCVIT_OP Vec multiply_add(Vec sums, Vec a, Vec b) { return _mm256_dpbusd_avx_epi32(sums, a, b); }
+  using Float = __m256;
+  GCVIT_OP Float to_float(Vec integers) { return _mm256_cvtepi32_ps(integers); }
+  GCVIT_OP Float load_float(const float* from) { return _mm256_loadu_ps(from); }
+  GCVIT_OP Float set_float(float value) { return _mm256_set1_ps(value); }
+  GCVIT_OP void store_float(Float floats, float* to) { _mm256_storeu_ps(to, floats); }
+  GCVIT_OP Float multiply(Float a, Float b) { return _mm256_mul_ps(a, b); }
+  GCVIT_OP Float multiply_add_float(Float a, Float b, Float c) { return _mm256_fmadd_ps(a, b, c); }
 };
 #undef GCVIT_OP
 
@@ -52,7 +68,7 @@ bool has_avx512_vnni() {
 bool has_avx_vnni() {
   static const bool kHas = [] {
     __builtin_cpu_init();
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("avxvnni");
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("avxvnni");
   }();
   return kHas;
 }

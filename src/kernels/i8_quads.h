@@ -9,6 +9,18 @@
 
 namespace gcvit::kernels {
 
+/// How a block's sums end in C: c = sum * (row's scale * column's scale) + bias, and of a residual that, times gamma, added.
+struct I8Ends {
+  const float* row_scales;  ///< of the block's first row
+  std::int64_t row_scale_stride;
+  const float* scales;  ///< these three of the panel's first column on
+  const float* bias;
+  const float* gamma;  ///< or null
+  float* const* c;     ///< [rows]
+  const float* const* residual;  ///< [rows], or null
+  std::int64_t c_offset;  ///< of the panel's first column in the rows of c and residual
+};
+
 /// What one block multiplies: rows of A, of which a word of 32 bits holds one step's numbers, by one panel of B.
 struct I8Operands {
   const unsigned char* a;
@@ -19,6 +31,7 @@ struct I8Operands {
   const std::int32_t* start;  ///< a panel's width of them, what the sums begin with; quads alone read it
   std::int32_t* sums;  ///< [rows][sums_stride]
   std::int64_t sums_stride;
+  const I8Ends* ends = nullptr;  ///< where the sums of whole vectors go instead; quads alone read it
 };
 
 /// The word of step `i` in a row of A.
@@ -28,7 +41,7 @@ inline std::int32_t word_at(const unsigned char* row, std::int64_t i) {
   return word;
 }
 
-/// sums = start + A B for some rows and vectors of columns. Integers: exact, in any order.
+/// sums = start + A B for some rows and vectors of columns: integers, exact in any order.
 using I8Block = void (*)(const I8Operands& operands);
 
 /// The block of quads for `rows` and `vectors` (1, 2) of `lanes` columns: 1 to 12 rows of 16 lanes, or 1 to 6 of 8. Null

@@ -53,17 +53,6 @@ struct TensorPlace {
   std::int32_t index = 0;  ///< of the block or the feature extraction, else 0
 };
 
-/// The weights that make up nearly all of the work and of a file, and that int8 is enough for: those of a block's linear layers, of
-/// the downsamplers' 1x1 and strided convolutions and of the query generators' 1x1 ones. The others stay floats.
-constexpr bool may_be_i8(const TensorRow& row) {
-  switch (row.part) {
-    case Part::kBlock: return row.role == ops::Role::kLinear;
-    case Part::kDownsample: return row.role == ops::Role::kPointwise || row.role == ops::Role::kConvolution;
-    case Part::kQueryGenerator: return row.role == ops::Role::kPointwise;
-    default: return false;
-  }
-}
-
 /// The place of the tensor with this canonical name; nullopt when GCViT has none.
 std::optional<TensorPlace> find_tensor(std::string_view name);
 
@@ -113,5 +102,19 @@ inline constexpr std::string_view kHeadBias = "head.bias";
 /// No tensor of weights: NVlabs' buffer.
 inline constexpr std::string_view kIndexBuffer = "levels.#.blocks.#.attn.relative_position_index";
 }  // namespace tensors
+
+/// The weights that make up nearly all of the work and of a file, and that int8 is enough for: those of a block's linear
+/// layers, of the downsamplers' 1x1 and strided convolutions (the stem's one too) and of the query generators' 1x1 ones.
+/// The others stay floats, as the stem's first convolution: it sees three channels.
+constexpr bool may_be_i8(const TensorRow& row) {
+  switch (row.part) {
+    case Part::kBlock: return row.role == ops::Role::kLinear;
+    case Part::kStem:
+      return row.role == ops::Role::kPointwise || (row.role == ops::Role::kConvolution && row.name != tensors::kStemWeight);
+    case Part::kDownsample: return row.role == ops::Role::kPointwise || row.role == ops::Role::kConvolution;
+    case Part::kQueryGenerator: return row.role == ops::Role::kPointwise;
+    default: return false;
+  }
+}
 
 }  // namespace gcvit::model

@@ -7,8 +7,10 @@
 #include <utility>
 
 #include "kernels/attention.h"
+#include "kernels/operand.h"
 #include "kernels/rows.h"
 #include "native/branch.h"
+#include "native/shared_operands.h"
 #include "native/state.h"
 #include "native/sublayer_backward.h"
 #include "native/window_grid.h"
@@ -39,6 +41,8 @@ struct AttentionTileLoop {
         head_dim(shape.channels / sublayer.heads),
         qkv(&state.parameters.linear(sublayer.qkv)),
         bias(&state.parameters.bias_table(sublayer.bias_table, sublayer.window)),
+        precision(kernels::rounds(*qkv) && !state.tape.recording() ? kernels::Precision::kBf16
+                                                                   : kernels::Precision::kF32),
         global_query(sublayer.global_query == nullptr ? nullptr : state.data(*sublayer.global_query)) {}
 
   WindowGrid grid;
@@ -48,6 +52,8 @@ struct AttentionTileLoop {
   std::int32_t head_dim;
   const kernels::PackedWeights* qkv;
   const kernels::PackedBias* bias;
+  /// What q k^T and the sums of v compute in: of a model in a narrower type, bfloat16. Its backward would be another's.
+  kernels::Precision precision;
   const float* global_query;  ///< [images][tokens][channels], or null: queries come from qkv
 
   std::int32_t parts() const { return global_query == nullptr ? 3 : 2; }
@@ -59,10 +65,13 @@ struct AttentionTileLoop {
   }
   std::int64_t group_pointers() const { return std::int64_t{5} * tokens; }
 
-  /// Computes the heads of `group` in window `window`: `normalized` holds the window's tokens, `attended` takes the
-  /// heads' outputs at their columns.
-  void run(std::int64_t window, std::int32_t group, const float* const* normalized, float* const* attended,
-           Scratch& scratch) const {
+  /// Floats of a window's tokens as the projection wants them rounded, for all groups; 0 where it doesn't.
+  std::int64_t operand_floats() const { return Scratch::rounded(kernels::operand_size(*qkv, tokens)); }
+
+  /// Computes the heads of `group` in window `window`: `normalized` holds the window's tokens, `operand` the same rounded
+  /// (or null), `attended` takes the heads' outputs at their columns.
+  void run(std::int64_t window, std::int32_t group, const float* const* normalized, const float* operand,
+           float* const* attended, Scratch& scratch) const {
     const std::int32_t columns = group_columns();
     float* projected = scratch.floats(std::int64_t{parts()} * tokens * columns);
     float* head_scratch = scratch.floats(kernels::attention_scratch_size(tokens, head_dim));
@@ -70,7 +79,7 @@ struct AttentionTileLoop {
     const float** k = scratch.pointers(tokens);
     const float** v = scratch.pointers(tokens);
     float** out = scratch.mutable_pointers(tokens);
-    project(group, normalized, projected, scratch.mutable_pointers(tokens));
+    project(group, normalized, operand, projected, scratch.mutable_pointers(tokens));
 
     const std::int64_t token_stride = std::int64_t{parts()} * columns;
     const float* keys = projected + (parts() - 2) * columns;
@@ -94,26 +103,29 @@ struct AttentionTileLoop {
                           .head = head,
                           .head_dim = head_dim,
                           .scale = 1.0f / std::sqrt(static_cast<float>(head_dim)),
-                          .scratch = head_scratch});
+                          .scratch = head_scratch,
+                          .precision = precision});
     }
   }
 
  private:
   /// The group's columns of queries (unless they are global), keys and values; a token's parts lie side by side.
-  void project(std::int32_t group, const float* const* normalized, float* projected, float** rows) const {
+  void project(std::int32_t group, const float* const* normalized, const float* operand, float* projected,
+               float** rows) const {
     const std::int32_t columns = group_columns();
     const std::int64_t token_stride = std::int64_t{parts()} * columns;
     const std::int32_t width = kernels::panel_width();
     if (groups.count == 1) {
       for (std::int32_t t = 0; t < tokens; ++t) rows[t] = projected + t * token_stride;
-      kernels::gemm(*qkv, {.a = normalized, .c = rows, .count = tokens}, {}, 0, kernels::panel_count(qkv->columns));
+      kernels::gemm(*qkv, {.a = normalized, .c = rows, .count = tokens, .operand = operand}, {}, 0,
+                    kernels::panel_count(qkv->columns));
       return;
     }
     for (std::int32_t part = 0; part < parts(); ++part) {
       for (std::int32_t t = 0; t < tokens; ++t) rows[t] = projected + t * token_stride + part * columns;
       const std::int32_t first = part * channels + group * columns;
-      kernels::gemm(*qkv, {.a = normalized, .c = rows, .count = tokens, .first_column = first}, {}, first / width,
-                    (first + columns) / width);
+      kernels::gemm(*qkv, {.a = normalized, .c = rows, .count = tokens, .first_column = first, .operand = operand}, {},
+                    first / width, (first + columns) / width);
     }
   }
 };
@@ -134,7 +146,9 @@ Value attend_by_windows(NativeBackend& backend, NativeBackend::State& state, con
   const std::int64_t window_floats = Scratch::rounded(tokens * channels);
   const Rows windows = branch.rows(state.batch, loop.grid.per_image);
   branch.copy_dropped(from, shape.size(), to);
-  state.parallel_for(windows.count(), 2 * window_floats + loop.group_floats(), 4 * tokens + loop.group_pointers(),
+  const std::int64_t operand_floats = loop.operand_floats();
+  state.parallel_for(windows.count(), 2 * window_floats + operand_floats + loop.group_floats(),
+                     4 * tokens + loop.group_pointers(),
                      [&](std::int64_t index, Scratch& scratch) {
                        const std::int64_t window = windows.position(index);
                        float* normalized = scratch.floats(window_floats);
@@ -152,9 +166,11 @@ Value attend_by_windows(NativeBackend& backend, NativeBackend::State& state, con
                        }
                        kernels::layer_norm(x_rows, tokens, shape.channels, norm_weight, norm_bias,
                                            ops::kLayerNormEpsilon, normalized_rows);
+                       float* operand = operand_floats == 0 ? nullptr : scratch.floats(operand_floats);
+                       if (operand != nullptr) kernels::round_operand(*loop.qkv, normalized_rows, tokens, operand);
                        for (std::int32_t group = 0; group < loop.groups.count; ++group) {
                          const Scratch::Mark mark = scratch.mark();
-                         loop.run(window, group, normalized_rows, attended_rows, scratch);
+                         loop.run(window, group, normalized_rows, operand, attended_rows, scratch);
                          scratch.release(mark);
                        }
                        kernels::gemm(proj, {.a = attended_rows, .c = y_rows, .residual = x_rows, .count = tokens},
@@ -172,8 +188,17 @@ Value attend_by_stages(NativeBackend& backend, NativeBackend::State& state, cons
   const Value attended = state.make_value(backend, x.shape());
   const float* from = state.data(normalized);
   float* to = state.values.data(attended.id());
-  state.parallel_for(state.batch * loop.grid.per_image * loop.groups.count, loop.group_floats(),
-                     loop.group_pointers() + 2 * tokens, [&](std::int64_t task, Scratch& scratch) {
+  const std::int64_t windows = state.batch * loop.grid.per_image;
+  const SharedOperands operands(state, *loop.qkv,
+                                {.count = windows, .tasks = loop.groups.count, .most_rows = tokens},
+                                [&](std::int64_t window, const float** rows, Scratch&) {
+                                  for (std::int32_t t = 0; t < tokens; ++t) {
+                                    rows[t] = from + loop.grid.offset(window, t, loop.channels);
+                                  }
+                                  return tokens;
+                                });
+  state.parallel_for(windows * loop.groups.count, loop.group_floats(), loop.group_pointers() + 2 * tokens,
+                     [&](std::int64_t task, Scratch& scratch) {
                        const std::int64_t window = task / loop.groups.count;
                        const float** a = scratch.pointers(tokens);
                        float** out = scratch.mutable_pointers(tokens);
@@ -182,7 +207,8 @@ Value attend_by_stages(NativeBackend& backend, NativeBackend::State& state, cons
                          a[t] = from + offset;
                          out[t] = to + offset;
                        }
-                       loop.run(window, static_cast<std::int32_t>(task % loop.groups.count), a, out, scratch);
+                       loop.run(window, static_cast<std::int32_t>(task % loop.groups.count), a, operands[window], out,
+                                scratch);
                      });
   const ops::Residual residual{x, sublayer.gamma, sublayer.drop_path};
   return backend.linear(attended, sublayer.proj, {.residual = &residual});

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "native/convolution.h"
+#include "native/shared_operands.h"
 #include "native/state.h"
 #include "ops/shape.h"
 
@@ -31,26 +32,34 @@ struct ConvolutionLoop {
   const kernels::PackedWeights* weights;
 
   std::int64_t border_floats() const { return Scratch::rounded(std::int64_t{3} * map.channels); }
+  /// Scratch of `point` for that many output rows.
   std::int64_t floats(std::int64_t rows) const { return (1 + 3 * rows) * border_floats(); }
 
-  void run(const RowBlock& block, std::int32_t first_panel, std::int32_t last_panel, Scratch& scratch) const {
+  /// Writes where the rows of the product lie, [3][count], and returns their count; what is padded lies in the scratch.
+  std::int64_t point(const RowBlock& block, const float** a, Scratch& scratch) const {
     const std::int64_t count = block.rows * output.width;
     float* zeros = scratch.floats(std::int64_t{3} * map.channels);
     std::fill_n(zeros, 3 * map.channels, 0.0f);
-    const float** a = scratch.pointers(3 * count);
-    float** c = scratch.mutable_pointers(count);
-    float* image_out = to + block.image * output.size();
     for (std::int64_t row = 0; row < block.rows; ++row) {
       for (std::int64_t tap = 0; tap < 3; ++tap) {
         point_at_pixels(block.image, 2 * (block.first_row + row) + tap - 1, zeros, a + tap * count + row * output.width,
                         scratch);
       }
-      for (std::int64_t column = 0; column < output.width; ++column) {
-        c[row * output.width + column] =
-            image_out + ((block.first_row + row) * output.width + column) * output.channels;
-      }
     }
-    kernels::gemm(*weights, {.a = a, .c = c, .count = static_cast<std::int32_t>(count)}, {}, first_panel, last_panel);
+    return count;
+  }
+
+  /// `operand`: of the block's rows, or null.
+  void run(const RowBlock& block, const float* operand, std::int32_t first_panel, std::int32_t last_panel,
+           Scratch& scratch) const {
+    const std::int64_t count = block.rows * output.width;
+    const float** a = scratch.pointers(3 * count);
+    float** c = scratch.mutable_pointers(count);
+    if (operand == nullptr) point(block, a, scratch);
+    float* block_out = to + block.image * output.size() + block.first_row * output.width * output.channels;
+    for (std::int64_t position = 0; position < count; ++position) c[position] = block_out + position * output.channels;
+    kernels::gemm(*weights, {.a = a, .c = c, .count = static_cast<std::int32_t>(count), .operand = operand}, {},
+                  first_panel, last_panel);
   }
 
  private:
@@ -84,10 +93,16 @@ Value NativeBackend::convolution3x3_stride2(const Value& x, const ops::Conv3x3& 
                              .weights = &weights};
   const RowBlocks blocks(shape, state_->batch);
   const PanelChunks chunks(kernels::panel_count(weights.columns), blocks.size(), state_->pool.size());
-  state_->parallel_for(blocks.size() * chunks.size(), loop.floats(blocks.most_rows()),
-                       4 * blocks.most_rows() * shape.width, [&](std::int64_t index, Scratch& scratch) {
+  const std::int64_t point_floats = loop.floats(blocks.most_rows());
+  const SharedOperands operands(
+      *state_, weights,
+      {blocks.size(), chunks.size(), blocks.most_rows() * shape.width, point_floats},
+      [&](std::int64_t block, const float** a, Scratch& scratch) { return loop.point(blocks[block], a, scratch); });
+  state_->parallel_for(blocks.size() * chunks.size(), point_floats, 4 * blocks.most_rows() * shape.width,
+                       [&](std::int64_t index, Scratch& scratch) {
+                         const std::int64_t block = index / chunks.size();
                          const auto chunk = static_cast<std::int32_t>(index % chunks.size());
-                         loop.run(blocks[index / chunks.size()], chunks.first(chunk), chunks.last(chunk), scratch);
+                         loop.run(blocks[block], operands[block], chunks.first(chunk), chunks.last(chunk), scratch);
                        });
   const bool trains = state_->trains(convolution.weight) || state_->trains(convolution.bias);
   if (state_->tape.recording() && (trains || state_->needs_gradient(x))) {

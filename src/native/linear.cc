@@ -5,6 +5,7 @@
 
 #include "kernels/rows.h"
 #include "native/branch.h"
+#include "native/shared_operands.h"
 #include "native/state.h"
 #include "ops/shape.h"
 
@@ -195,19 +196,27 @@ struct LinearLoop {
   float* product;
   float* activated;  ///< where GELU of the product goes when the product itself is kept; else null
 
-  void run(std::int64_t first_row, std::int64_t count, std::int32_t first_panel, std::int32_t last_panel,
-           Scratch& scratch) const {
+  /// Writes where the rows of the input lie; returns their count.
+  std::int64_t point(std::int64_t first_row, std::int64_t count, const float** a) const {
+    for (std::int64_t row = 0; row < count; ++row) a[row] = from + rows.position(first_row + row) * weights.k;
+    return count;
+  }
+
+  /// `operand`: of these rows, or null.
+  void run(std::int64_t first_row, std::int64_t count, const float* operand, std::int32_t first_panel,
+           std::int32_t last_panel, Scratch& scratch) const {
     const float** a = scratch.pointers(count);
     float** c = scratch.mutable_pointers(count);
     const float** r = residual == nullptr ? nullptr : scratch.pointers(count);
+    point(first_row, count, a);
     for (std::int64_t row = 0; row < count; ++row) {
       const std::int64_t position = rows.position(first_row + row);
-      a[row] = from + position * weights.k;
       c[row] = product + position * weights.columns;
       if (r != nullptr) r[row] = residual + position * weights.columns;
     }
-    kernels::gemm(weights, {.a = a, .c = c, .residual = r, .count = static_cast<std::int32_t>(count)}, epilogue,
-                  first_panel, last_panel);
+    kernels::gemm(weights,
+                  {.a = a, .c = c, .residual = r, .count = static_cast<std::int32_t>(count), .operand = operand},
+                  epilogue, first_panel, last_panel);
     if (activated == nullptr) return;
     const std::int64_t first = std::int64_t{first_panel} * kernels::panel_width();
     const std::int64_t last =
@@ -247,11 +256,16 @@ Value NativeBackend::linear(const Value& x, const ops::Linear& linear, const ops
                         .activated = keeps_gelu_input ? to : nullptr};
   const RowTiles tiles(rows.count(), linear_tile_rows(weights.k), 1);
   const PanelChunks chunks(kernels::panel_count(weights.columns), tiles.size(), state_->pool.size());
+  const SharedOperands operands(*state_, weights,
+                                {.count = tiles.size(), .tasks = chunks.size(), .most_rows = tiles.most_rows()},
+                                [&](std::int64_t tile, const float** a, Scratch&) {
+                                  return loop.point(tiles.first(tile), tiles.rows(tile), a);
+                                });
   state_->parallel_for(
       tiles.size() * chunks.size(), 0, 3 * tiles.most_rows(), [&](std::int64_t index, Scratch& scratch) {
         const std::int64_t tile = index / chunks.size();
         const auto chunk = static_cast<std::int32_t>(index % chunks.size());
-        loop.run(tiles.first(tile), tiles.rows(tile), chunks.first(chunk), chunks.last(chunk), scratch);
+        loop.run(tiles.first(tile), tiles.rows(tile), operands[tile], chunks.first(chunk), chunks.last(chunk), scratch);
       });
   if (recorded) {
     LinearBackward backward{.x = x,

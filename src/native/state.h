@@ -116,6 +116,11 @@ struct NativeBackend::State {
   static constexpr std::int64_t kSumRows = 256;
   /// Room for partial sums, kept from operation to operation.
   float* partial_sums(std::int64_t floats);
+  /// Room for the operands of an operation, kept likewise.
+  float* operand_room(std::int64_t floats) {
+    if (operands.size() < floats) operands = kernels::AlignedBuffer(floats);
+    return operands.data();
+  }
   /// y [channels] += the sum over `count` partials [channels], in order.
   void add_partial_sums(const float* partials, std::int64_t count, std::int64_t channels, float* y);
   /// c [rows][c_stride] += the sum over n of a[n]^T b[n]; a[n] has `rows`, b[n] `columns` floats.
@@ -138,7 +143,7 @@ struct NativeBackend::State {
   std::vector<float> matrix;  ///< of the running step
   std::vector<std::span<float>> weights;  ///< by parameter, of the running step
 
-  kernels::AlignedBuffer partials;
+  kernels::AlignedBuffer partials, operands;
   std::vector<const float*> gradient_rows, input_rows;  ///< for add_weight_gradient, kept from operation to operation
 };
 

@@ -17,6 +17,7 @@
 
 #define GCVIT_I8_QUADS_NAMESPACE emulated
 #define GCVIT_I8_QUADS_ATTRIBUTES
+#define GCVIT_I8_QUADS_INLINE inline
 #include "kernels/i8_quads-inl.h"
 
 namespace gcvit::kernels {
@@ -56,6 +57,32 @@ struct EmulatedQuads {
       }
     }
     return sums;
+  }
+
+  struct Float {
+    float lanes[L];
+  };
+  static Float to_float(const Vec& integers) {
+    return each([&](int lane) { return static_cast<float>(integers.lanes[lane]); });
+  }
+  static Float load_float(const float* from) {
+    return each([&](int lane) { return from[lane]; });
+  }
+  static Float set_float(float value) {
+    return each([&](int) { return value; });
+  }
+  static void store_float(const Float& floats, float* to) { std::copy_n(floats.lanes, L, to); }
+  static Float multiply(const Float& a, const Float& b) {
+    return each([&](int lane) { return a.lanes[lane] * b.lanes[lane]; });
+  }
+  static Float multiply_add_float(const Float& a, const Float& b, const Float& c) {
+    return each([&](int lane) { return std::fma(a.lanes[lane], b.lanes[lane], c.lanes[lane]); });
+  }
+  template <typename Lane>
+  static Float each(const Lane& value) {
+    Float floats;
+    for (int lane = 0; lane < L; ++lane) floats.lanes[lane] = value(lane);
+    return floats;
   }
 };
 
