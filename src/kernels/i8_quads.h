@@ -50,6 +50,13 @@ I8Block i8_quads_block(std::int32_t lanes, std::int32_t rows, std::int32_t vecto
 
 inline bool has_i8_quads(std::int32_t lanes) { return i8_quads_block(lanes, 1, 1) != nullptr; }
 
+/// Whether the CPU and target round rows by `round_row_to_quads`, to the same bytes as quantise-inl.h.
+bool rounds_to_quads(std::int32_t lanes, std::int64_t k);
+/// Rounds a row that lies in `count` pieces of k floats, pieces[0], pieces[stride], ..., as a whole to bytes that are 128
+/// above the integers. Returns what these are multiplied by.
+float round_row_to_quads(const float* const* pieces, std::int64_t stride, std::int64_t count, std::int64_t k,
+                         unsigned char* to);
+
 /// Takes these blocks instead, on every target, so that tests can try on any CPU what is around them, or (blocks that are
 /// all null) what stands behind them; null brings back the CPU's own. Weights that are packed keep their form.
 void replace_i8_quads(I8Block (*blocks)(std::int32_t lanes, std::int32_t rows, std::int32_t vectors));

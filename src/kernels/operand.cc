@@ -2,8 +2,10 @@
 #include "kernels/operand.h"
 
 #include <algorithm>
+#include <type_traits>
 
 #include "base/half.h"
+#include "kernels/i8_quads.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/operand.cc"
@@ -46,7 +48,14 @@ template <class T>
 void quantise_rows(const PackedWeights& weights, const float* const* a, std::int64_t count, float* operand) {
   const std::int64_t stride = operand_stride(weights);
   const std::int64_t room = weights.i8_steps() * static_cast<std::int64_t>(sizeof(float) / sizeof(T));
+  const bool at_once = std::is_same_v<T, std::uint8_t> && HWY_TARGET == HWY_AVX3 &&
+                       rounds_to_quads(static_cast<std::int32_t>(hn::Lanes(FloatTag())), weights.k);
   for (std::int64_t row = 0; row < count; ++row, operand += stride) {
+    if (at_once) {
+      auto* const to = reinterpret_cast<unsigned char*>(operand);
+      operand[stride - 1] = round_row_to_quads(a + row, count, weights.taps, weights.k, to);
+      continue;
+    }
     operand[stride - 1] = quantise_row(a + row, count, weights.taps, weights.k, room, reinterpret_cast<T*>(operand));
   }
 }

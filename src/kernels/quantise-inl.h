@@ -14,8 +14,9 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
-#include <limits>
 #include <type_traits>
+
+#include "kernels/quantisation_scale.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace gcvit::kernels::HWY_NAMESPACE {
@@ -46,22 +47,6 @@ inline std::int32_t largest_magnitude_bits(const float* from, std::int64_t count
   if (i + lanes <= count) even = hn::Max(even, bits(i));
   odd = hn::Max(odd, bits(count - lanes));
   return hn::GetLane(hn::MaxOfLanes(d, hn::Max(even, odd)));
-}
-
-/// What floats of a largest magnitude are multiplied by for their integers, and those again for the floats.
-struct QuantisationScale {
-  float to_integer;
-  float from_integer;
-  bool rounds = true;  ///< false: the integers are zeros
-};
-
-inline QuantisationScale quantisation_scale(std::int32_t magnitude_bits) {
-  constexpr std::int32_t kInfinity = 0x7f800000;
-  constexpr std::int32_t kSmallest = (127 - 100) << 23;  // 2^-100: 127 divided by it is finite
-  if (magnitude_bits >= kInfinity) return {0.0f, std::numeric_limits<float>::quiet_NaN(), false};
-  if (magnitude_bits < kSmallest) return {0.0f, 1.0f, false};
-  const auto magnitude = std::bit_cast<float>(magnitude_bits);
-  return {127.0f / magnitude, magnitude / 127.0f};
 }
 
 /// to[i] = the nearest integer, ties to even, of from[i] * scale, plus 128 where `T` is unsigned. The products are within
