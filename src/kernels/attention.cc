@@ -172,9 +172,7 @@ void fill_bias(const PackedBias& bias, const float* table, std::int32_t token, f
 /// exp of the difference of a score from the largest one, at least exp(-87); of a NaN one.
 HWY_INLINE FloatVec numerator_of(FloatVec difference) {
   const FloatTag d;
-  const FloatVec numerator = exponential_in_range(d, hn::Max(hn::Set(d, -87.0f), difference));
-  constexpr bool kKeepsNan = HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128;
-  return kKeepsNan ? numerator : hn::IfThenElse(hn::IsNaN(difference), difference, numerator);
+  return nan_of(d, difference, exponential_in_range(d, hn::Max(hn::Set(d, -87.0f), difference)));
 }
 
 /// Of each row: row = exp(row - its maximum), zeros up to the end of its last vector; reciprocals[r] = 1 / the sum.

@@ -49,37 +49,50 @@ HWY_INLINE V exponential(D d, V x) {
   return exponential_in_range(d, clamp_keeping_nan(d, x, -87.0f, 88.0f));
 }
 
-/// 1 / (2 Phi(-a)), the reciprocal of both tails of the normal distribution, for a >= 0: P(a)^8, P a minimax fit that
-/// is 1 at 0. Phi is within 5e-7, a Phi(-a) within 2.5e-7, of which the fit has 7e-8. Far out it is infinite.
+/// Where a Phi(-a) is below 1e-9, and `tails` ends.
+inline constexpr float kTailsEnd = 6.4f;
+
+/// 2 Phi(-a), both tails of the normal distribution, for a in [0, kTailsEnd]: P(a)^8, P a minimax fit of its eighth root that
+/// is 1 at 0. Phi is within 2.5e-7, a Phi(-a) within 1e-7, of which the fit has 4e-9.
 template <class D, class V = hn::Vec<D>>
-HWY_INLINE V reciprocal_tails(D d, V a) {
-  V p = hn::Set(d, 2.67782209e-06f);
-  p = hn::MulAdd(p, a, hn::Set(d, -1.35211826e-05f));
-  p = hn::MulAdd(p, a, hn::Set(d, 8.12155537e-05f));
-  p = hn::MulAdd(p, a, hn::Set(d, 1.54047010e-04f));
-  p = hn::MulAdd(p, a, hn::Set(d, 9.19589536e-04f));
-  p = hn::MulAdd(p, a, hn::Set(d, 8.63869740e-03f));
-  p = hn::MulAdd(p, a, hn::Set(d, 4.47711587e-02f));
-  p = hn::MulAdd(p, a, hn::Set(d, 9.97348866e-02f));
+HWY_INLINE V tails(D d, V a) {
+  V p = hn::Set(d, -3.1955037e-07f);
+  p = hn::MulAdd(p, a, hn::Set(d, 8.108536e-06f));
+  p = hn::MulAdd(p, a, hn::Set(d, -6.540947e-05f));
+  p = hn::MulAdd(p, a, hn::Set(d, 3.6395035e-05f));
+  p = hn::MulAdd(p, a, hn::Set(d, 0.001642425f));
+  p = hn::MulAdd(p, a, hn::Set(d, -0.00073485606f));
+  p = hn::MulAdd(p, a, hn::Set(d, -0.034816563f));
+  p = hn::MulAdd(p, a, hn::Set(d, -0.09973539f));
   p = hn::MulAdd(p, a, hn::Set(d, 1.0f));
   p = hn::Mul(p, p);
   p = hn::Mul(p, p);
   return hn::Mul(p, p);
 }
 
+/// Whether the minimum and maximum of this target keep a NaN that is their second operand.
+inline constexpr bool kMinMaxKeepNan = HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128;
+
+/// `y`, but NaN where `x` is and this target's minimum and maximum may have dropped it.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V nan_of(D, V x, V y) {
+  return kMinMaxKeepNan ? y : hn::IfThenElse(hn::IsNaN(x), x, y);
+}
+
 /// GELU in its exact form, x Phi(x), as torch.nn.GELU() and keras.activations.gelu(approximate=False), as max(x, 0) -
-/// |x| Phi(-|x|): within 2.5e-7 and a rounding of it, and its sign is never wrong. Of infinities it is NaN.
+/// |x| Phi(-|x|): within 1e-7 and a rounding of it, and its sign is never wrong.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V gelu(D d, V x) {
-  const V a = hn::Abs(x);
-  return hn::NegMulAdd(hn::Set(d, 0.5f), hn::Div(a, reciprocal_tails(d, a)), hn::Max(hn::Zero(d), x));
+  const V a = hn::Min(hn::Set(d, kTailsEnd), hn::Abs(x));
+  const V half = hn::Mul(hn::Set(d, 0.5f), a);
+  return nan_of(d, x, hn::NegMulAdd(half, tails(d, a), hn::Max(hn::Zero(d), x)));
 }
 
 /// GELU'(x) = Phi(x) + x phi(x), the normal distribution and its density; within 1e-6 of it.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V gelu_derivative(D d, V x) {
   const V half = hn::Set(d, 0.5f);
-  const V tail = hn::Div(half, reciprocal_tails(d, hn::Abs(x)));
+  const V tail = hn::Mul(half, tails(d, hn::Min(hn::Set(d, kTailsEnd), hn::Abs(x))));
   const V distribution = hn::IfThenElse(hn::Lt(x, hn::Zero(d)), tail, hn::Sub(hn::Set(d, 1.0f), tail));
   const V density = hn::Mul(hn::Set(d, 0.398942280f), exponential(d, hn::Mul(hn::Mul(x, x), hn::Set(d, -0.5f))));
   return hn::MulAdd(x, density, distribution);
@@ -89,9 +102,7 @@ HWY_INLINE V gelu_derivative(D d, V x) {
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V sigmoid(D d, V x) {
   const V one = hn::Set(d, 1.0f);
-  const V y = hn::Div(one, hn::Add(one, exponential(d, hn::Neg(x))));
-  constexpr bool kKeepsNan = HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128;
-  return kKeepsNan ? y : hn::IfThenElse(hn::IsNaN(x), x, y);
+  return nan_of(d, x, hn::Div(one, hn::Add(one, exponential(d, hn::Neg(x)))));
 }
 
 }  // namespace gcvit::kernels::HWY_NAMESPACE

@@ -395,7 +395,7 @@ TEST(Activations, GeluIsWithinItsBoundAtFloatsOfEverySize) {
       worst = std::max(worst, std::abs(y[i] - exact) - testing::kRounding * std::abs(exact));
       ASSERT_GE(x[i] * y[i], 0.0f) << x[i];
     }
-    EXPECT_LT(worst, 2.5e-7);
+    EXPECT_LT(worst, 1.1e-7);
   });
 }
 
