@@ -14,6 +14,7 @@
 #include "kernels/optimiser.h"
 #include "kernels/rows.h"
 #include "ops/parameter.h"
+#include "weights/quantise.h"
 
 namespace gcvit::bench {
 namespace {
@@ -39,10 +40,9 @@ kernels::PackedWeights packed(Weights form, const std::vector<float>& b, const s
                               std::int32_t taps, std::int32_t k) {
   const auto columns = static_cast<std::int32_t>(bias.size());
   if (form == Weights::kF32) return kernels::pack_weights(b.data(), bias.data(), columns, taps, k);
-  std::vector<std::int8_t> q(b.size());
-  std::vector<float> scales(bias.size());
-  kernels::quantise_weights(b.data(), columns, std::int64_t{taps} * k, q.data(), scales.data());
-  return kernels::pack_i8_weights(q.data(), scales.data(), bias.data(), columns, taps, k);
+  const ops::TypedValues rounded = weights::quantised(Tensor::from_values({columns, std::int64_t{taps} * k}, b));
+  return kernels::pack_i8_weights(reinterpret_cast<const std::int8_t*>(rounded.values.bytes().data()),
+                                  rounded.scales.values().data(), bias.data(), columns, taps, k);
 }
 
 /// rows x (taps * k) times columns, and the layer's end.

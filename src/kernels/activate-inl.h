@@ -41,7 +41,7 @@ HWY_INLINE void activate(const Function& function, float* const* c, std::int64_t
 
 /// Likewise, the activation by its name; none for kNone.
 inline void activate(GemmActivation activation, float* const* c, std::int64_t c_offset, std::int32_t rows,
-              std::int32_t vectors) {
+                     std::int32_t vectors) {
   const FloatTag d;
   if (activation == GemmActivation::kGelu) {
     activate([d](FloatVec x) HWY_ATTR { return gelu(d, x); }, c, c_offset, rows, vectors);

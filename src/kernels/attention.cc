@@ -82,9 +82,8 @@ void pack_keys(const float* const* k, std::int32_t tokens, std::int32_t head_dim
     // Four keys by four channels at a time, transposed in registers.
     const hn::CappedTag<float, 4> d4;
     const hn::RepartitionToWide<decltype(d4)> d2;
-    const auto scaled = [d4, factor = hn::Set(d4, scale)](auto v) HWY_ATTR {
-      return kScaled ? hn::Mul(factor, hn::BitCast(d4, v)) : hn::BitCast(d4, v);
-    };
+    const auto scaled = [d4, factor = hn::Set(d4, scale)](auto v)
+                            HWY_ATTR { return kScaled ? hn::Mul(factor, hn::BitCast(d4, v)) : hn::BitCast(d4, v); };
     const std::int32_t whole_channels = head_dim / 4 * 4;
     for (; done + 4 <= count; done += 4) {
       const float* const* rows = k + first + done;
@@ -109,7 +108,8 @@ void pack_keys(const float* const* k, std::int32_t tokens, std::int32_t head_dim
     }
 #endif
     for (std::int32_t t = done; t < count; ++t) {
-      for (std::int32_t c = 0; c < head_dim; ++c) put_key<kScaled>(k[first + t] + c, scale, to + std::int64_t{c} * panel + t);
+      for (std::int32_t c = 0; c < head_dim; ++c)
+        put_key<kScaled>(k[first + t] + c, scale, to + std::int64_t{c} * panel + t);
     }
   }
 }

@@ -45,19 +45,19 @@ void attention(const AttentionHead& head);
 
 /// The scores and their softmax are computed again; nothing of the forward is needed but its inputs.
 struct AttentionHeadBackward {
-  const float* const* q;             ///< [tokens] rows of head_dim floats
-  const float* const* k;             ///< [tokens]
-  const float* const* v;             ///< [tokens]
+  const float* const* q;  ///< [tokens] rows of head_dim floats
+  const float* const* k;  ///< [tokens]
+  const float* const* v;  ///< [tokens]
   const float* const* out_gradient;  ///< [tokens]: the loss's gradient by the forward's `out`
-  float* const* q_gradient;          ///< [tokens], written; no row of a gradient may lie in q, k, v or out_gradient
-  float* const* k_gradient;          ///< [tokens], written
-  float* const* v_gradient;          ///< [tokens], written
-  float* const* out = nullptr;       ///< [tokens], written: the forward's `out`; null when nobody needs it again
+  float* const* q_gradient;  ///< [tokens], written; no row of a gradient may lie in q, k, v or out_gradient
+  float* const* k_gradient;  ///< [tokens], written
+  float* const* v_gradient;  ///< [tokens], written
+  float* const* out = nullptr;  ///< [tokens], written: the forward's `out`; null when nobody needs it again
   const PackedBias* bias;
   float* bias_gradient;  ///< [(2h-1)][(2w-1)] in the plain table's order, this head's alone, added; null for none
   std::int32_t head;
   std::int32_t head_dim;
-  float scale;     ///< 1 / sqrt(head_dim)
+  float scale;  ///< 1 / sqrt(head_dim)
   float* scratch;  ///< attention_backward_scratch_size() floats, 64-byte aligned
 };
 

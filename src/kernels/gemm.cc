@@ -180,7 +180,8 @@ void gemm(const PackedWeights& weights, const GemmRows& rows, const GemmEpilogue
   GemmRows rounded = rows;
   if (rows.operand == nullptr && operand_stride(weights) != 0) {
     static thread_local AlignedBuffer operand;
-    if (const std::int64_t size = operand_size(weights, rows.count); operand.size() < size) operand = AlignedBuffer(size);
+    if (const std::int64_t size = operand_size(weights, rows.count); operand.size() < size)
+      operand = AlignedBuffer(size);
     round_operand(weights, rows.a, rows.count, operand.data());
     rounded.operand = operand.data();
   }

@@ -19,10 +19,9 @@
 #include "kernels/activate-inl.h"
 #include "kernels/gemm-inl.h"
 #include "kernels/i8_quads.h"
-#include "kernels/operand.h"
 #include "kernels/math-inl.h"
+#include "kernels/operand.h"
 #include "kernels/partial-inl.h"
-#include "kernels/quantise-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace gcvit::kernels::HWY_NAMESPACE {
@@ -196,10 +195,6 @@ void gemm_i8_impl(const PackedWeights& weights, const GemmRows& rows, const Gemm
   }
 }
 
-float quantise_weights_impl(const float* weights, std::int64_t count, std::int8_t* q) {
-  return quantise_row(&weights, 1, 1, count, count, q);
-}
-
 }  // namespace gcvit::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -208,17 +203,10 @@ namespace gcvit::kernels {
 
 HWY_EXPORT(i8_form_impl);
 HWY_EXPORT(gemm_i8_impl);
-HWY_EXPORT(quantise_weights_impl);
 
 void gemm_i8(const PackedWeights& weights, const GemmRows& rows, const GemmEpilogue& epilogue, std::int32_t first_panel,
              std::int32_t last_panel) {
   HWY_DYNAMIC_DISPATCH(gemm_i8_impl)(weights, rows, epilogue, first_panel, last_panel);
-}
-
-void quantise_weights(const float* weights, std::int32_t columns, std::int64_t depth, std::int8_t* q, float* scales) {
-  for (std::int64_t column = 0; column < columns; ++column) {
-    scales[column] = HWY_DYNAMIC_DISPATCH(quantise_weights_impl)(weights + column * depth, depth, q + column * depth);
-  }
 }
 
 namespace {

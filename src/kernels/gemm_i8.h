@@ -13,10 +13,6 @@
 
 namespace gcvit::kernels {
 
-/// Rounds `weights` [columns][depth] to `q` and `scales` [columns], a column as gemm does a row of A; one of zeros has
-/// scale 1.
-void quantise_weights(const float* weights, std::int32_t columns, std::int64_t depth, std::int8_t* q, float* scales);
-
 /// Packs `q` [columns][taps * k] with `scales` and `bias` (or null) [columns]. Throws `Error` when taps * k is over 2^16,
 /// where a sum could leave an int32.
 PackedWeights pack_i8_weights(const std::int8_t* q, const float* scales, const float* bias, std::int32_t columns,

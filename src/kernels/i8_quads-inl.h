@@ -27,7 +27,8 @@ GCVIT_I8_QUADS_INLINE void end_in_c(const typename Ops::Vec (&sums)[kRows][kVect
         ends.gamma != nullptr ? Ops::load_float(ends.gamma + column) : Ops::set_float(1.0f);
 #pragma GCC unroll 12
     for (int r = 0; r < kRows; ++r) {
-      const typename Ops::Float factor = Ops::multiply(Ops::set_float(ends.row_scales[r * ends.row_scale_stride]), scale);
+      const typename Ops::Float factor =
+          Ops::multiply(Ops::set_float(ends.row_scales[r * ends.row_scale_stride]), scale);
       typename Ops::Float end = Ops::multiply_add_float(Ops::to_float(sums[r][v]), factor, bias);
       if (ends.residual != nullptr) {
         end = Ops::multiply_add_float(gamma, end, Ops::load_float(ends.residual[r] + at));

@@ -117,8 +117,8 @@ GCVIT_ROUND void round_to_bytes(const float* from, std::int64_t k, float scale, 
     for (int v = 0; v < 4; ++v) {
       integers[v] = _mm512_cvtps_epi32(_mm512_mul_ps(factor, _mm512_loadu_ps(from + i + 16 * v)));
     }
-    const __m512i bytes = _mm512_packs_epi16(_mm512_packs_epi32(integers[0], integers[1]),
-                                             _mm512_packs_epi32(integers[2], integers[3]));
+    const __m512i bytes =
+        _mm512_packs_epi16(_mm512_packs_epi32(integers[0], integers[1]), _mm512_packs_epi32(integers[2], integers[3]));
     const __m512i ordered = _mm512_permutexvar_epi32(order, bytes);
     _mm512_storeu_si512(to + i, _mm512_xor_si512(ordered, _mm512_set1_epi8(static_cast<char>(0x80))));
   }

@@ -16,7 +16,7 @@ struct I8Ends {
   const float* scales;  ///< these three of the panel's first column on
   const float* bias;
   const float* gamma;  ///< or null
-  float* const* c;     ///< [rows]
+  float* const* c;  ///< [rows]
   const float* const* residual;  ///< [rows], or null
   std::int64_t c_offset;  ///< of the panel's first column in the rows of c and residual
 };

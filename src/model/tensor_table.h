@@ -110,7 +110,8 @@ constexpr bool may_be_i8(const TensorRow& row) {
   switch (row.part) {
     case Part::kBlock: return row.role == ops::Role::kLinear;
     case Part::kStem:
-      return row.role == ops::Role::kPointwise || (row.role == ops::Role::kConvolution && row.name != tensors::kStemWeight);
+      return row.role == ops::Role::kPointwise ||
+             (row.role == ops::Role::kConvolution && row.name != tensors::kStemWeight);
     case Part::kDownsample: return row.role == ops::Role::kPointwise || row.role == ops::Role::kConvolution;
     case Part::kQueryGenerator: return row.role == ops::Role::kPointwise;
     default: return false;

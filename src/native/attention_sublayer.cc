@@ -148,8 +148,7 @@ Value attend_by_windows(NativeBackend& backend, NativeBackend::State& state, con
   branch.copy_dropped(from, shape.size(), to);
   const std::int64_t operand_floats = loop.operand_floats();
   state.parallel_for(windows.count(), 2 * window_floats + operand_floats + loop.group_floats(),
-                     4 * tokens + loop.group_pointers(),
-                     [&](std::int64_t index, Scratch& scratch) {
+                     4 * tokens + loop.group_pointers(), [&](std::int64_t index, Scratch& scratch) {
                        const std::int64_t window = windows.position(index);
                        float* normalized = scratch.floats(window_floats);
                        float* attended = scratch.floats(window_floats);
@@ -189,8 +188,7 @@ Value attend_by_stages(NativeBackend& backend, NativeBackend::State& state, cons
   const float* from = state.data(normalized);
   float* to = state.values.data(attended.id());
   const std::int64_t windows = state.batch * loop.grid.per_image;
-  const SharedOperands operands(state, *loop.qkv,
-                                {.count = windows, .tasks = loop.groups.count, .most_rows = tokens},
+  const SharedOperands operands(state, *loop.qkv, {.count = windows, .tasks = loop.groups.count, .most_rows = tokens},
                                 [&](std::int64_t window, const float** rows, Scratch&) {
                                   for (std::int32_t t = 0; t < tokens; ++t) {
                                     rows[t] = from + loop.grid.offset(window, t, loop.channels);

@@ -95,8 +95,7 @@ Value NativeBackend::convolution3x3_stride2(const Value& x, const ops::Conv3x3& 
   const PanelChunks chunks(kernels::panel_count(weights.columns), blocks.size(), state_->pool.size());
   const std::int64_t point_floats = loop.floats(blocks.most_rows());
   const SharedOperands operands(
-      *state_, weights,
-      {blocks.size(), chunks.size(), blocks.most_rows() * shape.width, point_floats},
+      *state_, weights, {blocks.size(), chunks.size(), blocks.most_rows() * shape.width, point_floats},
       [&](std::int64_t block, const float** a, Scratch& scratch) { return loop.point(blocks[block], a, scratch); });
   state_->parallel_for(blocks.size() * chunks.size(), point_floats, 4 * blocks.most_rows() * shape.width,
                        [&](std::int64_t index, Scratch& scratch) {

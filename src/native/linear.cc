@@ -256,11 +256,9 @@ Value NativeBackend::linear(const Value& x, const ops::Linear& linear, const ops
                         .activated = keeps_gelu_input ? to : nullptr};
   const RowTiles tiles(rows.count(), linear_tile_rows(weights.k), 1);
   const PanelChunks chunks(kernels::panel_count(weights.columns), tiles.size(), state_->pool.size());
-  const SharedOperands operands(*state_, weights,
-                                {.count = tiles.size(), .tasks = chunks.size(), .most_rows = tiles.most_rows()},
-                                [&](std::int64_t tile, const float** a, Scratch&) {
-                                  return loop.point(tiles.first(tile), tiles.rows(tile), a);
-                                });
+  const SharedOperands operands(
+      *state_, weights, {.count = tiles.size(), .tasks = chunks.size(), .most_rows = tiles.most_rows()},
+      [&](std::int64_t tile, const float** a, Scratch&) { return loop.point(tiles.first(tile), tiles.rows(tile), a); });
   state_->parallel_for(
       tiles.size() * chunks.size(), 0, 3 * tiles.most_rows(), [&](std::int64_t index, Scratch& scratch) {
         const std::int64_t tile = index / chunks.size();

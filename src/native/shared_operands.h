@@ -16,8 +16,8 @@ namespace gcvit::native {
 class SharedOperands {
  public:
   struct Blocks {
-    std::int64_t count;      ///< of blocks
-    std::int64_t tasks;      ///< into which each block's product is cut
+    std::int64_t count;  ///< of blocks
+    std::int64_t tasks;  ///< into which each block's product is cut
     std::int64_t most_rows;  ///< of a block
     std::int64_t scratch_floats = 0;  ///< that `point` takes
   };
@@ -32,20 +32,20 @@ class SharedOperands {
     // Few blocks are cut into pieces, so that every thread has some.
     const std::int64_t pieces = std::clamp<std::int64_t>(2 * state.pool.size() / blocks.count, 1, blocks.most_rows);
     const std::int64_t taps = weights.taps;
-    state.parallel_for(
-        blocks.count * pieces, blocks.scratch_floats, 2 * taps * blocks.most_rows,
-        [&](std::int64_t task, Scratch& scratch) {
-          const std::int64_t block = task / pieces;
-          const std::int64_t piece = task % pieces;
-          const float** all = scratch.pointers(taps * blocks.most_rows);
-          const std::int64_t count = point(block, all, scratch);
-          const std::int64_t first = piece * count / pieces;
-          const std::int64_t rows = (piece + 1) * count / pieces - first;
-          const float** some = scratch.pointers(taps * rows);
-          for (std::int64_t tap = 0; tap < taps; ++tap) std::copy_n(all + tap * count + first, rows, some + tap * rows);
-          kernels::round_operand(weights, some, rows,
-                                 operands_ + block * stride_ + first * kernels::operand_stride(weights));
-        });
+    state.parallel_for(blocks.count * pieces, blocks.scratch_floats, 2 * taps * blocks.most_rows,
+                       [&](std::int64_t task, Scratch& scratch) {
+                         const std::int64_t block = task / pieces;
+                         const std::int64_t piece = task % pieces;
+                         const float** all = scratch.pointers(taps * blocks.most_rows);
+                         const std::int64_t count = point(block, all, scratch);
+                         const std::int64_t first = piece * count / pieces;
+                         const std::int64_t rows = (piece + 1) * count / pieces - first;
+                         const float** some = scratch.pointers(taps * rows);
+                         for (std::int64_t tap = 0; tap < taps; ++tap)
+                           std::copy_n(all + tap * count + first, rows, some + tap * rows);
+                         kernels::round_operand(weights, some, rows,
+                                                operands_ + block * stride_ + first * kernels::operand_stride(weights));
+                       });
   }
 
   /// A block's; null for none.

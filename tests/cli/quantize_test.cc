@@ -37,12 +37,12 @@ TEST_F(Cli, QuantizeWritesInt8AndSaysWhatItCosts) {
   EXPECT_LT(object["error"], 0.05);
   EXPECT_EQ(object["bytes_in"], std::filesystem::file_size(model));
   EXPECT_EQ(object["bytes_out"], std::filesystem::file_size(folder / "q.safetensors"));
-  ASSERT_EQ(object["layers"].size(), 4u * 8 + 6 + 5);
+  ASSERT_EQ(object["layers"].size(), 4u * 8 + 8 + 5);
   for (const json& layer : object["layers"]) {
     EXPECT_EQ(keys_of(layer), (Keys{"dtype", "error", "logit_error", "name"}));
     EXPECT_EQ(layer["dtype"], "i8");
   }
-  EXPECT_EQ(types_of(folder / "q.safetensors")[DType::kI8], 4 * 8 + 6 + 5);
+  EXPECT_EQ(types_of(folder / "q.safetensors")[DType::kI8], 4 * 8 + 8 + 5);
   const auto metadata = formats::read_safetensors(folder / "q.safetensors").metadata;
   EXPECT_EQ(metadata.at("gcvit.format"), "2");
   const json how = json::parse(metadata.at("gcvit.quantization"));
@@ -51,7 +51,7 @@ TEST_F(Cli, QuantizeWritesInt8AndSaysWhatItCosts) {
 
   const json info = json::parse(gcvit("info -m q.safetensors --json").out);
   EXPECT_EQ(info["quantization"], how);
-  EXPECT_EQ(info["source"]["tensors"]["i8"], 4 * 8 + 6 + 5);
+  EXPECT_EQ(info["source"]["tensors"]["i8"], 4 * 8 + 8 + 5);
 }
 
 TEST_F(Cli, Int8FilesComputeInInt8UnlessToldOtherwise) {
@@ -68,7 +68,7 @@ TEST_F(Cli, Int8FilesComputeInInt8UnlessToldOtherwise) {
   EXPECT_EQ(predictions(own), predictions(gcvit("classify -m m.safetensors photo1.png --json --dtype int8")));
 
   const Result converted = gcvit("convert q.safetensors f.safetensors --dtype f32");
-  EXPECT_NE(converted.err.find("43 int8 weights are restored to floats"), std::string::npos) << converted.err;
+  EXPECT_NE(converted.err.find("45 int8 weights are restored to floats"), std::string::npos) << converted.err;
   EXPECT_EQ(predictions(floats), predictions(gcvit("classify -m f.safetensors photo1.png --json")));
   EXPECT_EQ(gcvit("convert q.safetensors again.safetensors").code, 0);
   EXPECT_EQ(read_text(folder / "again.safetensors"), read_text(folder / "q.safetensors"));
@@ -79,8 +79,8 @@ TEST_F(Cli, Int8FilesComputeInInt8UnlessToldOtherwise) {
 TEST_F(Cli, QuantizeStoresTheRestAsAskedFor) {
   ASSERT_EQ(gcvit("quantize m.safetensors q.safetensors --dtype int8 --floats bf16").code, 0);
   const auto mixed = types_of(folder / "q.safetensors");
-  EXPECT_EQ(mixed.at(DType::kI8), 4 * 8 + 6 + 5);
-  EXPECT_EQ(mixed.at(DType::kF32), 4 * 8 + 6 + 5);  // the scales
+  EXPECT_EQ(mixed.at(DType::kI8), 4 * 8 + 8 + 5);
+  EXPECT_EQ(mixed.at(DType::kF32), 4 * 8 + 8 + 5);  // the scales
   EXPECT_GT(mixed.at(DType::kBF16), 50);
   const Result result = gcvit("quantize m.safetensors b.safetensors --dtype bf16");
   ASSERT_EQ(result.code, 0) << result.err;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "tests/kernels/every_target.h"
@@ -24,7 +25,7 @@ struct Window {
 
 /// Runs one head with a scratch of exactly the size asked for, full of what would show if it were used.
 void run(const Window& window, const InputRows& q, const InputRows& k, const InputRows& v, const PackedBias& bias,
-         int head, int head_dim, const OutputRows& out) {
+         int head, int head_dim, const OutputRows& out, Precision precision = Precision::kF32) {
   const std::int64_t size = attention_scratch_size(window.tokens(), head_dim);
   ASSERT_EQ(size % 16, 0);
   AlignedBuffer scratch(size);
@@ -37,21 +38,26 @@ void run(const Window& window, const InputRows& q, const InputRows& k, const Inp
              .head = head,
              .head_dim = head_dim,
              .scale = 1.0f / std::sqrt(static_cast<float>(head_dim)),
-             .scratch = scratch.data()});
+             .scratch = scratch.data(),
+             .precision = precision});
 }
 
-void expect_attention(const Window& window, int head_dim, int heads, int head, float bias_scale = 1.0f) {
-  SCOPED_TRACE(::testing::Message() << window.height << "x" << window.width << " window, head " << head << " of "
-                                    << heads << ", " << head_dim << " wide");
+/// Rows of multiples of a quarter, which are themselves in bfloat16.
+InputRows quarters(int count, int width, unsigned seed) {
+  InputRows rows(count, width, seed);
+  for (int row = 0; row < count; ++row) {
+    for (int i = 0; i < width; ++i)
+      rows.set(row, i, std::clamp(std::nearbyint(rows[row][i] * 4.0f), -16.0f, 16.0f) / 4.0f);
+  }
+  return rows;
+}
+
+/// Against the plain loops; the error may be `tolerance` times the sum of the terms' magnitudes.
+void expect_close(const Window& window, const InputRows& q, const InputRows& k, const InputRows& v,
+                  const std::vector<float>& table, int head_dim, int heads, int head, const OutputRows& out,
+                  double tolerance) {
   const int tokens = window.tokens();
-  const InputRows q(tokens, head_dim, 1);
-  const InputRows k(tokens, head_dim, 2);
-  const InputRows v(tokens, head_dim, 3);
   const int columns = 2 * window.width - 1;
-  const std::vector<float> table = random_floats((2 * window.height - 1) * columns * heads, 4, bias_scale);
-  const PackedBias bias = pack_bias(table.data(), window.height, window.width, heads);
-  const OutputRows out(tokens, head_dim);
-  run(window, q, k, v, bias, head, head_dim, out);
   for (int i = 0; i < tokens; ++i) {
     std::vector<double> scores;
     for (int j = 0; j < tokens; ++j) {
@@ -72,10 +78,25 @@ void expect_attention(const Window& window, int head_dim, int heads, int head, f
         expected += term;
         magnitude += std::abs(term);
       }
-      // A score's error, a few roundings of its size, is the numerators' relative error.
-      ASSERT_NEAR(out[i][c], expected, 4e-6 * bias_scale * magnitude + 1e-30) << "token " << i << " channel " << c;
+      ASSERT_NEAR(out[i][c], expected, tolerance * magnitude + 1e-30) << "token " << i << " channel " << c;
     }
   }
+}
+
+void expect_attention(const Window& window, int head_dim, int heads, int head, float bias_scale = 1.0f) {
+  SCOPED_TRACE(::testing::Message() << window.height << "x" << window.width << " window, head " << head << " of "
+                                    << heads << ", " << head_dim << " wide");
+  const int tokens = window.tokens();
+  const InputRows q(tokens, head_dim, 1);
+  const InputRows k(tokens, head_dim, 2);
+  const InputRows v(tokens, head_dim, 3);
+  const int columns = 2 * window.width - 1;
+  const std::vector<float> table = random_floats((2 * window.height - 1) * columns * heads, 4, bias_scale);
+  const PackedBias bias = pack_bias(table.data(), window.height, window.width, heads);
+  const OutputRows out(tokens, head_dim);
+  run(window, q, k, v, bias, head, head_dim, out);
+  // A score's error, a few roundings of its size, is the numerators' relative error.
+  expect_close(window, q, k, v, table, head_dim, heads, head, out, 4e-6 * bias_scale);
   out.expect_guards();
 }
 
@@ -98,6 +119,37 @@ TEST(Attention, EveryFormOfWindow) {
     for (const Window& window :
          {Window{7, 7}, Window{14, 14}, Window{12, 12}, Window{1, 17}, Window{1, 33}, Window{33, 1}, Window{16, 16}}) {
       expect_attention(window, 32, 2, 1);
+    }
+  });
+}
+
+TEST(Attention, PairsOfBf16RoundWhatIsMultiplied) {
+  on_every_target([] {
+    constexpr int kHeads = 2;
+    for (const Window& window : {Window{1, 1}, Window{1, 2}, Window{3, 5}, Window{4, 4}, Window{1, 17}, Window{3, 11},
+                                 Window{7, 7}, Window{5, 13}, Window{12, 12}, Window{14, 14}}) {
+      for (const int head_dim : {16, 32, 64}) {
+        SCOPED_TRACE(::testing::Message() << window.height << "x" << window.width << ", " << head_dim << " wide");
+        const int tokens = window.tokens();
+        const std::vector<float> table = random_floats((2 * window.height - 1) * (2 * window.width - 1) * kHeads, 4);
+        const PackedBias bias = pack_bias(table.data(), window.height, window.width, kHeads);
+        const OutputRows out(tokens, head_dim);
+        // Where operands and scale (1/8, 1/4) are bfloat16 already, the numerators alone are rounded.
+        if (head_dim != 32) {
+          const InputRows q = quarters(tokens, head_dim, 1);
+          const InputRows k = quarters(tokens, head_dim, 2);
+          const InputRows v = quarters(tokens, head_dim, 3);
+          run(window, q, k, v, bias, 1, head_dim, out, Precision::kBf16);
+          expect_close(window, q, k, v, table, head_dim, kHeads, 1, out, 1.0 / 256);
+        }
+        const InputRows q(tokens, head_dim, 1);
+        const InputRows k(tokens, head_dim, 2);
+        const InputRows v(tokens, head_dim, 3);
+        run(window, q, k, v, bias, 1, head_dim, out, Precision::kBf16);
+        expect_close(window, q, k, v, table, head_dim, kHeads, 1, out, 0.03);
+        out.expect_guards();
+        if (::testing::Test::HasFatalFailure()) return;
+      }
     }
   });
 }

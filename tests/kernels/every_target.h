@@ -59,6 +59,9 @@ class InputRows {
   }
   const float* const* pointers() const { return pointers_.data(); }
   const float* operator[](int row) const { return pointers_[static_cast<std::size_t>(row)]; }
+  void set(int row, int column, float value) {
+    rows_[static_cast<std::size_t>(row)][static_cast<std::size_t>(column) + 1] = value;
+  }
 
  private:
   std::vector<std::vector<float>> rows_;

@@ -495,32 +495,5 @@ TEST(PackI8Weights, RefusesDepthsWhoseSumsCouldOverflow) {
             "[native] int8 weights: expected at most 65536 inputs a column, found 90000");
 }
 
-TEST(QuantiseWeights, RoundsEachColumnByItsOwnScale) {
-  on_every_target([] {
-    for (const std::int64_t depth : {1, 3, 4, 8, 17, 64, 100}) {
-      constexpr int kColumns = 5;
-      std::vector<float> weights = random_floats(kColumns * depth, 1);
-      std::fill_n(weights.begin() + 2 * depth, depth, 0.0f);
-      std::vector<std::int8_t> q(weights.size(), 99);
-      std::vector<float> scales(kColumns);
-      quantise_weights(weights.data(), kColumns, depth, q.data(), scales.data());
-      for (std::int64_t column = 0; column < kColumns; ++column) {
-        const auto first = weights.begin() + column * depth;
-        const RoundedRow expected = rounded_row({first, first + depth});
-        ASSERT_EQ(scales[static_cast<std::size_t>(column)], expected.scale);
-        for (std::int64_t i = 0; i < depth; ++i) {
-          ASSERT_EQ(q[static_cast<std::size_t>(column * depth + i)], expected.q[static_cast<std::size_t>(i)]);
-        }
-      }
-      EXPECT_EQ(scales[2], 1.0f);
-    }
-    const float bad[] = {1.0f, std::numeric_limits<float>::infinity()};
-    std::int8_t q[2];
-    float scale = 0.0f;
-    quantise_weights(bad, 1, 2, q, &scale);
-    EXPECT_TRUE(std::isnan(scale));
-  });
-}
-
 }  // namespace
 }  // namespace gcvit::kernels

@@ -22,13 +22,13 @@
 #include "model/image_size.h"
 #include "native/native_backend.h"
 #include "digest/sha256.h"
+#include "inference/precision.h"
 #include "tests/native/test_model.h"
 #include "tests/testing/training_reference.h"
 #include "tests/train/reference_source.h"
 #include "train/make_executor.h"
 #include "train/schedule.h"
 #include "train/trainer.h"
-#include "weights/quantise.h"
 
 namespace gcvit {
 namespace {
@@ -113,12 +113,11 @@ Signatures infer(const model::GCViT& model, native::NativeBackend& backend, std:
 }
 
 /// The taps' hashes, which no batch and no number of threads changes.
-Signatures infer_everywhere(const std::string& name, const model::GCViTConfig& config, bool int8 = false) {
+Signatures infer_everywhere(const std::string& name, const model::GCViTConfig& config, Precision precision) {
   model::GCViT model(config);
   fill(model);
-  if (int8) {
-    EXPECT_GT(weights::quantise(model), 0u);
-  }
+  inference::set_precision(precision, model);
+  EXPECT_EQ(inference::precision_of(model), precision);
   const ops::Shape shape{config.image_height, config.image_width, 3};
   const bool large = config.image_height > 200;
   const std::vector<float> images = testing::reference_images(1, 5, shape.size());
@@ -194,9 +193,14 @@ std::map<std::string, Training> trainings() {
   return trainings;
 }
 
-Signatures compute() {
+Signatures infer_all(Precision precision) {
   Signatures all;
-  for (const auto& [name, config] : models()) all.merge(infer_everywhere(name, config));
+  for (const auto& [name, config] : models()) all.merge(infer_everywhere(name, config, precision));
+  return all;
+}
+
+Signatures compute_f32() {
+  Signatures all = infer_all(Precision::kF32);
   for (const auto& [name, training] : trainings()) {
     all["training " + name] = train_twenty_steps(training.config, training.recipe, 1);
   }
@@ -205,17 +209,18 @@ Signatures compute() {
   return all;
 }
 
-Signatures compute_int8() {
-  Signatures all;
-  for (const auto& [name, config] : models()) all.merge(infer_everywhere(name, config, true));
-  return all;
-}
-
 Signatures compute_bf16() {
   Training training{testing::tiny_config(), {}};
   training.recipe.batch_size = 5;
   training.recipe.dtype = "bf16";
-  return {{"training adamw bf16", train_twenty_steps(training.config, training.recipe, 2)}};
+  Signatures all = infer_all(Precision::kBf16);
+  all["training adamw bf16"] = train_twenty_steps(training.config, training.recipe, 2);
+  return all;
+}
+
+/// What attention multiplies under a target where the model is int8: bfloat16 where the CPU has instructions for it.
+std::string int8_form(const std::string& target) {
+  return target == "AVX3" && kernels::has_bf16_pairs() ? "AVX3 pairs" : target;
 }
 
 /// What multiplies bfloat16 under a target: the CPU's own instructions round the sums in another way.
@@ -234,8 +239,9 @@ TEST(Signature, IsThatOfEachTargetInTheFile) {
   for (const std::string& target : kernels::available_targets()) {
     SCOPED_TRACE(target);
     kernels::force_target(target);
-    for (const auto& [key, found] : {std::pair(target, compute()), std::pair(target + ", int8", compute_int8()),
-                                     std::pair(bf16_form(target) + ", bf16", compute_bf16())}) {
+    for (const auto& [key, found] :
+         {std::pair(target, compute_f32()), std::pair(int8_form(target) + ", int8", infer_all(Precision::kInt8)),
+          std::pair(bf16_form(target) + ", bf16", compute_bf16())}) {
       if (write_to != nullptr) {
         known[key] = found;
       } else if (const auto entry = known.find(key); entry != known.end()) {

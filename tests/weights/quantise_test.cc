@@ -106,10 +106,10 @@ class QuantisedFile : public ::testing::TestWithParam<DType> {
 
 TEST_P(QuantisedFile, IsRestoredToFloats) {
   const LoadedModel loaded = load_model(file_);
-  EXPECT_EQ(quantised_, 4u * 5 + 2 * 3 + 7);  // of five blocks, three downsamplers and seven extractions of queries
+  EXPECT_EQ(quantised_, 4u * 5 + 2 * 4 + 7);  // of five blocks, four downsamplers and seven extractions of queries
   EXPECT_EQ(loaded.report.quantised(), quantised_);
   EXPECT_EQ(loaded.report.dtype, GetParam());
-  EXPECT_EQ(loaded.report.notices, std::vector<std::string>{file_ + ": 33 int8 weights are restored to floats"});
+  EXPECT_EQ(loaded.report.notices, std::vector<std::string>{file_ + ": 35 int8 weights are restored to floats"});
   EXPECT_TRUE(loaded.report.unexpected.empty());
   EXPECT_EQ(loaded.info.quantisation_json, "");
   for (std::size_t i = 0; i < model_.parameters().size(); ++i) {
