@@ -38,6 +38,7 @@ function(gcvit_component name)
   endforeach()
   set_target_properties(gcvit_${name} PROPERTIES
     POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+  gcvit_precompiled(gcvit_${name} library)
   set_property(GLOBAL APPEND PROPERTY GCVIT_COMPONENT_OBJECTS $<TARGET_OBJECTS:gcvit_${name}>)
   set_property(GLOBAL APPEND PROPERTY GCVIT_COMPONENT_LIBRARIES ${COMPONENT_LIBRARIES})
 endfunction()

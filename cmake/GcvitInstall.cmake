@@ -1,5 +1,6 @@
 # What `cmake --install` puts where, and the packages that `cpack` makes of it: the program with the bundled model
-# beside it, and the library with its headers and CMake package (find_package(gcvit), target gcvit::gcvit).
+# beside it, and the library with its headers and CMake package (find_package(gcvit), target gcvit::gcvit). The tarball has the
+# program alone, with the libraries that it needs (bundle_libraries.cmake).
 # The program finds the model, and its libraries if it needs any, by its own place: a tree may be moved.
 include(CMakePackageConfigHelpers)
 
@@ -26,9 +27,8 @@ A small model that tells five kinds of flowers apart comes with it.")
 set(CPACK_RESOURCE_FILE_LICENSE ${CMAKE_SOURCE_DIR}/LICENSE)
 set(CPACK_GENERATOR DEB TGZ)
 set(CPACK_STRIP_FILES ON)
-cmake_host_system_information(RESULT system QUERY DISTRIB_INFO)  # the tarball uses the release's own libraries
-set(CPACK_PACKAGE_FILE_NAME
-  gcvit-${PROJECT_VERSION}-${system_ID}${system_VERSION_ID}-${CMAKE_SYSTEM_PROCESSOR})
+set(CPACK_PACKAGE_FILE_NAME gcvit-${PROJECT_VERSION}-linux-${CMAKE_SYSTEM_PROCESSOR})
+set(CPACK_PRE_BUILD_SCRIPTS ${CMAKE_SOURCE_DIR}/cmake/bundle_libraries.cmake)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
