@@ -98,7 +98,7 @@ TEST(Recipe, WhatIsOutOfRangeIsOneSentence) {
     return error_of([&] { validate(recipe); });
   };
   EXPECT_EQ(with(&Recipe::epochs, 0), "[train] --epochs: expected at least 1, found 0");
-  EXPECT_EQ(with(&Recipe::batch_size, 0), "[train] --batch-size: expected 1 to 65536, found 0");
+  EXPECT_EQ(with(&Recipe::batch_size, 0), "[train] --batch: expected 1 to 65536, found 0");
   EXPECT_EQ(with(&Recipe::lr, -1.0), "[train] --lr: expected at least 0, found -1");
   EXPECT_EQ(with(&Recipe::lr, std::nan("")), "[train] --lr: expected at least 0, found nan");
   EXPECT_EQ(with(&Recipe::label_smoothing, 1.5), "[train] --label-smoothing: expected 0 to 1, found 1.5");
@@ -122,7 +122,7 @@ TEST(Recipe, DifferencesAreFlags) {
   EXPECT_TRUE(differences(a, b).empty());
   b.batch_size = 3;
   b.no_shuffle = true;
-  EXPECT_EQ(differences(a, b), (std::vector<std::string>{"--batch-size", "--no-shuffle"}));
+  EXPECT_EQ(differences(a, b), (std::vector<std::string>{"--batch", "--no-shuffle"}));
 }
 
 TEST(Schedule, CosineIsPyTorchs) {
