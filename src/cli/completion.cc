@@ -27,7 +27,7 @@ bool is_free(const Argument& argument) {
 
 /// The text up to its first clause, for one line beside the flag.
 std::string summary_of(const std::string& text) {
-  return text.substr(0, std::min({text.find(';'), text.find(": "), text.find(". "), text.find(" ("), text.size()}));
+  return text.substr(0, std::min({text.find(';'), text.find(": "), text.find(". "), text.size()}));
 }
 
 /// In single quotes, for a shell that ends and begins them around a quote of the text.
