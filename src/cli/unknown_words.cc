@@ -96,7 +96,7 @@ std::string why_no_flag(const CLI::App& command) {
   }
   for (const std::string& word : command.remaining()) {
     const bool number = word.find_first_not_of("-.0123456789") == std::string::npos;
-    if (!word.starts_with("-") || number) continue;
+    if (!word.starts_with("-") || number) continue;  // "-" and "--" are of the numbers' characters
     const std::string flag = word.substr(0, word.find('='));
     const std::string sentence = fmt::format("{} has no flag {}", command.get_name(), flag);
     return flag.starts_with("--") ? with_nearest(sentence, flag, flags) : sentence;

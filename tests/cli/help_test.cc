@@ -110,9 +110,11 @@ TEST_F(Help, IsWrappedToTheWidthAsked) {
     return width;
   };
   for (const std::string& command : kCommands) {
-    EXPECT_LE(widest(help(command, 50)), 50u) << help(command, 50);
-    EXPECT_LE(widest(help(command, 300)), 100u) << command;
-    EXPECT_EQ(joined(help(command, 50)), joined(help(command, 100)));
+    const std::string narrow = help(command, 50);
+    const std::string wide = help(command, 300);
+    EXPECT_LE(widest(narrow), 50u) << narrow;
+    EXPECT_LE(widest(wide), 100u) << wide;
+    EXPECT_EQ(joined(narrow), joined(wide));
   }
   EXPECT_GT(widest(help("train", 100)), 90u);
   EXPECT_EQ(shell("env -u COLUMNS \"$G\" help train").out, help("train", 80));

@@ -4,6 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
 
 #include "tests/testing/error_of.h"
 #include "train/schedule.h"
@@ -114,6 +119,20 @@ TEST(Recipe, WhatIsOutOfRangeIsOneSentence) {
   recipe.val_split = 0.0;
   EXPECT_EQ(error_of([&] { validate(recipe); }),
             "[train] --early-stop: needs photos to validate on, but --val-split is 0");
+}
+
+TEST(Recipe, EveryNumberHasARangeThatItsDefaultsAreIn) {
+  EXPECT_EQ(range_of("batch_size"), "1 to 65536");
+  EXPECT_EQ(range_of("epochs"), "at least 1");
+  EXPECT_EQ(range_of("soft_temperature"), "over 0, up to 1000");
+  EXPECT_EQ(words_of("dtype"), (std::vector<std::string>{"f32", "bf16"}));
+  EXPECT_EQ(flag_of("batch_size"), "--batch");
+  visit_fields([](const char* name, auto member) {
+    using Field = std::remove_reference_t<decltype(std::declval<Recipe>().*member)>;
+    const bool number = std::is_arithmetic_v<Field> && !std::is_same_v<Field, bool>;
+    EXPECT_EQ(range_of(name).empty(), !number || std::string_view(name) == "seed") << name;
+  });
+  for (const std::string& recipe : words_of("recipe")) EXPECT_NO_THROW(validate(preset(recipe))) << recipe;
 }
 
 TEST(Recipe, DifferencesAreFlags) {
