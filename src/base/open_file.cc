@@ -89,7 +89,22 @@ Descriptor::~Descriptor() {
   if (number_ >= 0) ::close(number_);
 }
 
+bool is_url(std::string_view name) {
+  const std::size_t end = name.find("://");
+  if (end == std::string_view::npos || end == 0) return false;
+  return std::ranges::all_of(name.substr(0, end),
+                             [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); });
+}
+
+std::string_view found_instead(std::string_view missing) {
+  return is_url(missing) ? "a URL: download it first" : "nothing";
+}
+
 void fail_to_read(std::string_view area, std::string_view name, int error) {
+  if (is_url(name)) {
+    fail(ErrorCode::kNotFound, "[{}] {}: expected a file, found a URL: download it first, and name the file", area,
+         name);
+  }
   if (error == ENOENT || error == ENOTDIR) fail(ErrorCode::kNotFound, "[{}] {}: no such file", area, name);
   const std::string sentence =
       fmt::format("[{}] {}: can't be read: {}", area, name, std::generic_category().message(error));

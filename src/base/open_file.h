@@ -34,6 +34,11 @@ struct RegularFile {
   std::uint64_t size = 0;  ///< when it was opened
 };
 
+/// True for what begins like "https://".
+bool is_url(std::string_view name);
+/// What a path names that doesn't exist, for a sentence: "nothing", or that it is a URL.
+std::string_view found_instead(std::string_view missing);
+
 /// Throws "[area] name: can't be read: ..." for an errno: a `ResourceError` where it says that file descriptors or memory
 /// have run out, else an `Error`.
 [[noreturn]] void fail_to_read(std::string_view area, std::string_view name, int error);

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "gcvit/classifier.h"
 #include "weights/load.h"
@@ -16,6 +17,9 @@ class UsageError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
+
+/// The number of photos in a batch; the second name is an alias that help doesn't show.
+inline constexpr const char* kBatchFlag = "--batch,--batch-size";
 
 /// -m, --model and how photos go into it, for subcommands that run one.
 struct ModelArguments {
@@ -30,6 +34,10 @@ struct ModelArguments {
   ClassifierOptions options;
 
   void add_model(CLI::App& app);
+  /// The same for a command that is about the model alone: MODEL is its first argument, -m an alias.
+  void add_model_first(CLI::App& app);
+  /// --ema, --no-ema, --keras-example-bias and --max-memory; add_model has them.
+  void add_loading(CLI::App& app);
   /// --ema and --no-ema; add_model has them.
   void add_ema(CLI::App& app);
   /// --keras-example-bias; add_model has it.
@@ -64,6 +72,9 @@ void notice_loading(const weights::LoadedModel& loaded);
 /// it, what was pulled. Throws `Error` when it was not pulled or was changed since.
 std::string file_of_model(const std::string& model);
 
+/// The names that --variant takes.
+std::vector<std::string> published_variants();
+
 /// Sides of "224" (both) or "192x256" (height, width).
 struct Size {
   int height = 0;
@@ -74,6 +85,9 @@ Size parse_size(const std::string& text);
 
 /// The precision of a dtype's name, kAuto for another.
 Precision parse_precision(const std::string& dtype);
+
+/// The required positional IN of commands that write a model anew.
+void add_input(CLI::App& app, std::string& model);
 
 /// A flag --json, which asks for one JSON object on stdout.
 void add_json(CLI::App& app, bool& json);

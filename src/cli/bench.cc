@@ -11,6 +11,7 @@
 #include "inference/precision.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
+#include "cli/description.h"
 #include "cli/output.h"
 #include "gcvit/version.h"
 #include "kernels/peak.h"
@@ -198,23 +199,26 @@ Command add_bench(CLI::App& program) {
   const auto options = std::make_shared<Options>();
   options->arguments.add_model(*app);
   app->add_option("--variant", options->variant,
-                  "Measure a published architecture with random weights instead of a file: xxtiny, ..., large_512")
+                  "Measure a published architecture with random weights instead of a file")
+      ->check(one_of(published_variants()))
+      ->type_name("NAME")
       ->excludes("-m");
   options->arguments.add_image_size(*app);
-  app->add_option("--batch", options->batches, "Batch sizes to measure, such as 1,8,32")
+  app->add_option(kBatchFlag, options->batches, "Batch sizes to measure, such as 1,8,32")
       ->delimiter(',')
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
   app->add_option("-t,--threads", options->threads,
-                  "Numbers of threads to measure, such as 1,2; 0: one for each available processor")
+                  "Numbers of threads to measure, such as 1,2; 0 is one for each available processor")
       ->delimiter(',')
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
-  app->add_option("--seconds", options->seconds, "Seconds to measure each row for, and five runs at least")
+  app->add_option("--seconds", options->seconds, "Seconds to measure each row for; a row has at least five runs")
       ->check(CLI::Range(0.0, 3600.0))
+      ->type_name("SECONDS")
       ->capture_default_str();
   app->add_option("--dtype", options->dtypes,
-                  "Data types to compute in, such as f32,bf16,int8; auto: the one that the file has its weights in")
+                  "Data types to compute in, such as f32,bf16,int8; auto is the one that the file has its weights in")
       ->delimiter(',')
       ->check(CLI::IsMember({"auto", "f32", "bf16", "int8"}))
       ->capture_default_str();

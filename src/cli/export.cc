@@ -11,12 +11,16 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "inference/labels.h"
 #include "inference/preprocessing.h"
+#include "base/build_options.h"
+#include "base/error.h"
 #include "cli/arguments.h"
 #include "cli/calibration.h"
 #include "cli/commands.h"
+#include "cli/load_lines.h"
 #include "cli/output.h"
 #include "evaluate/input_scales.h"
 #include "model/tensor_table.h"
@@ -28,6 +32,7 @@ namespace {
 
 struct Options {
   ModelArguments arguments;
+  std::vector<std::string> files;  ///< MODEL and OUT, or OUT alone
   std::string output;
   onnx::GraphOptions graph;
   bool rounds_inputs = false;  ///< --qdq
@@ -119,7 +124,29 @@ std::string choose_scheme(const Options& options, const std::string& file, const
   return scheme.dump();
 }
 
-int run(const Options& options) {
+/// Throws `Error` for the ending of a file that another command writes.
+void check_ending(const std::string& output) {
+  for (const char* const ending : {".safetensors", ".pth", ".pt", ".bin", ".pth.tar", ".h5", ".keras"}) {
+    if (!output.ends_with(ending)) continue;
+    const std::string way =
+        kWithConverter ? fmt::format("; weight files are written by gcvit convert IN {}", output) : "";
+    fail("[export] {}: expected a name that ends in .onnx{}", output, way);
+  }
+}
+
+/// Which of the one or two files named is the model.
+Options sorted(Options options) {
+  options.output = options.files.back();
+  if (options.files.size() == 2) {
+    if (!options.arguments.model.empty()) throw UsageError("the model is named twice, by -m and before OUT.onnx");
+    options.arguments.model = options.files.front();
+  }
+  return options;
+}
+
+int run(const Options& given) {
+  const Options options = sorted(given);
+  check_ending(options.output);
   const std::string file = options.arguments.model_file();
   weights::LoadOptions load = options.arguments.load_options();
   load.keep_types = options.arguments.dtype == "auto";
@@ -131,10 +158,8 @@ int run(const Options& options) {
   if (std::ranges::any_of(std::as_const(*loaded.model).parameters(), is_int8)) {
     loaded.info.quantisation_json = choose_scheme(options, file, *loaded.model, graph);
   } else if (options.rounds_inputs) {
-    throw Error(
-        fmt::format("[export] {}: --qdq: expected int8 weights, found floats alone; `gcvit quantize` makes a file with "
-                    "int8 weights",
-                    file));
+    throw Error(fmt::format("[export] {}: --qdq: expected int8 weights, found floats alone{}", file,
+                            kWithConverter ? "; `gcvit quantize` makes a file with int8 weights" : ""));
   }
 
   onnx::OnnxBackend backend(graph);
@@ -145,6 +170,7 @@ int run(const Options& options) {
                      options.graph.opset,
                      with_commas(static_cast<std::int64_t>(std::filesystem::file_size(options.output))),
                      config.image_height, config.image_width, config.classes));
+  tell_how_to_load("ONNX Runtime", lines_for_onnxruntime(config, options.output));
   return 0;
 }
 
@@ -154,13 +180,18 @@ Command add_export(CLI::App& program) {
   CLI::App* app =
       program.add_subcommand("export", "Write a model as an ONNX file: images [N,3,H,W] -> logits [N,classes]");
   const auto options = std::make_shared<Options>();
-  options->arguments.add_model(*app);
-  app->add_option("output", options->output, "The .onnx file to write")->required()->type_name("OUT.onnx");
+  app->add_option("-m,--model", options->arguments.model)->group("");  // as other commands have it
+  options->arguments.add_loading(*app);
+  app->add_option("files", options->files,
+                  "The file to write, and before it the model (default: the bundled flower model)")
+      ->required()
+      ->expected(1, 2)
+      ->type_name("[MODEL] OUT.onnx");
   app->add_option("--opset", options->graph.opset, "Version of the ONNX operator set")
       ->check(CLI::Range(onnx::kOldestOpset, onnx::kNewestOpset))
       ->capture_default_str();
   app->add_option("--dtype", options->arguments.dtype,
-                  "auto: int8 weights stay int8, all else becomes f32; f32: so do they")
+                  "auto keeps int8 weights as int8 and makes all else f32; f32 makes them f32 too")
       ->check(CLI::IsMember({"auto", "f32"}))
       ->capture_default_str();
   CLI::Option* const rounds_inputs = app->add_flag(

@@ -103,7 +103,8 @@ Command add_forward(CLI::App& program) {
   app->add_option(
          "-o,--output", options->output,
          "The .npz file to write: logits [N,classes], pooled [N,F], level1 to level4 [N,H,W,C] (before the downsample)")
-      ->required();
+      ->required()
+      ->type_name("OUT.npz");
   options->arguments.add_image_size(*app);
   options->arguments.add_batch(*app);
   options->arguments.add_dtype(*app);

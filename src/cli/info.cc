@@ -10,6 +10,7 @@
 #include "inference/preprocessing.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
+#include "cli/description.h"
 #include "cli/output.h"
 #include "gcvit/version.h"
 #include "kernels/target.h"
@@ -171,10 +172,12 @@ Command add_info(CLI::App& program) {
   CLI::App* app = program.add_subcommand(
       "info", "Show a model's configuration and its layers: output shapes, parameters and multiply-adds");
   const auto options = std::make_shared<Options>();
-  options->arguments.add_model(*app);
-  app->add_option("--variant", options->variant,
-                  "Show a published architecture instead of a file: xxtiny, ..., large_512")
-      ->excludes("-m");
+  options->arguments.add_model_first(*app);
+  app->add_option("--variant", options->variant, "Show a published architecture instead of a file")
+      ->check(one_of(published_variants()))
+      ->type_name("NAME")
+      ->excludes("-m")
+      ->excludes("MODEL");
   options->arguments.add_new_head(*app);
   options->arguments.add_image_size(*app);
   options->arguments.add_threads(*app);

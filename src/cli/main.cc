@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <array>
 #include <csignal>
 #include <exception>
 #include <initializer_list>
@@ -17,7 +16,9 @@
 #include "base/build_options.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
+#include "cli/help.h"
 #include "cli/output.h"
+#include "cli/unknown_words.h"
 #include "gcvit/error.h"
 #include "gcvit/version.h"
 
@@ -47,30 +48,6 @@ void prepare_process() {
   }
 }
 
-/// A subcommand that a CMake option can leave out.
-struct Part {
-  std::string_view command;
-  bool built;
-  std::string_view what;
-  std::string_view option;
-};
-
-constexpr std::array<Part, 5> kParts = {{{"train", kWithTraining, "training", "GCVIT_TRAIN"},
-                                         {"convert", kWithConverter, "converter", "GCVIT_CONVERT"},
-                                         {"quantize", kWithConverter, "converter", "GCVIT_CONVERT"},
-                                         {"export", kWithOnnx, "ONNX export", "GCVIT_ONNX"},
-                                         {"pull", kWithHub, "downloads", "GCVIT_HUB"}}};
-
-/// The error for a subcommand that this build leaves out; empty for others.
-std::string why_not_built(std::string_view command) {
-  for (const Part& part : kParts) {
-    if (part.command == command && !part.built) {
-      return fmt::format("{}: this build has no {} ({}=OFF)", command, part.what, part.option);
-    }
-  }
-  return "";
-}
-
 /// In the order in which help lists them.
 std::vector<Command> commands_of_this_build(CLI::App& program) {
   std::vector<Command> commands = {add_classify(program)};
@@ -84,21 +61,31 @@ std::vector<Command> commands_of_this_build(CLI::App& program) {
   if constexpr (kWithConverter) commands.push_back(add_quantize(program));
   if constexpr (kWithOnnx) commands.push_back(add_export(program));
   if constexpr (kWithHub) commands.push_back(add_pull(program));
+  for (const Command& command : commands) command.app->group("Commands");
+  for (const Command& command : add_about(program)) commands.push_back(command);
   return commands;
 }
 
 int run(int argc, char** argv) {
-  CLI::App program("GCViT image classification", "gcvit");
-  program.require_subcommand(1);
-  program.set_version_flag("--version", "gcvit " GCVIT_VERSION);
-  if (argc > 1) {
-    if (const std::string sentence = why_not_built(argv[1]); !sentence.empty()) {
-      notice(sentence);
-      return kUsage;
+  CLI::App program("GCViT image classification: runs, trains and converts global context vision transformers", "gcvit");
+  const auto describe_common_flags = [](CLI::App& app) {
+    app.set_help_flag("-h,--help", "Print this help");
+    app.set_version_flag("--version", "gcvit " GCVIT_VERSION, "Print the program's version");
+  };
+  describe_common_flags(program);
+  const std::vector<Command> commands = commands_of_this_build(program);
+  for (const Command& command : commands) describe_common_flags(*command.app);
+  if (argc < 2) return usage_error("expected a command, found none", "");
+  if (const std::string sentence = why_not_built(argv[1]); !sentence.empty()) {
+    notice(sentence);
+    return kUsage;
+  }
+  if (argv[1][0] != '-') {
+    if (const std::string sentence = why_no_command(program, argv[1]); !sentence.empty()) {
+      return usage_error(sentence, "");
     }
   }
-  const std::vector<Command> commands = commands_of_this_build(program);
-  for (const Command& command : commands) command.app->set_version_flag("--version", "gcvit " GCVIT_VERSION);
+  program.require_subcommand(1);
 
   const auto chosen = [&] {
     for (const Command& command : commands) {
@@ -108,15 +95,19 @@ int run(int argc, char** argv) {
   };
   try {
     program.parse(argc, argv);
-  } catch (const CLI::Success& request) {  // --help, --version
+  } catch (const CLI::CallForHelp&) {
+    print(chosen() == nullptr ? help_of_program(program, help_width())
+                              : help_of_command(describe(*chosen()->app), help_width()));
+    return kDone;
+  } catch (const CLI::Success& request) {  // --version
     std::ostringstream text;
     const int code = program.exit(request, text, text);
     print(text.str());
     return code;
   } catch (const CLI::ParseError& error) {
-    if (chosen() != nullptr) return usage_error(error.what(), chosen()->app->get_name());
-    const bool named = argc > 1 && argv[1][0] != '-';
-    return usage_error(named ? "there is no command " + std::string(argv[1]) : error.what(), "");
+    const CLI::App& app = chosen() == nullptr ? program : *chosen()->app;
+    const std::string unknown_flag = why_no_flag(app);
+    return usage_error(unknown_flag.empty() ? error.what() : unknown_flag, chosen() == nullptr ? "" : app.get_name());
   }
   try {
     return chosen()->run();

@@ -73,11 +73,13 @@ Command add_preprocess(CLI::App& program) {
   const auto options = std::make_shared<Options>();
   options->arguments.add_model(*app);
   add_image_list(*app, options->images);
-  app->add_option("-o,--output", options->output, "The .npy file to write: float32 [N,H,W,3], normalised")->required();
+  app->add_option("-o,--output", options->output, "The .npy file to write: float32 [N,H,W,3], normalised")
+      ->required()
+      ->type_name("OUT.npy");
   options->arguments.add_images(*app);
   options->arguments.add_image_size(*app);
   app->get_option("--image-size")
-      ->description("Height and width of the tensors; together with --preprocess no model is needed");
+      ->description("Height and width of the tensors in pixels; together with --preprocess no model is needed");
   options->arguments.add_threads(*app);
   return {app, [options] { return run(*options); }};
 }

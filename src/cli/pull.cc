@@ -4,9 +4,13 @@
 
 #include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "cli/arguments.h"
 #include "cli/commands.h"
+#include "cli/description.h"
 #include "cli/output.h"
 #include "hub/cache.h"
 #include "base/error.h"
@@ -51,6 +55,15 @@ int list(const Options& options) {
   return 0;
 }
 
+/// How to get the file without the network that just failed.
+void notice_other_ways(const Options& options, const hub::OfficialFile& file) {
+  const std::string place =
+      options.folder.empty() ? hub::path_in_cache(file) : fmt::format("{}/{}", options.folder, file.file_name);
+  notice(fmt::format("by hand: download {} elsewhere, put it at {}, and run the same command again, which checks it",
+                     file.url, place));
+  notice(fmt::format("from a mirror: set GCVIT_HUB_URL to the address of a folder that has {}", file.file_name));
+}
+
 int pull(const Options& options) {
   const std::optional<hub::OfficialFile> file = hub::find_official(options.name);
   if (!file) {
@@ -71,7 +84,16 @@ int pull(const Options& options) {
     if (progress) progress->clear();
     notice(sentence);
   };
-  const hub::Pulled pulled = hub::pull(*file, options.folder.empty() ? hub::cache_folder() : options.folder, listener);
+  hub::Pulled pulled;
+  try {
+    pulled = hub::pull(*file, options.folder.empty() ? hub::cache_folder() : options.folder, listener);
+  } catch (const Error& error) {
+    progress.reset();
+    if (error.code() != ErrorCode::kIo || !std::string_view(error.what()).starts_with("[pull] ")) throw;
+    notice(error.what());
+    notice_other_ways(options, *file);
+    return 1;
+  }
   progress.reset();
 
   if (options.json) {
@@ -100,12 +122,16 @@ int run(const Options& options) {
 Command add_pull(CLI::App& program) {
   CLI::App* app = program.add_subcommand("pull", "Download an official weight file");
   const auto options = std::make_shared<Options>();
-  CLI::Option* name = app->add_option(
-      "NAME", options->name,
-      "gcvit_VARIANT.PRODUCER, such as gcvit_xxtiny.keras, .timm or .nvlabs; -m accepts this name afterwards");
-  CLI::Option* to =
-      app->add_option("--to", options->folder, "Folder to download to, instead of the cache in which -m looks")
-          ->type_name("DIR");
+  std::vector<std::string> names;
+  for (const hub::OfficialFile& file : hub::official_files()) names.push_back(file.name);
+  CLI::Option* name =
+      app->add_option("NAME", options->name,
+                      "gcvit_VARIANT.PRODUCER, such as gcvit_xxtiny.keras, .timm or .nvlabs; -m accepts this name "
+                      "afterwards")
+          ->check(one_of(names));
+  CLI::Option* to = app->add_option("--to", options->folder, "Folder to download to")
+                        ->type_name("DIR")
+                        ->default_str("the cache in which -m looks");
   app->add_flag("--list", options->list, "List all names, where the files come from and which are downloaded")
       ->excludes(name)
       ->excludes(to);

@@ -205,17 +205,17 @@ Command add_quantize(CLI::App& program) {
   CLI::App* app = program.add_subcommand(
       "quantize", "Write a model with its weights in int8 or bf16: a smaller file, which also computes so");
   const auto options = std::make_shared<Options>();
-  app->add_option("IN", options->arguments.model,
-                  "A weight file of any format that gcvit reads, or the name of a pulled file")
-      ->required();
-  app->add_option("OUT", options->output, "The .safetensors file to write")->required();
-  app->add_option(
-         "--dtype", options->arguments.dtype,
-         "int8: the weights of blocks, downsamplers and query generators, with a scale an output channel; bf16: all")
+  add_input(*app, options->arguments.model);
+  app->add_option("OUT", options->output, "The file to write")->required()->type_name("OUT.safetensors");
+  app->add_option("--dtype", options->arguments.dtype,
+                  "Data type of the weights; int8 is for those of blocks, downsamplers and query generators, with a "
+                  "scale for each "
+                  "output channel, bf16 for all")
       ->required()
       ->check(CLI::IsMember({"int8", "bf16"}));
-  app->add_option("--floats", options->floats, "What isn't int8 is stored as: f32 or bf16; default: f32")
-      ->check(CLI::IsMember({"f32", "bf16"}));
+  app->add_option("--floats", options->floats, "Data type to store in what isn't int8")
+      ->check(CLI::IsMember({"f32", "bf16"}))
+      ->default_str("f32");
   app->add_option(
          "--calibrate", options->images.path,
          "Photos to compare the answers on, labelled as for eval: prints how many stay the same, and the error of "

@@ -5,14 +5,19 @@
 
 #include <csignal>
 #include <algorithm>
+#include <iterator>
 #include <memory>
 #include <set>
 #include <string>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "cli/arguments.h"
 #include "cli/commands.h"
+#include "cli/description.h"
 #include "cli/output.h"
+#include "base/build_options.h"
 #include "base/error.h"
 #include "train/checkpoint.h"
 #include "train/recipe.h"
@@ -150,9 +155,9 @@ void check_flags(const train::Recipe& recipe) {
 
 train::RunOptions new_run(const Options& options) {
   if (options.weights.empty() == options.variant.empty()) {
-    throw UsageError(
-        "expected -m with weights to start from (a file, or a name as `gcvit pull` takes it) or --variant with the "
-        "name of a model to train from scratch");
+    throw UsageError(std::string("expected -m with weights to start from (a file") +
+                     (kWithHub ? ", or a name as `gcvit pull` takes it" : "") +
+                     ") or --variant with the name of a model to train from scratch");
   }
   train::RunOptions run = run_options(options);
   run.recipe = recipe_of(options);
@@ -193,16 +198,30 @@ int run(const Options& options) {
   return kInterrupted;
 }
 
+/// "--epochs 100, --lr 0.003": what a linear probe of weights changes.
+std::string defaults_of_probe() {
+  const train::Recipe tuned = train::preset("finetune");
+  const train::Recipe probe = train::preset("finetune", true);
+  std::string text;
+  train::visit_fields([&](const char* name, auto member) {
+    if (tuned.*member == probe.*member || std::string_view(name) == "linear_probe") return;
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", train::flag_of(name), probe.*member);
+  });
+  return text;
+}
+
 /// Adds the flags of recipe fields to a group of the help.
 class FlagGroup {
  public:
   FlagGroup(CLI::App& app, std::string name) : app_(app), name_(std::move(name)) {}
 
   template <typename Field>
-  CLI::Option* add(const char* flag, Field& field, const char* what) {
+  CLI::Option* add(const char* flag, Field& field, const std::string& what) {
     return app_.add_option(flag, field, what)->group(name_);
   }
-  void add_flag(const char* flag, bool& field, const char* what) { app_.add_flag(flag, field, what)->group(name_); }
+  void add_flag(const char* flag, bool& field, const std::string& what) {
+    app_.add_flag(flag, field, what)->group(name_);
+  }
 
  private:
   CLI::App& app_;
@@ -212,49 +231,52 @@ class FlagGroup {
 void add_length_flags(CLI::App& app, train::Recipe& flags) {
   FlagGroup group(app, "Length");
   group.add("--epochs", flags.epochs, "Passes over the training photos");
-  group.add("--max-steps", flags.max_steps, "End the run, and its schedule, after this many steps");
-  group.add("--batch-size", flags.batch_size, "Photos in a batch");
+  group.add("--max-steps", flags.max_steps, "End the run, and its schedule, after this many steps; 0 is no limit");
+  group.add(kBatchFlag, flags.batch_size, "Number of photos in a batch");
   group.add("--grad-accum", flags.grad_accum, "Batches in a step, whose loss is the mean over all their photos");
-  group.add("--early-stop", flags.early_stop, "End after this many epochs without a better validation accuracy");
+  group.add("--early-stop", flags.early_stop,
+            "End after this many epochs without a better validation accuracy; 0 is never");
 }
 
 void add_optimiser_flags(CLI::App& app, train::Recipe& flags) {
   FlagGroup group(app, "Optimiser");
-  group.add("--optimizer", flags.optimizer, "adam, adamw, muon or sgd");
+  group.add("--optimizer", flags.optimizer, "Optimiser");
   group.add("--lr", flags.lr, "Learning rate");
   group.add("--momentum", flags.momentum, "Momentum of sgd and muon");
   group.add("--beta1", flags.beta1, "Decay of the first moment, of adam and adamw");
   group.add("--beta2", flags.beta2, "Decay of the second moment, of adam and adamw");
   group.add("--adam-epsilon", flags.adam_epsilon, "Epsilon of adam and adamw");
-  group.add("--adam-form", flags.adam_form, "Where epsilon is added: as in torch or as in keras");
+  group.add("--adam-form", flags.adam_form, "Where epsilon is added: as PyTorch or as Keras does");
   group.add("--weight-decay", flags.weight_decay,
             "Weight decay of convolutions and linear layers; biases, bias tables, norms and layer scales have none");
-  group.add("--clip-grad", flags.clip_grad, "Clip the gradient to this norm; 0: off");
+  group.add("--clip-grad", flags.clip_grad, "Clip the gradient to this norm; 0 is off");
   group.add("--ema-decay", flags.ema_decay,
-            "Keep an exponential moving average of the weights with this decay; 0: off");
-  group.add("--sched", flags.sched, "Schedule of the learning rate: constant or cosine");
+            "Keep an exponential moving average of the weights with this decay; 0 is off");
+  group.add("--sched", flags.sched, "Schedule of the learning rate");
   group.add("--warmup-epochs", flags.warmup_epochs, "Epochs of linear warm-up");
   group.add("--min-lr", flags.min_lr, "Learning rate at the end of the cosine schedule");
   group.add("--layer-decay", flags.layer_decay, "Factor of the learning rate from each layer to the one before it");
-  group.add("--freeze", flags.freeze, "What not to train: none, stem, levels or all-but-head");
+  group.add("--freeze", flags.freeze, "What not to train");
   group.add_flag("--linear-probe", flags.linear_probe,
-                 "Train only the head, on features that are computed once: fast on a CPU");
+                 "Train only the head, on features that are computed once: fast on a CPU. Other defaults are then " +
+                     defaults_of_probe());
 }
 
 void add_loss_flags(CLI::App& app, train::Recipe& flags) {
   FlagGroup group(app, "Loss and augmentation");
   group.add("--label-smoothing", flags.label_smoothing, "Share of each target that is spread over all classes");
-  group.add("--mixup", flags.mixup, "Blend pairs of photos: alpha of the Beta distribution; 0: off");
-  group.add("--cutmix", flags.cutmix, "Paste a part of one photo into another: alpha of the Beta distribution; 0: off");
-  group.add("--augment", flags.augment, "Augmentation: none (as in evaluation), flip or randaug");
+  group.add("--mixup", flags.mixup, "Blend pairs of photos: alpha of the Beta distribution; 0 is off");
+  group.add("--cutmix", flags.cutmix,
+            "Paste a part of one photo into another: alpha of the Beta distribution; 0 is off");
+  group.add("--augment", flags.augment, "Augmentation; none prepares photos as in evaluation");
   group.add("--random-erasing", flags.random_erasing, "Probability of replacing a rectangle by noise");
-  group.add("--rrc-scale", flags.rrc_scale, "Least share of a photo's area in a random crop; 0: no random crops");
+  group.add("--rrc-scale", flags.rrc_scale, "Least share of a photo's area in a random crop; 0 is no random crops");
   group.add("--drop-path", flags.drop_path,
             "Drop path rate of the last block; it increases linearly from 0 at the first");
   group.add("--soft-labels", flags.soft_labels, "File with a teacher's logits, one JSON object per line")
       ->type_name("FILE");
   group.add("--soft-temperature", flags.soft_temperature, "Temperature of teacher and student");
-  group.add("--soft-weight", flags.soft_weight, "Weight of the teacher in the loss, 0 to 1");
+  group.add("--soft-weight", flags.soft_weight, "Weight of the teacher in the loss");
 }
 
 void add_data_flags(CLI::App& app, train::Recipe& flags) {
@@ -269,17 +291,50 @@ void add_data_flags(CLI::App& app, train::Recipe& flags) {
   group.add_flag("--no-shuffle", flags.no_shuffle, "Take the photos in the order of their sorted paths");
   group.add_flag("--strict", flags.strict, "End the run at the first photo that can't be read");
   group.add("--max-pixels", flags.max_pixels, "Refuse photos with more pixels (width x height) than this");
-  group.add("--preprocess", flags.preprocess,
-            "How photos become tensors: auto (as the model file says), keras, keras-train, timm or nvlabs");
-  group.add("--image-size", flags.image_size, "Height and width of the input, multiples of 32")->type_name("HxW");
+  group.add("--preprocess", flags.preprocess, "How photos become tensors; auto is as the model file says");
+  group
+      .add("--image-size", flags.image_size,
+           "Height and width of the input in pixels, multiples of 32, such as 192x256")
+      ->type_name("HxW")
+      ->default_str("the model's");
   group.add("--window-mode", flags.window_mode,
-            "Attention windows at another image size: exact (resized) or fixed (kept, maps are padded)");
-  group.add("--num-classes", flags.num_classes,
-            "Number of outputs of the head; default: the number of classes in DATA");
+            "What happens to attention windows at another image size: exact resizes them, fixed keeps them and pads "
+            "the maps");
+  group.add("--num-classes", flags.num_classes, "Number of outputs of the head")
+      ->default_str("the number of classes in DATA");
   group.add("--seed", flags.seed, "Seed of all random numbers");
-  group.add("--dtype", flags.dtype, "Data type of the operands of matrix products: f32 or bf16");
+  group.add("--dtype", flags.dtype, "Data type of the operands of matrix products");
   group.add_flag("--grad-checkpointing", flags.grad_checkpointing,
                  "Recompute parts of each block in the backward pass: less memory, more time");
+}
+
+/// "32", or "tutorial 5, finetune 10, scratch 100" where the recipes differ; empty for what no recipe sets.
+template <typename Field>
+std::string default_of(Field train::Recipe::* member) {
+  std::vector<std::string> values;
+  std::string by_recipe;
+  for (const std::string& recipe : train::words_of("recipe")) {
+    const Field value = train::preset(recipe).*member;
+    if constexpr (std::is_same_v<Field, bool>) {
+      values.emplace_back(value ? "on" : "off");
+    } else {
+      values.push_back(fmt::format("{}", value));
+    }
+    by_recipe += fmt::format("{}{} {}", by_recipe.empty() ? "" : ", ", recipe, values.back());
+  }
+  if (std::ranges::count(values, values.front()) != std::ssize(values)) return by_recipe;
+  return std::is_same_v<Field, bool> ? "" : values.front();
+}
+
+/// Tells help each flag's defaults and range, which the recipes decide and check.
+void describe_fields(CLI::App& app) {
+  train::visit_fields([&](const char* name, auto member) {
+    CLI::Option* const option = app.get_option_no_throw(train::flag_of(name));
+    if (option == nullptr || std::string_view(name) == "recipe") return;
+    if (option->get_default_str().empty()) option->default_str(default_of(member));
+    if (const std::string range = train::range_of(name); !range.empty()) option->check(range_of(range));
+    if (const auto words = train::words_of(name); !words.empty()) option->check(one_of(words));
+  });
 }
 
 }  // namespace
@@ -296,10 +351,14 @@ Command add_train(CLI::App& program) {
       ->type_name("DATA");
   CLI::Option* weights =
       app->add_option("-m,--model", options->weights,
-                      "Weights to start from: a file of any format that gcvit reads, or the name of a pulled file");
+                      kWithHub
+                          ? "Weights to start from: a file of any format that gcvit reads, or the name of a pulled file"
+                          : "Weights to start from: a file of any format that gcvit reads")
+          ->type_name("MODEL");
   app->add_option(
          "--variant", options->variant,
          "Start from random weights of this variant, such as xxtiny, or of the model that a .json file describes")
+      ->type_name("NAME")
       ->excludes(weights);
   app->add_option("-o,--output", options->folder, "Folder for everything that the run writes")
       ->required()
@@ -307,17 +366,17 @@ Command add_train(CLI::App& program) {
   app->add_flag("--resume", options->resume, "Continue the run in RUN_DIR where it stopped");
   app->add_option("--checkpoint-minutes", options->checkpoint_minutes,
                   "Minutes between checkpoints; one is also written at the end of each epoch")
+      ->type_name("MINUTES")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  app->add_option(
-         "--recipe", options->flags.recipe,
-         "Defaults of all flags below: tutorial (the Keras example's), finetune (default with -m) or scratch (default "
-         "with --variant)")
-      ->check(CLI::IsMember({"tutorial", "finetune", "scratch"}));
+  app->add_option("--recipe", options->flags.recipe, "Defaults of all flags below; tutorial is the Keras example's")
+      ->check(CLI::IsMember(train::words_of("recipe")))
+      ->default_str("finetune with -m, scratch with --variant");
   add_length_flags(*app, options->flags);
   add_optimiser_flags(*app, options->flags);
   add_loss_flags(*app, options->flags);
   add_data_flags(*app, options->flags);
+  describe_fields(*app);
   options->arguments.add_ema(*app);
   options->arguments.add_threads(*app);
   options->arguments.add_max_memory(*app);

@@ -24,7 +24,9 @@ constexpr std::array<std::string_view, 6> kEndings = {".jpg", ".jpeg", ".jpe", "
 std::vector<fs::directory_entry> entries_of(const fs::path& folder) {
   std::error_code error;
   const fs::file_status status = fs::status(folder, error);
-  if (status.type() == fs::file_type::not_found) fail("[data] {}: expected a folder, found nothing", folder.string());
+  if (status.type() == fs::file_type::not_found) {
+    fail("[data] {}: expected a folder, found {}", folder.string(), found_instead(folder.string()));
+  }
   if (error) fail("[data] {}: can't be read: {}", folder.string(), error.message());
   if (!fs::is_directory(status)) fail("[data] {}: expected a folder, found a file", folder.string());
   std::vector<fs::directory_entry> entries;
@@ -164,7 +166,9 @@ LineCutter line_collector(const std::string& path, std::vector<std::string>& lin
 std::vector<std::string> read_lines(const std::string& path, const std::function<void()>& while_waiting) {
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
-  if (status.type() == fs::file_type::not_found) fail("[data] {}: expected a list of photos, found nothing", path);
+  if (status.type() == fs::file_type::not_found) {
+    fail("[data] {}: expected a list of photos, found {}", path, found_instead(path));
+  }
   if (fs::is_directory(status)) fail("[data] {}: expected a list of photos, found a folder", path);
   std::vector<std::string> lines;
   LineCutter cutter = line_collector(path, lines);

@@ -67,12 +67,33 @@ std::string url_of(const OfficialFile& file) {
   return base + "/" + file.file_name;
 }
 
+/// A file that a person has put where a pull would have, checked by what is published, and recorded.
+Pulled adopt(const OfficialFile& file, const std::string& path, const FileState& state, const Listener& listener) {
+  const auto refuse = [&](std::string_view expected, std::string_view found) {
+    fail("[pull] {}: expected {} as it is published, found {}; no pull has put it there: move it away", path, expected,
+         found);
+  };
+  if (file.size != 0 && file.size != state.size) {
+    refuse(fmt::format("{} bytes", file.size), fmt::format("{}", state.size));
+  }
+  if (state.size == 0) refuse("a weight file", "an empty file");
+  if (const std::string page = page_in_place_of_file(path); !page.empty()) refuse("a weight file", page);
+  const std::string sha256 = sha256_of_file(path);
+  if (!sha256.starts_with(file.sha256)) refuse(fmt::format("SHA-256 {}...", file.sha256), sha256);
+  if (file.sha256.empty()) {
+    listener.notice(
+        fmt::format("[pull] {}: was put there by hand; its SHA-256 isn't published, so it is trusted as it is", path));
+  }
+  write_record(path, {file.name, file.url, state.size, sha256, state.modified_ns});
+  return Pulled{path, state.size, sha256, false};
+}
+
 /// The existing file, fully checked; nothing when there is none.
-std::optional<Pulled> pulled_before(const std::string& path) {
+std::optional<Pulled> pulled_before(const OfficialFile& file, const std::string& path, const Listener& listener) {
   const std::optional<FileState> state = state_of(path);
   if (!state) return std::nullopt;
   std::optional<Record> record = read_record(path);
-  if (!record) fail("[pull] {}: is there already, and no pull has put it there; move it away", path);
+  if (!record) return adopt(file, path, *state, listener);
   check_size(path, *record, *state);
   check_sha256(path, *record);
   if (record->modified_ns != state->modified_ns) {
@@ -110,6 +131,8 @@ std::string cache_folder() {
   return (fs::path(home) / ".cache/gcvit").string();
 }
 
+std::string path_in_cache(const OfficialFile& file) { return path_in(cache_folder(), file); }
+
 std::optional<std::string> find_in_cache(const OfficialFile& file) {
   const std::string path = path_in(cache_folder(), file);
   const std::optional<FileState> state = state_of(path);
@@ -123,14 +146,14 @@ std::optional<std::string> find_in_cache(const OfficialFile& file) {
 Pulled pull(const OfficialFile& file, const std::string& folder, const Listener& listener,
             const RetryPolicy& retry_policy) {
   const std::string path = path_in(folder, file);
-  if (const std::optional<Pulled> pulled = pulled_before(path)) return *pulled;
+  if (const std::optional<Pulled> pulled = pulled_before(file, path, listener)) return *pulled;
 
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) fail("[file] {}: can't be made: {}", folder, error.message());
   PartFile part(path, [&] { listener.notice(fmt::format("[pull] {}: waiting for another pull of it", path)); });
   // Perhaps there was a wait, and another process has done the work.
-  if (const std::optional<Pulled> pulled = pulled_before(path)) return *pulled;
+  if (const std::optional<Pulled> pulled = pulled_before(file, path, listener)) return *pulled;
 
   const Source source = source_of(file, path);
   const std::string sha256 = download(source, part, retry_policy, listener);

@@ -30,7 +30,7 @@ void bring(const Source& source, PartFile& part, const RetryPolicy& retry_policy
       failures = 0;
     }
     if (++failures >= retry_policy.tries) {
-      fail("[pull] {}: {}{}", source.url, *reason,
+      fail(ErrorCode::kIo, "[pull] {}: {}{}", source.url, *reason,
            part.size() > 0 && !part.validator().empty() ? "; what has come stays, and the next pull goes on from there"
                                                         : "");
     }
@@ -43,15 +43,21 @@ void bring(const Source& source, PartFile& part, const RetryPolicy& retry_policy
 /// Servers answer with a page, and say that all is well, where a sign-in or a proxy stands before them. What is published
 /// without its SHA-256 would be taken for that page for ever after.
 void expect_no_page(const Source& source, PartFile& part) {
-  const std::string kind = file_kind(read_small_file(part.path()).value_or(""));
-  for (const std::string_view page : {"an HTML page", "an XML document", "JSON", "a Git LFS pointer"}) {
-    if (!kind.starts_with(page)) continue;
-    part.discard();
-    fail("[pull] {}: expected a weight file, found {}; what has come was removed", source.url, kind);
-  }
+  const std::string kind = page_in_place_of_file(part.path());
+  if (kind.empty()) return;
+  part.discard();
+  fail("[pull] {}: expected a weight file, found {}; what has come was removed", source.url, kind);
 }
 
 }  // namespace
+
+std::string page_in_place_of_file(const std::string& path) {
+  std::string kind = file_kind(read_small_file(path).value_or(""));
+  for (const std::string_view page : {"an HTML page", "an XML document", "JSON", "a Git LFS pointer"}) {
+    if (kind.starts_with(page)) return kind;
+  }
+  return "";
+}
 
 std::string download(const Source& source, PartFile& part, const RetryPolicy& retry_policy, const Listener& listener) {
   if (source.size == 0 || part.size() != source.size) bring(source, part, retry_policy, listener);

@@ -298,18 +298,18 @@ struct Transfer::State {
     if (response.status >= 300) {
       const std::string found = fmt::format("expected the file, found HTTP {}", response.status);
       if (may_pass(response.status)) return found;
-      fail("[pull] {}: {}{}", url, found, response.status == 404 ? " (there is no such file)" : "");
+      fail(ErrorCode::kIo, "[pull] {}: {}{}", url, found, response.status == 404 ? " (there is no such file)" : "");
     }
     if (code == CURLE_PEER_FAILED_VERIFICATION) {
-      fail("[pull] {}: the server's certificate isn't to be trusted: {}", url, what_libcurl_says(code));
+      fail(ErrorCode::kIo, "[pull] {}: the server's certificate isn't to be trusted: {}", url, what_libcurl_says(code));
     }
     if (code == CURLE_SSL_CACERT_BADFILE) {
-      fail("[pull] {}: no certificates to check the server's with (package ca-certificates): {}", url,
+      fail(ErrorCode::kIo, "[pull] {}: no certificates to check the server's with (package ca-certificates): {}", url,
            what_libcurl_says(code));
     }
     if (may_pass(code)) return what_libcurl_says(code);
-    if (code == CURLE_OK) fail("[pull] {}: expected the file, found HTTP {}", url, response.status);
-    fail("[pull] {}: {}", url, what_libcurl_says(code));
+    if (code == CURLE_OK) fail(ErrorCode::kIo, "[pull] {}: expected the file, found HTTP {}", url, response.status);
+    fail(ErrorCode::kIo, "[pull] {}: {}", url, what_libcurl_says(code));
   }
 
   std::string what_libcurl_says(CURLcode code) const {

@@ -14,83 +14,68 @@
 namespace gcvit::train {
 namespace {
 
-void expect(bool holds, std::string_view name, std::string_view expected, const auto& found) {
-  if (!holds) fail("[train] {}: expected {}, found {}", flag_of(name), expected, found);
-}
-
-/// True for a finite number in [low, high].
-bool within(double value, double low, double high) { return value >= low && value <= high && std::isfinite(value); }
-
 constexpr double kAny = std::numeric_limits<double>::max();
 
-template <std::size_t count>
-void expect_one_of(std::string_view name, const std::string& value, const std::array<std::string_view, count>& words) {
-  if (std::ranges::find(words, value) != words.end()) return;
+/// The values that a number may have.
+struct Range {
+  std::string_view name;
+  double low;
+  double high;
+  bool above = false;  ///< `low` itself is out
+};
+
+constexpr std::array kRanges = {
+    Range{"epochs", 1, kAny},           Range{"max_steps", 0, kAny},
+    Range{"batch_size", 1, 65536},      Range{"grad_accum", 1, 65536},
+    Range{"early_stop", 0, kAny},       Range{"num_classes", 0, 1'000'000},
+    Range{"max_pixels", 1, kAny},       Range{"lr", 0.0, kAny},
+    Range{"momentum", 0.0, 1.0},        Range{"beta1", 0.0, 0.9999999},
+    Range{"beta2", 0.0, 0.9999999},     Range{"adam_epsilon", 0.0, 1.0},
+    Range{"weight_decay", 0.0, kAny},   Range{"clip_grad", 0.0, kAny},
+    Range{"ema_decay", 0.0, 0.9999999}, Range{"warmup_epochs", 0.0, kAny},
+    Range{"min_lr", 0.0, kAny},         Range{"layer_decay", 0.0, 1.0, true},
+    Range{"label_smoothing", 0.0, 1.0}, Range{"mixup", 0.0, 1000.0},
+    Range{"cutmix", 0.0, 1000.0},       Range{"random_erasing", 0.0, 1.0},
+    Range{"rrc_scale", 0.0, 1.0},       Range{"drop_path", 0.0, 0.99},
+    Range{"val_split", 0.0, 0.99},      Range{"soft_temperature", 0.0, 1000.0, true},
+    Range{"soft_weight", 0.0, 1.0},
+};
+
+std::string describe(const Range& range) {
+  if (range.above) return fmt::format("over {}, up to {}", range.low, range.high);
+  return range.high == kAny ? fmt::format("at least {}", range.low) : fmt::format("{} to {}", range.low, range.high);
+}
+
+bool holds(const Range& range, double value) {
+  return std::isfinite(value) && value <= range.high && (range.above ? value > range.low : value >= range.low);
+}
+
+std::string describe(const std::vector<std::string>& words) {
   std::string list;
-  for (std::size_t i = 0; i < count; ++i) {
-    list += fmt::format("{}{}", i == 0 ? "" : i + 1 == count ? " or " : ", ", words[i]);
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    list += fmt::format("{}{}", i == 0 ? "" : i + 1 == words.size() ? " or " : ", ", words[i]);
   }
-  fail("[train] {}: expected {}, found \"{}\"", flag_of(name), list, value);
+  return list;
 }
 
-void check_words(const Recipe& recipe) {
-  using Words2 = std::array<std::string_view, 2>;
-  using Words3 = std::array<std::string_view, 3>;
-  expect_one_of("recipe", recipe.recipe, Words3{"tutorial", "finetune", "scratch"});
-  expect_one_of("optimizer", recipe.optimizer, std::array<std::string_view, 4>{"adam", "adamw", "muon", "sgd"});
-  expect_one_of("adam_form", recipe.adam_form, Words2{"torch", "keras"});
-  expect_one_of("sched", recipe.sched, Words2{"constant", "cosine"});
-  expect_one_of("augment", recipe.augment, Words3{"none", "flip", "randaug"});
-  expect_one_of("freeze", recipe.freeze, std::array<std::string_view, 4>{"none", "stem", "levels", "all-but-head"});
-  expect_one_of("window_mode", recipe.window_mode, Words2{"exact", "fixed"});
-  expect_one_of("preprocess", recipe.preprocess,
-                std::array<std::string_view, 5>{"auto", "keras", "keras-train", "timm", "nvlabs"});
-  expect_one_of("dtype", recipe.dtype, Words2{"f32", "bf16"});
+template <typename Field>
+void check_field(std::string_view name, const Field& value) {
+  if constexpr (std::is_same_v<Field, std::string>) {
+    const std::vector<std::string> words = words_of(name);
+    if (words.empty() || std::ranges::find(words, value) != words.end()) return;
+    fail("[train] {}: expected {}, found \"{}\"", flag_of(name), describe(words), value);
+  } else if constexpr (!std::is_same_v<Field, bool>) {
+    const auto range = std::ranges::find(kRanges, name, &Range::name);
+    if (range == kRanges.end() || holds(*range, static_cast<double>(value))) return;
+    fail("[train] {}: expected {}, found {}", flag_of(name), describe(*range), value);
+  }
 }
 
-void check_numbers(const Recipe& recipe) {
-  expect(recipe.epochs >= 1, "epochs", "at least 1", recipe.epochs);
-  expect(recipe.max_steps >= 0, "max_steps", "at least 0", recipe.max_steps);
-  expect(recipe.batch_size >= 1 && recipe.batch_size <= 65536, "batch_size", "1 to 65536", recipe.batch_size);
-  expect(recipe.grad_accum >= 1 && recipe.grad_accum <= 65536, "grad_accum", "1 to 65536", recipe.grad_accum);
-  expect(recipe.num_classes >= 0 && recipe.num_classes <= 1'000'000, "num_classes", "up to 1000000",
-         recipe.num_classes);
-  expect(recipe.max_pixels >= 1, "max_pixels", "at least 1", recipe.max_pixels);
-  expect(recipe.early_stop >= 0, "early_stop", "at least 0", recipe.early_stop);
-  struct Range {
-    std::string_view name;
-    double value;
-    double low;
-    double high;
-  };
-  for (const Range& range : {
-           Range{"lr", recipe.lr, 0.0, kAny},
-           Range{"momentum", recipe.momentum, 0.0, 1.0},
-           Range{"beta1", recipe.beta1, 0.0, 0.9999999},
-           Range{"beta2", recipe.beta2, 0.0, 0.9999999},
-           Range{"adam_epsilon", recipe.adam_epsilon, 0.0, 1.0},
-           Range{"weight_decay", recipe.weight_decay, 0.0, kAny},
-           Range{"clip_grad", recipe.clip_grad, 0.0, kAny},
-           Range{"ema_decay", recipe.ema_decay, 0.0, 0.9999999},
-           Range{"warmup_epochs", recipe.warmup_epochs, 0.0, kAny},
-           Range{"min_lr", recipe.min_lr, 0.0, kAny},
-           Range{"label_smoothing", recipe.label_smoothing, 0.0, 1.0},
-           Range{"mixup", recipe.mixup, 0.0, 1000.0},
-           Range{"cutmix", recipe.cutmix, 0.0, 1000.0},
-           Range{"random_erasing", recipe.random_erasing, 0.0, 1.0},
-           Range{"rrc_scale", recipe.rrc_scale, 0.0, 1.0},
-           Range{"drop_path", recipe.drop_path, 0.0, 0.99},
-           Range{"val_split", recipe.val_split, 0.0, 0.99},
-           Range{"soft_weight", recipe.soft_weight, 0.0, 1.0},
-       }) {
-    if (within(range.value, range.low, range.high)) continue;
-    if (range.high == kAny) fail("[train] {}: expected at least 0, found {}", flag_of(range.name), range.value);
-    fail("[train] {}: expected {} to {}, found {}", flag_of(range.name), range.low, range.high, range.value);
+void check_fields(const Recipe& recipe) {
+  visit_fields([&](const char* name, auto member) { check_field(name, recipe.*member); });
+  if (recipe.min_lr > recipe.lr) {
+    fail("[train] {}: expected at most --lr {}, found {}", flag_of("min_lr"), recipe.lr, recipe.min_lr);
   }
-  expect(recipe.layer_decay > 0.0 && recipe.layer_decay <= 1.0, "layer_decay", "over 0, up to 1", recipe.layer_decay);
-  expect(recipe.soft_temperature > 0.0 && recipe.soft_temperature <= 1000.0, "soft_temperature", "over 0, up to 1000",
-         recipe.soft_temperature);
-  expect(recipe.min_lr <= recipe.lr, "min_lr", fmt::format("at most --lr {}", recipe.lr), recipe.min_lr);
 }
 
 void check_together(const Recipe& recipe) {
@@ -134,9 +119,28 @@ Field field_of(const nlohmann::json& value, const std::string& place) {
 }  // namespace
 
 std::string flag_of(std::string_view name) {
+  if (name == "batch_size") return "--batch";  // as all commands call it
   std::string flag = "--" + std::string(name);
   std::ranges::replace(flag, '_', '-');
   return flag;
+}
+
+std::vector<std::string> words_of(std::string_view name) {
+  if (name == "recipe") return {"tutorial", "finetune", "scratch"};
+  if (name == "optimizer") return {"adam", "adamw", "muon", "sgd"};
+  if (name == "adam_form") return {"torch", "keras"};
+  if (name == "sched") return {"constant", "cosine"};
+  if (name == "augment") return {"none", "flip", "randaug"};
+  if (name == "freeze") return {"none", "stem", "levels", "all-but-head"};
+  if (name == "window_mode") return {"exact", "fixed"};
+  if (name == "preprocess") return {"auto", "keras", "keras-train", "timm", "nvlabs"};
+  if (name == "dtype") return {"f32", "bf16"};
+  return {};
+}
+
+std::string range_of(std::string_view name) {
+  const auto range = std::ranges::find(kRanges, name, &Range::name);
+  return range == kRanges.end() ? "" : describe(*range);
 }
 
 Recipe preset(std::string_view name, bool linear_probe) {
@@ -190,8 +194,7 @@ Recipe preset(std::string_view name, bool linear_probe) {
 }
 
 void validate(const Recipe& recipe) {
-  check_words(recipe);
-  check_numbers(recipe);
+  check_fields(recipe);
   check_together(recipe);
 }
 

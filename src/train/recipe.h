@@ -122,8 +122,13 @@ void visit_fields(Visit&& visit) {
   visit("soft_weight", &Recipe::soft_weight);
 }
 
-/// "batch_size" -> "--batch-size".
+/// "grad_accum" -> "--grad-accum"; "batch_size" -> "--batch", as in the program's other commands.
 std::string flag_of(std::string_view name);
+
+/// The values that a text field can have; empty for one that takes any.
+std::vector<std::string> words_of(std::string_view name);
+/// The values that a number can have: "1 to 65536", "at least 0"; empty for other fields.
+std::string range_of(std::string_view name);
 
 /// "tutorial": the Keras example's fit: Keras' Adam at 1e-3, batches of 32, 5 epochs, flips, bicubic squash, the last
 /// tenth for validation. "finetune": pretrained weights on new photos on a CPU, few epochs. "scratch": random weights, many

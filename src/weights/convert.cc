@@ -21,7 +21,8 @@ namespace {
 /// How often the query generators of NVlabs' and Keras' code halve their maps, whatever the size of the image.
 constexpr std::array<std::int32_t, model::kLevels> kFixedReductions{3, 2, 0, 0};
 
-std::string_view project_of(Layout layout) {
+std::string_view project_of(Layout layout, const ConvertOptions& options = {}) {
+  if (layout == Layout::kKeras && options.keras_flavour == KerasFlavour::kGcvitTf) return "gcvit-tf";
   switch (layout) {
     case Layout::kNvlabs: return "NVlabs' code";
     case Layout::kTimm: return "timm";
@@ -37,6 +38,11 @@ std::string_view name_of(FileFormat format) {
     case FileFormat::kKeras: return ".weights.h5";
   }
   return "";
+}
+
+/// As `gcvit convert --layout` calls it.
+std::string_view name_of(Layout layout, const ConvertOptions& options) {
+  return project_of(layout, options) == "gcvit-tf" ? "gcvit-tf" : weights::name_of(layout);
 }
 
 bool go_together(FileFormat format, Layout layout) {
@@ -82,7 +88,7 @@ std::string why_not(Layout layout, const ModelInfo& info) {
   return "";
 }
 
-std::vector<std::string> left_behind_by(Layout layout, const ModelInfo& info) {
+std::vector<std::string> left_behind_by(Layout layout, const ModelInfo& info, const ConvertOptions& options) {
   std::vector<std::string> sentences;
   if (layout == Layout::kCanonical) return sentences;
   if (!info.classes.empty()) sentences.push_back("the class names were not written: this layout has no field for them");
@@ -93,7 +99,7 @@ std::vector<std::string> left_behind_by(Layout layout, const ModelInfo& info) {
   const bool zero = info.config.pool_padding == ops::PoolPadding::kZero;
   if (zero != (layout == Layout::kKeras)) {
     sentences.push_back(fmt::format("{} pads its max pools with {}, this model with {}: answers will differ a little",
-                                    project_of(layout), zero ? "minus infinity" : "zeros",
+                                    project_of(layout, options), zero ? "minus infinity" : "zeros",
                                     zero ? "zeros" : "minus infinity"));
   }
   return sentences;
@@ -171,15 +177,16 @@ ConvertReport convert(const LoadedModel& loaded, const std::string& path, const 
   if (!go_together(format, layout)) {
     fail(
         "[convert] {}: the {} layout isn't kept in {} files: canonical is .safetensors, timm and nvlabs are "
-        ".safetensors or .pth, keras is .weights.h5",
-        path, name_of(layout), name_of(format));
+        ".safetensors or .pth, keras and gcvit-tf are .weights.h5",
+        path, name_of(layout, options), name_of(format));
   }
   if (options.dtype && *options.dtype != dtype) {
-    fail("[convert] {}: the keras layout is written in f32, asked for {}", path, gcvit::name_of(*options.dtype));
+    fail("[convert] {}: the {} layout is written in f32, asked for {}", path, name_of(layout, options),
+         gcvit::name_of(*options.dtype));
   }
   const std::string reason = why_not(layout, loaded.info);
-  if (!reason.empty()) fail("[convert] {}: {} has no such model: {}", path, project_of(layout), reason);
-  report.left_behind = left_behind_by(layout, loaded.info);
+  if (!reason.empty()) fail("[convert] {}: {} has no such model: {}", path, project_of(layout, options), reason);
+  report.left_behind = left_behind_by(layout, loaded.info, options);
 
   if (layout == Layout::kCanonical) {
     save_model(path, *loaded.model, loaded.info, dtype);

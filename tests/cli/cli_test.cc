@@ -33,7 +33,7 @@ TEST_F(Cli, HelpAndVersionEverywhere) {
 }
 
 TEST_F(Cli, CalledWronglyItExitsWith2) {
-  expect_usage_error("", "subcommand");
+  expect_usage_error("", "expected a command");
   expect_usage_error("guess x.jpg", "guess");
   expect_usage_error("classify", "photos");
   expect_usage_error("classify a.jpg --json --jsonl", "excludes");
@@ -48,7 +48,7 @@ TEST_F(Cli, CalledWronglyItExitsWith2) {
   expect_usage_error("classify a.jpg --dtype f64", "f64");
   expect_usage_error("classify - -", "once");
   expect_usage_error("forward x.npy", "--output");
-  expect_usage_error("export", "output");
+  expect_usage_error("export", "files");
   expect_usage_error("export m.onnx --opset 12", "--opset");
   expect_usage_error("export m.onnx --opset 99", "--opset");
   expect_usage_error("bench --variant xxtiny -m m.safetensors", "excludes");

@@ -119,7 +119,12 @@ TEST_F(Convert, AnotherImageSizeStaysWithTheFile) {
 TEST_F(Convert, WhatCantBeDoneIsASentenceAndNoFile) {
   const std::size_t before = files_left();
   expect_failure("convert missing.pth a.safetensors", "missing.pth");
-  expect_failure("convert " + model + " a.keras", "expected a name that ends in .safetensors");
+  expect_failure("convert " + model + " a.txt", "expected a name that ends in .safetensors");
+  expect_failure("convert " + model + " a.keras", "write a.weights.h5 instead");
+  expect_failure("convert " + model + " a.h5", "write a.weights.h5");
+  expect_failure("convert " + model + " a.onnx", "gcvit export IN a.onnx");
+  expect_failure("convert " + model + " a.pth --layout gcvit-tf", "the gcvit-tf layout isn't kept in PyTorch files");
+  expect_failure("convert " + model + " folder --layout timm", "timm has no registered model");
   expect_failure("convert " + model + " a.pth --layout canonical", "canonical layout isn't kept in PyTorch files");
   expect_failure("convert " + model + " none/a.safetensors", "none/a.safetensors");
   expect_failure("convert " + model + " a.safetensors --image-size 100", "the nearest are");
@@ -127,6 +132,32 @@ TEST_F(Convert, WhatCantBeDoneIsASentenceAndNoFile) {
   expect_usage_error("convert " + model + " a.safetensors --layout tf", "--layout");
   expect_usage_error("convert " + model + " a.safetensors --dtype int8", "--dtype");
   EXPECT_EQ(files_left(), before);
+}
+
+TEST_F(Convert, SaysHowItsFileIsLoaded) {
+  const auto lines = [&](const std::string& arguments) {
+    const Result result = gcvit("convert " + kParity + "nvlabs.safetensors " + arguments);
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_EQ(result.out, "");
+    return result.err;
+  };
+  const auto expect = [](const std::string& text, const std::string& part) {
+    EXPECT_NE(text.find(part), std::string::npos) << part << " in\n" << text;
+  };
+  EXPECT_EQ(lines("a.safetensors").find("to load it"), std::string::npos);
+  const std::string nvlabs = lines("a.pth");
+  expect(nvlabs, "gcvit: to load it with NVlabs' code:\n    from models.gc_vit import GCViT");
+  expect(nvlabs, "\n    model.load_state_dict(torch.load(\"a.pth\", weights_only=True))\n");
+  expect(lines("b.safetensors --layout nvlabs"), "model.load_state_dict(load_file(\"b.safetensors\"))\n");
+  const std::string keras = lines("a.weights.h5");
+  expect(keras, "keras layout\n");
+  expect(keras, "to load it with the Keras example:\n");
+  expect(keras, "embed_dim=12, ");
+  expect(keras, "model.load_weights(\"a.weights.h5\")\n");
+  const std::string gcvit_tf = lines("b.weights.h5 --layout gcvit-tf");
+  expect(gcvit_tf, "b.weights.h5: ");
+  expect(gcvit_tf, ", gcvit-tf layout\n");
+  expect(gcvit_tf, "from gcvit.models.gcvit import GCViT");
 }
 
 }  // namespace

@@ -29,6 +29,16 @@ TEST_F(Cli, ExportWritesAnOnnxFileOrNone) {
   EXPECT_EQ(read_text(folder / "old.onnx").find("LayerNormalization"), std::string::npos);
   EXPECT_NE(file.find("LayerNormalization"), std::string::npos);
 
+  EXPECT_EQ(gcvit("export m.safetensors two.onnx").code, 0);
+  EXPECT_EQ(read_text(folder / "two.onnx"), file) << "the model may come first";
+  std::filesystem::remove(folder / "two.onnx");
+  EXPECT_NE(result.err.find("InferenceSession(\"m.onnx\")\n"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("# float32 [N, 3, 64, 64]\n"), std::string::npos) << result.err;
+  expect_usage_error("export m.safetensors x.onnx -m m.safetensors", "the model is named twice");
+  for (const char* const name : {"x.pth", "x.safetensors", "x.weights.h5"}) {
+    expect_failure(std::string("export m.safetensors ") + name, std::string("gcvit convert IN ") + name);
+  }
+
   expect_failure("export -m m.safetensors none/m.onnx", "none/m.onnx: can't be written");
   expect_failure("export -m missing.safetensors m.onnx", "missing.safetensors");
   write_text(folder / "broken.safetensors", "no model");

@@ -110,21 +110,41 @@ TEST_F(Pull, ListsWhatThereIs) {
 }
 
 TEST_F(Pull, FailsInASentence) {
-  const auto failure = [&](const std::string& name) {
+  const auto failure = [&](const std::string& name, int lines = 2) {
     const Result result = gcvit("pull " + name);
     EXPECT_EQ(result.code, 1) << result.err;
     EXPECT_EQ(result.out, "");
-    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 2) << result.err;  // the licence comes first
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), lines) << result.err;  // the licence comes first
     return result.err;
   };
   from("status-404");
-  EXPECT_NE(failure("gcvit_xtiny").find("found HTTP 404 (there is no such file)"), std::string::npos);
+  EXPECT_NE(failure("gcvit_xtiny", 4).find("found HTTP 404 (there is no such file)"), std::string::npos);
   from("ok");
   EXPECT_NE(failure("gcvit_xtiny.timm").find("expected SHA-256 274b92b7... (as it is published), found " + sha256),
             std::string::npos);
   EXPECT_NE(failure("gcvit_xxtiny").find("expected a file of 48767519 bytes, found " + std::to_string(size)),
             std::string::npos);
   EXPECT_EQ(gcvit("pull gcvit_xtiny | true").code, 0);
+}
+
+TEST_F(Pull, SaysWhatToDoWithoutTheServer) {
+  from("status-404");
+  const Result result = gcvit("pull gcvit_xtiny");
+  EXPECT_EQ(result.code, 1);
+  EXPECT_NE(result.err.find("put it at " + cached + ", and run the same command again"), std::string::npos)
+      << result.err;
+  EXPECT_NE(result.err.find("set GCVIT_HUB_URL to the address of a folder that has gcvit_1k_xtiny.pth.tar"),
+            std::string::npos);
+  EXPECT_NE(gcvit("pull gcvit_xtiny --to here").err.find("put it at here/gcvit_1k_xtiny.pth.tar, "), std::string::npos);
+
+  fs::create_directories(folder / "cache");
+  fs::copy(model, cached);
+  expect_failure("classify -m gcvit_xtiny " + image(1), "run `gcvit pull gcvit_xtiny`");
+  const Result again = gcvit("pull gcvit_xtiny");
+  EXPECT_EQ(again.code, 0) << again.err;
+  EXPECT_NE(again.err.find("was put there by hand"), std::string::npos) << again.err;
+  EXPECT_NE(again.out.find("was there already"), std::string::npos) << again.out;
+  EXPECT_EQ(gcvit("classify -m gcvit_xtiny " + image(1)).code, 0);
 }
 
 TEST_F(Pull, CalledWrongly) {

@@ -192,8 +192,19 @@ TEST_F(Cache, FilesOfOthersStayAsTheyAre) {
   fs::create_directories(cache);
   write_text(path, "mine");
   EXPECT_EQ(find_in_cache(file), std::nullopt);
-  EXPECT_EQ(refusal(), "[pull] " + path + ": is there already, and no pull has put it there; move it away");
+  file.sha256 = "0000";
+  EXPECT_EQ(refusal(), "[pull] " + path + ": expected SHA-256 0000... as it is published, found " +
+                           sha256_of_file(path) + "; no pull has put it there: move it away");
+  file.size = 300'000;
+  EXPECT_TRUE(has(refusal(), path + ": expected 300000 bytes as it is published, found 4;"));
   EXPECT_EQ(read_text(path), "mine");
+  EXPECT_EQ(find_in_cache(file), std::nullopt);
+  file.size = 0;
+  file.sha256 = "";
+  for (const char* const page : {"", "<!DOCTYPE html><html>sign in</html>"}) {
+    write_text(path, page);
+    EXPECT_TRUE(has(refusal(), path + ": expected a weight file as it is published, found an "));
+  }
   fs::remove(path);
   write_text(path + ".json", "{}");
   EXPECT_TRUE(has(refusal(), path + ".json: expected the record of a download, found no text \"name\""));
@@ -203,6 +214,32 @@ TEST_F(Cache, FilesOfOthersStayAsTheyAre) {
   fs::remove(path + ".json");
   fs::create_directory(path);
   EXPECT_TRUE(has(refusal(), path + ": expected a file, found a folder or device"));
+}
+
+TEST_F(Cache, AFilePutThereByHandIsCheckedAndRecorded) {
+  fs::create_directories(cache);
+  write_text(path, body);
+  EXPECT_EQ(find_in_cache(file), std::nullopt) << "nobody has checked it";
+  from("status-404");
+  file.size = body.size();
+  file.sha256 = sha256.substr(0, 8);
+  const Pulled pulled = pull();
+  EXPECT_FALSE(pulled.downloaded);
+  EXPECT_EQ(pulled.sha256, sha256);
+  EXPECT_EQ(find_in_cache(file), path);
+  EXPECT_EQ(read_record(path)->sha256, sha256);
+
+  // Without a published hash it is trusted once, and held to that afterwards.
+  fs::remove(path + ".json");
+  file.sha256 = "";
+  std::string said;
+  Listener listener;
+  listener.notice = [&](const std::string& sentence) { said += sentence; };
+  EXPECT_FALSE(hub::pull(file, cache, listener).downloaded);
+  EXPECT_TRUE(has(said, "its SHA-256 isn't published, so it is trusted as it is")) << said;
+  said.clear();
+  EXPECT_FALSE(hub::pull(file, cache, listener).downloaded);
+  EXPECT_EQ(said, "");
 }
 
 TEST_F(Cache, AFolderThatCantBeMade) {

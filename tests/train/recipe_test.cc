@@ -4,6 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
 
 #include "tests/testing/error_of.h"
 #include "train/schedule.h"
@@ -98,7 +103,7 @@ TEST(Recipe, WhatIsOutOfRangeIsOneSentence) {
     return error_of([&] { validate(recipe); });
   };
   EXPECT_EQ(with(&Recipe::epochs, 0), "[train] --epochs: expected at least 1, found 0");
-  EXPECT_EQ(with(&Recipe::batch_size, 0), "[train] --batch-size: expected 1 to 65536, found 0");
+  EXPECT_EQ(with(&Recipe::batch_size, 0), "[train] --batch: expected 1 to 65536, found 0");
   EXPECT_EQ(with(&Recipe::lr, -1.0), "[train] --lr: expected at least 0, found -1");
   EXPECT_EQ(with(&Recipe::lr, std::nan("")), "[train] --lr: expected at least 0, found nan");
   EXPECT_EQ(with(&Recipe::label_smoothing, 1.5), "[train] --label-smoothing: expected 0 to 1, found 1.5");
@@ -116,13 +121,27 @@ TEST(Recipe, WhatIsOutOfRangeIsOneSentence) {
             "[train] --early-stop: needs photos to validate on, but --val-split is 0");
 }
 
+TEST(Recipe, EveryNumberHasARangeThatItsDefaultsAreIn) {
+  EXPECT_EQ(range_of("batch_size"), "1 to 65536");
+  EXPECT_EQ(range_of("epochs"), "at least 1");
+  EXPECT_EQ(range_of("soft_temperature"), "over 0, up to 1000");
+  EXPECT_EQ(words_of("dtype"), (std::vector<std::string>{"f32", "bf16"}));
+  EXPECT_EQ(flag_of("batch_size"), "--batch");
+  visit_fields([](const char* name, auto member) {
+    using Field = std::remove_reference_t<decltype(std::declval<Recipe>().*member)>;
+    const bool number = std::is_arithmetic_v<Field> && !std::is_same_v<Field, bool>;
+    EXPECT_EQ(range_of(name).empty(), !number || std::string_view(name) == "seed") << name;
+  });
+  for (const std::string& recipe : words_of("recipe")) EXPECT_NO_THROW(validate(preset(recipe))) << recipe;
+}
+
 TEST(Recipe, DifferencesAreFlags) {
   Recipe a = preset("finetune");
   Recipe b = a;
   EXPECT_TRUE(differences(a, b).empty());
   b.batch_size = 3;
   b.no_shuffle = true;
-  EXPECT_EQ(differences(a, b), (std::vector<std::string>{"--batch-size", "--no-shuffle"}));
+  EXPECT_EQ(differences(a, b), (std::vector<std::string>{"--batch", "--no-shuffle"}));
 }
 
 TEST(Schedule, CosineIsPyTorchs) {
