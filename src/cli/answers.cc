@@ -61,7 +61,7 @@ std::string Answers::to_line(const std::string& image, const ImageResult& result
     }
   }
   return fmt::format("{}: {} {}\n", printable(image), styled_verdict(result),
-                     is_unsure(result) ? "(" + others + ")" : others);
+                     is_unsure(result) ? fmt::format("({})", others) : others);
 }
 
 void Answers::print_row(const std::string& image, const ImageResult& result) const {
