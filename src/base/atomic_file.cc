@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstdio>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -178,6 +179,34 @@ void AtomicFile::commit() {
   if (::close(std::exchange(descriptor_, -1)) != 0 && errno != EINTR) fail_to_write(path_);
   if (::rename(temporary_.c_str(), target_.c_str()) != 0) fail_to_write(path_);
   temporary_.clear();
+  sync_folder();
+}
+
+bool AtomicFile::commit_new() {
+  sync_file(descriptor_, path_);
+  const bool free = take_free_name();
+  if (::close(std::exchange(descriptor_, -1)) != 0 && errno != EINTR) fail_to_write(path_);
+  if (free) sync_folder();
+  return free;
+}
+
+/// Gives the file its name unless something has it.
+bool AtomicFile::take_free_name() {
+  if (temporary_.empty()) {
+    if (::linkat(AT_FDCWD, link_to(descriptor_).c_str(), AT_FDCWD, target_.c_str(), AT_SYMLINK_FOLLOW) == 0)
+      return true;
+  } else {
+    bool named = ::renameat2(AT_FDCWD, temporary_.c_str(), AT_FDCWD, target_.c_str(), RENAME_NOREPLACE) == 0;
+    if (named) temporary_.clear();
+    // A file system that can't do that may have hard links. The temporary's own name goes when the object does.
+    if (!named && (errno == EINVAL || errno == ENOSYS)) named = ::link(temporary_.c_str(), target_.c_str()) == 0;
+    if (named) return true;
+  }
+  if (errno != EEXIST) fail_to_write(path_);
+  return false;
+}
+
+void AtomicFile::sync_folder() const {
   // The rename itself lasts only when the folder is on disk. Some file systems can't sync folders; the file is whole
   // all the same, so that is no error.
   const int folder = ::open(folder_of(target_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -32,6 +32,9 @@ class AtomicFile {
   void write_at(std::uint64_t offset, std::span<const std::byte> bytes);
   /// Makes the file visible under its name. Nothing can be written any more.
   void commit();
+  /// The same under a name that must be free: false when something has it by now, which stays as it is. The object can't be used
+  /// any more either way.
+  bool commit_new();
 
   /// The temporary, open for reading too, until `commit()`.
   int descriptor() const { return descriptor_; }
@@ -46,6 +49,8 @@ class AtomicFile {
 
   void open_temporary();
   void name_temporary();
+  bool take_free_name();
+  void sync_folder() const;
   void restore(const Older& older) const;
 
   std::string path_;  ///< as the caller names it

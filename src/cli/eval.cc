@@ -8,11 +8,14 @@
 
 #include "cli/arguments.h"
 #include "cli/commands.h"
+#include "cli/evaluation_report.h"
 #include "cli/output.h"
+#include "cli/predictions_file.h"
 #include "data/source_summary.h"
 #include "evaluate/evaluate.h"
 #include "inference/model_state.h"
 #include "inference/run_images.h"
+#include "base/build_options.h"
 #include "base/memory.h"
 #include "base/printable.h"
 
@@ -30,6 +33,8 @@ struct Options {
   evaluate::LabelledImages images;
   std::string side;
   bool json = false;
+  std::string predictions;
+  std::string report;
 };
 
 using Labels = std::vector<std::string>;
@@ -122,6 +127,16 @@ std::string to_text(const evaluate::Evaluation& evaluation, const std::optional<
                                                 : commonest_confusions(metrics, labels));
 }
 
+LabelledAnswer answer_of(const Model& model, const data::ImageSet& images, const ImageLogits& image) {
+  const data::Sample& sample = images.samples[image.image];
+  const Prediction best = model.predictions(image.logits, 1).front();
+  return {.image = sample.name,
+          .label = model.labels()[static_cast<std::size_t>(sample.label)],
+          .predicted = best.label,
+          .probability = best.probability,
+          .correct = best.index == sample.label};
+}
+
 int run(const Options& options) {
   const ClassifierOptions classifier = options.arguments.classifier_options();
   const Model model = Model::open(options.arguments.model_file(), inference::model_options_of(classifier));
@@ -138,16 +153,31 @@ int run(const Options& options) {
   for (const std::string& line : data::describe(data::summarise(images))) notice("[data] " + line);
   for (const std::string& sentence : images.notices) notice("[data] " + sentence);
 
+  std::optional<PredictionsFile> predictions;
+  if (!options.predictions.empty()) predictions.emplace(options.predictions);
+  std::unique_ptr<EvaluationReport> report;
+  if constexpr (kWithTraining) {
+    if (!options.report.empty()) report = std::make_unique<EvaluationReport>(options.report, session, images);
+  }
   Progress progress(images.samples.size());
   const evaluate::Evaluation evaluation =
-      evaluate::evaluate(session, classifier.batch, images, [&](std::string_view error) {
-        if (!error.empty()) {
+      evaluate::evaluate(session, classifier.batch, images, [&](const ImageLogits& image) {
+        if (!image.error.empty()) {
           progress.clear();
-          notice(error);
+          notice(image.error);
+        } else {
+          if (predictions) predictions->add(answer_of(model, images, image));
+          if constexpr (kWithTraining) {
+            if (report) report->add(image);
+          }
         }
         progress.step();
       });
   progress.clear();
+  if (predictions) predictions->commit();
+  if constexpr (kWithTraining) {
+    if (report) report->write(evaluation, wanted, options.arguments.model_file());
+  }
   if (options.json) {
     print_json(to_json(evaluation, model.state().info.temperature, model.labels()));
   } else {
@@ -175,6 +205,18 @@ Command add_eval(CLI::App& program) {
   app->add_flag("--by-index", options->images.by_index,
                 "Match classes by their order when their names aren't the model's: the first is the model's class 0");
   add_json(*app, options->json);
+  app->add_option(
+         "--predictions", options->predictions,
+         "Write the answer about each photo to this file, .csv or .jsonl: image, label, predicted, probability, "
+         "correct")
+      ->type_name("FILE");
+  if constexpr (kWithTraining) {
+    app->add_option(
+           "--report", options->report,
+           "Write a page for a browser to this file, .html: metrics, confusion, reliability, the surest mistakes "
+           "as pictures")
+        ->type_name("FILE");
+  }
   options->arguments.add_images(*app);
   options->arguments.add_image_size(*app);
   options->arguments.add_batch(*app);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/output.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -28,8 +30,34 @@ void write_out(std::string_view text) {
 
 void print(std::string_view text) { write_out(printable_lines(text)); }
 
-void print_json(const Json& json) {
-  write_out(printable_json(json.dump(-1, ' ', false, Json::error_handler_t::replace)) + "\n");
+void print_json(const Json& json) { write_out(json_text(json)); }
+
+void print_styled(std::string_view text) { write_out(text); }
+
+std::string csv_row(std::span<const std::string> fields) {
+  std::string row;
+  for (const std::string& field : fields) {
+    if (&field != fields.data()) row += ',';
+    if (field.find_first_of(",\"\r\n") == std::string::npos) {
+      row += field;
+      continue;
+    }
+    row += '"';
+    for (const char letter : field) row += letter == '"' ? std::string("\"\"") : std::string(1, letter);
+    row += '"';
+  }
+  return row + "\n";
+}
+
+void print_csv_row(std::span<const std::string> fields) {
+  const std::string row = csv_row(fields);
+  write_out(prints_to_terminal() ? printable_lines(row) : row);
+}
+
+bool prints_to_terminal() { return isatty(STDOUT_FILENO) == 1; }
+
+std::string json_text(const Json& json) {
+  return printable_json(json.dump(-1, ' ', false, Json::error_handler_t::replace)) + "\n";
 }
 
 void notice(std::string_view sentence) noexcept {
@@ -69,13 +97,13 @@ void Progress::set(std::size_t done) {
 void Progress::draw() {
   const auto done = static_cast<std::int64_t>(done_);
   const auto total = static_cast<std::int64_t>(total_);
-  const double rate = static_cast<double>(done_ - before_) / bar_.elapsed();
+  const auto now_done = static_cast<double>(done_ - before_);
   if (unit_ == Unit::kImages) {
-    bar_.draw(done, total, fmt::format(" - {} - {:.1f} photos/s", bar_.eta(done), rate));
+    bar_.draw(done, total, fmt::format(" - {}{}", bar_.eta(done), bar_.rate(now_done, "photos/s")));
   } else {
     bar_.draw(done, total,
               fmt::format("{:.1f}/{:.1f} MB", 1e-6 * static_cast<double>(done_), 1e-6 * static_cast<double>(total_)),
-              fmt::format(" - {} - {:.1f} MB/s", bar_.eta(done), 1e-6 * rate));
+              fmt::format(" - {}{}", bar_.eta(done), bar_.rate(1e-6 * now_done, "MB/s")));
   }
 }
 

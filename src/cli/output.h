@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -23,6 +24,17 @@ struct ReaderGone {};
 void print(std::string_view text);
 /// The object on one line; bytes that aren't UTF-8 are replaced. Throws as `print` does.
 void print_json(const Json& json);
+/// As `print`, but keeps the text's styles (terminal/style.h): everything else in it must have gone through `printable`.
+void print_styled(std::string_view text);
+/// The fields as a row of CSV. On a terminal they are made printable, elsewhere they stay as they are. Throws as `print` does.
+void print_csv_row(std::span<const std::string> fields);
+/// Whether what is printed appears on a terminal.
+bool prints_to_terminal();
+
+/// What `print_json` writes.
+std::string json_text(const Json& json);
+/// A line of CSV with RFC 4180's quotes. It ends in LF alone, so that line tools see no carriage return in the last field.
+std::string csv_row(std::span<const std::string> fields);
 
 /// "gcvit: sentence" on stderr, made printable. Nothing happens when it can't be written.
 void notice(std::string_view sentence) noexcept;

@@ -20,7 +20,7 @@ data::ImageSet read_labelled_images(const Model& model, const LabelledImages& im
 }
 
 Evaluation evaluate(Session& session, int batch, const data::ImageSet& images,
-                    const std::function<void(std::string_view error)>& progress) {
+                    const std::function<void(const ImageLogits& image)>& take) {
   const std::int32_t classes = session.model().classes();
   const std::optional<double>& temperature = session.model().state().info.temperature;
   Evaluation result{.metrics = Metrics(classes, temperature.value_or(1.0))};
@@ -37,7 +37,7 @@ Evaluation evaluate(Session& session, int batch, const data::ImageSet& images,
     } else {
       ++result.skipped;
     }
-    progress(image.error);
+    take(image);
   });
   return result;
 }

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "gcvit/pipeline.h"
 #include "gcvit/session.h"
 #include "data/image_set.h"
 #include "evaluate/metrics.h"
@@ -31,9 +32,9 @@ struct LabelledImages {
 /// `Error` as `data::open_image_set`, `remap_labels` and `restrict_to_list` do.
 data::ImageSet read_labelled_images(const Model& model, const LabelledImages& images);
 
-/// Evaluates the session's model on every photo of `images`, `batch` together. `progress` is called after each, with its error or an empty text. Memory
-/// doesn't grow with their number; the result doesn't depend on threads or batch.
+/// Evaluates the session's model on every photo of `images`, `batch` together. `take` is called after each, in their order, with its logits
+/// or its error. Memory doesn't grow with their number; the result doesn't depend on threads or batch.
 Evaluation evaluate(Session& session, int batch, const data::ImageSet& images,
-                    const std::function<void(std::string_view error)>& progress);
+                    const std::function<void(const ImageLogits& image)>& take);
 
 }  // namespace gcvit::evaluate

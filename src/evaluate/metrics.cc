@@ -38,9 +38,8 @@ void Metrics::add(std::int32_t label, std::span<const float> logits) {
   ++per_class_[truth].count;
   per_class_[truth].correct += before == 0;
   ++confusions_[{label, static_cast<std::int32_t>(best)}];
-  // Bin b holds (b / 15, (b + 1) / 15].
   const int bin = std::clamp(static_cast<int>(std::ceil(confidence * kCalibrationBins)) - 1, 0, kCalibrationBins - 1);
-  Bin& found = bins_[static_cast<std::size_t>(bin)];
+  CalibrationBin& found = bins_[static_cast<std::size_t>(bin)];
   ++found.count;
   found.correct += before == 0;
   found.confidence_sum += confidence;
@@ -48,7 +47,7 @@ void Metrics::add(std::int32_t label, std::span<const float> logits) {
 
 double Metrics::calibration_error() const {
   double error = 0.0;
-  for (const Bin& bin : bins_) error += std::abs(static_cast<double>(bin.correct) - bin.confidence_sum);
+  for (const CalibrationBin& bin : bins_) error += std::abs(static_cast<double>(bin.correct) - bin.confidence_sum);
   return count_ == 0 ? 0.0 : error / static_cast<double>(count_);
 }
 

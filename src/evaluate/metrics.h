@@ -20,6 +20,13 @@ struct ClassCount {
   std::int64_t correct = 0;
 };
 
+/// Photos whose best class has a probability in one of these bins.
+struct CalibrationBin {
+  std::int64_t count = 0;
+  std::int64_t correct = 0;
+  double confidence_sum = 0.0;  ///< of the best class's probabilities
+};
+
 /// Throws `Error` unless `label` is one of `classes` and there are as many logits.
 void check_labelled(std::int32_t classes, std::int32_t label, std::size_t logits);
 
@@ -46,6 +53,8 @@ class Metrics {
   /// Expected calibration error (Guo et al. 2017): over the bins of the top class's probability, the mean of
   /// |accuracy - mean confidence|, weighted by the photos in each.
   double calibration_error() const;
+  /// Bin b holds the photos whose best class has a probability in (b / 15, (b + 1) / 15].
+  const std::array<CalibrationBin, kCalibrationBins>& calibration_bins() const { return bins_; }
   const std::vector<ClassCount>& per_class() const { return per_class_; }
   /// Photos of true class `row` taken for class `column`.
   std::int64_t confusion(std::int32_t row, std::int32_t column) const;
@@ -53,12 +62,6 @@ class Metrics {
   const std::map<std::pair<std::int32_t, std::int32_t>, std::int64_t>& confusions() const { return confusions_; }
 
  private:
-  struct Bin {
-    std::int64_t count = 0;
-    std::int64_t correct = 0;
-    double confidence_sum = 0.0;
-  };
-
   double fraction(std::int64_t part) const {
     return count_ == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(count_);
   }
@@ -71,7 +74,7 @@ class Metrics {
   double loss_sum_ = 0.0;
   std::vector<ClassCount> per_class_;
   std::map<std::pair<std::int32_t, std::int32_t>, std::int64_t> confusions_;
-  std::array<Bin, kCalibrationBins> bins_{};
+  std::array<CalibrationBin, kCalibrationBins> bins_{};
 };
 
 /// Number of photos of true class `row` that were classified as `column`.

@@ -14,6 +14,10 @@ namespace {
 constexpr std::size_t kWidth = 30;
 constexpr std::size_t kLeastWidth = 5;
 
+std::string counts_text(std::int64_t done, std::int64_t total) {
+  return fmt::format("{:>{}}/{}", done, std::to_string(total).size(), total);
+}
+
 }  // namespace
 
 double ProgressBar::now() {
@@ -33,8 +37,24 @@ std::string ProgressBar::eta(std::int64_t done) const {
   return "ETA " + duration_text(elapsed() * static_cast<double>(total_ - done) / own);
 }
 
+std::string ProgressBar::rate(double amount, std::string_view unit, int decimals) const {
+  const double seconds = elapsed();
+  return seconds < kShortestForRate ? "" : fmt::format(" - {:.{}f} {}", amount / seconds, decimals, unit);
+}
+
 void ProgressBar::draw(std::int64_t done, std::int64_t total, std::string_view figures) {
-  draw(done, total, fmt::format("{:>{}}/{}", done, std::to_string(total).size(), total), figures);
+  draw(done, total, counts_text(done, total), figures);
+}
+
+void ProgressBar::draw(std::int64_t done, std::int64_t total, std::span<const std::string> figures) {
+  const std::string counts = counts_text(done, total);
+  std::string text;
+  for (const std::string& figure : figures) {
+    const std::string longer = text + " - " + figure;
+    if (counts.size() + longer.size() >= line_.columns()) break;
+    text = longer;
+  }
+  draw(done, total, counts, text);
 }
 
 void ProgressBar::draw(std::int64_t done, std::int64_t total, std::string_view counts, std::string_view figures) {

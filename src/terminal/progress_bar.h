@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -34,11 +35,16 @@ class ProgressBar {
   bool due() const { return line_.due(); }
   /// "ETA 0:41": the time left after `done` items, at the speed since the start.
   std::string eta(std::int64_t done) const;
+  /// " - 9.4 img/s" for `amount` of work since the start, with `decimals` digits; empty while that is too short to mean anything.
+  std::string rate(double amount, std::string_view unit, int decimals = 1) const;
   /// Draws `done` of `total` items as "57/93 [====>....]" and `figures` behind it. The bar is shortened, and at last left
   /// out, on a narrow terminal.
   void draw(std::int64_t done, std::int64_t total, std::string_view figures);
   /// The same with `counts` in place of the two numbers.
   void draw(std::int64_t done, std::int64_t total, std::string_view counts, std::string_view figures);
+  /// The same with figures in the order of their importance, " - " before each: those at the end for which there is no room are left
+  /// out whole.
+  void draw(std::int64_t done, std::int64_t total, std::span<const std::string> figures);
   /// Erases the bar so that something else can be printed; the next one is due at once.
   void clear() { line_.clear(); }
 

@@ -2,9 +2,9 @@
 #include "terminal/status_line.h"
 
 #include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "base/printable.h"
+#include "terminal/style.h"
 #include "terminal/tell.h"
 
 namespace gcvit {
@@ -15,7 +15,7 @@ constexpr const char* kClear = "\r\033[K";
 
 }  // namespace
 
-StatusLine::StatusLine(std::FILE* stream) : StatusLine(stream, isatty(fileno(stream)) == 1) {}
+StatusLine::StatusLine(std::FILE* stream) : StatusLine(stream, is_capable_terminal(stream)) {}
 
 std::size_t StatusLine::columns() const {
   winsize size{};

@@ -7,7 +7,8 @@
 
 namespace gcvit {
 
-/// The last line of a terminal, redrawn in place while work is in progress. Draws nothing when the stream isn't a terminal.
+/// The last line of a terminal, redrawn in place while work is in progress. Draws nothing when the stream isn't a
+/// terminal, or one that can't (TERM=dumb).
 class StatusLine {
  public:
   explicit StatusLine(std::FILE* stream = stderr);

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "train/results.h"
 
-#include <chrono>
-#include <ctime>
 #include <filesystem>
+#include <system_error>
 #include <vector>
 
 #include "inference/run_images.h"
@@ -19,7 +18,6 @@ namespace {
 
 constexpr std::size_t kShownMistakes = 18;
 constexpr std::size_t kShownSamples = 18;
-constexpr std::int32_t kThumbnail = 256;
 
 /// The validation photos that could be read, and their logits.
 struct Answers {
@@ -54,20 +52,15 @@ void store_temperature(const std::string& file, std::optional<double> temperatur
   weights::save_model(file, *model.model, model.info);
 }
 
-void add_pictures(std::vector<report::Example>& examples, const Answers& answers, const Prepared& prepared,
-                  const image::DecodeOptions& decode) {
-  for (report::Example& example : examples) {
-    const data::Sample& sample = prepared.set.samples[answers.samples[example.image]];
-    example.name = sample.name;
-    try {
-      example.picture = report::thumbnail(data::decode_sample(sample, decode), kThumbnail);
-    } catch (const Error&) {
-      // It was removed just now; the report says so.
-    }
-  }
-}
-
 std::string count_of(std::size_t count) { return summary::with_commas(static_cast<std::int64_t>(count)); }
+
+/// "runs/flowers/" -> "flowers"; the folder's own name for ".".
+std::string name_of_run(const std::string& folder) {
+  std::error_code error;
+  std::filesystem::path path = std::filesystem::absolute(folder, error).lexically_normal();
+  if (!path.has_filename()) path = path.parent_path();
+  return path.filename().string();
+}
 
 /// "runs/a.keras" -> "a"; "runs/flowers/" -> "flowers".
 std::string short_name(const std::string& path) {
@@ -92,15 +85,6 @@ std::string recipe_text(const Recipe& recipe) {
   return text;
 }
 
-std::string utc_now() {
-  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-  std::tm parts{};
-  gmtime_r(&now, &parts);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M UTC", &parts);
-  return text;
-}
-
 std::vector<report::Fact> facts_of(const RunState& state, const Prepared& prepared) {
   const model::GCViTConfig& config = prepared.info.config;
   std::int64_t parameters = 0;
@@ -115,15 +99,23 @@ std::vector<report::Fact> facts_of(const RunState& state, const Prepared& prepar
     facts.push_back({"trained", "the head alone, on features that the model's other parameters gave once"});
   }
   facts.push_back({"recipe", recipe_text(state.recipe)});
-  facts.push_back({"finished", utc_now()});
+  facts.push_back({"finished", report::utc_now()});
   return facts;
 }
 
 std::vector<report::Fact> commands_of(const RunState& state, const RunFolder& folder) {
   const std::string best = shell_word(folder / "best.safetensors");
+  const std::string list = folder / "val.txt";
+  std::error_code error;
+  // Other photos of DATA trained the model, which knows their answers.
+  const report::Fact measure =
+      std::filesystem::file_size(list, error) > 0 && !error
+          ? report::Fact{"Measure it on the validation photos, which it wasn't trained on",
+                         fmt::format("gcvit eval {} --list {} -m {}", shell_word(state.data), shell_word(list), best)}
+          : report::Fact{"Measure it on photos that it wasn't trained on, a folder with one of its own for each class",
+                         fmt::format("gcvit eval PHOTOS -m {}", best)};
   return {{"Name what a photo shows", fmt::format("gcvit classify -m {} photo.jpg", best)},
-          {"Measure it on other photos, a folder with one of its own for each class",
-           fmt::format("gcvit eval -m {} PHOTOS", best)},
+          measure,
           {"Look at the run in TensorBoard", fmt::format("tensorboard --logdir {}", shell_word(folder.path()))},
           {"Go on with a run that was interrupted, or write these results again",
            resume_command(state.data, folder.path())}};
@@ -155,7 +147,8 @@ report::RunReport write_results(const RunFolder& folder, const RunState& state, 
                                 double feature_seconds, int threads, std::uint64_t max_memory,
                                 const std::function<void(std::int64_t done)>& progress) {
   report::RunReport results;
-  results.title = fmt::format("{} on {}", short_name(start_name(state)), short_name(state.data));
+  results.title =
+      fmt::format("{}: {} on {}", name_of_run(folder.path()), short_name(start_name(state)), short_name(state.data));
   results.facts = facts_of(state, prepared);
   results.rows = state.rows;
   if (state.recipe.linear_probe) results.feature_seconds = feature_seconds;
@@ -176,8 +169,11 @@ report::RunReport write_results(const RunFolder& folder, const RunState& state, 
     results.metrics = answers.logits.metrics(temperature);
     results.mistakes = report::surest_mistakes(answers.logits, temperature, kShownMistakes);
     results.samples = report::samples_of(answers.logits, temperature, kShownSamples);
-    add_pictures(results.mistakes, answers, prepared, session.state().preparation.decode);
-    add_pictures(results.samples, answers, prepared, session.state().preparation.decode);
+    const auto sample_of = [&](std::size_t image) -> const data::Sample& {
+      return prepared.set.samples[answers.samples[image]];
+    };
+    report::add_pictures(results.mistakes, sample_of, session.state().preparation.decode);
+    report::add_pictures(results.samples, sample_of, session.state().preparation.decode);
     store_temperature(best, results.temperature);
   }
   report::write_run_report(folder.path(), results);

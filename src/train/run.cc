@@ -289,7 +289,8 @@ void Run::train_epoch() {
   const std::int64_t before =
       (static_cast<std::int64_t>(state_.position) + trainer_->images_per_step() - 1) / trainer_->images_per_step();
   const std::int64_t steps = std::min(steps_per_epoch_, schedule_->steps() - state_.step + before);
-  progress_.begin_epoch(state_.epoch + 1, recipe().epochs, steps, before);
+  const std::int64_t later = schedule_->steps() - (state_.step - before + steps);
+  progress_.begin_epoch(state_.epoch + 1, recipe().epochs, steps, before, later);
   source_->start_training(static_cast<std::uint64_t>(state_.epoch), state_.position);
   while (state_.step < schedule_->steps()) {
     const std::int64_t left = images - static_cast<std::int64_t>(state_.position);
@@ -307,7 +308,7 @@ void Run::train_epoch() {
     state_.seen += result->images;
     state_.seconds += seconds_since(start);
     const auto seen = static_cast<double>(state_.seen);
-    progress_.step(result->images, state_.loss_sum / seen, static_cast<double>(state_.correct) / seen);
+    progress_.step(result->images, state_.loss_sum / seen, static_cast<double>(state_.correct) / seen, lr);
     stop_if_asked();
     if (seconds_since(saved_) >= 60.0 * options_.checkpoint_minutes) save_checkpoint();
   }
@@ -358,10 +359,10 @@ void Run::end_epoch() {
   row.lr = schedule_->lr(std::max<std::int64_t>(state_.step - 1, 0));
   row.images_per_second = state_.seconds > 0.0 ? seen / state_.seconds : 0.0;
   row.seconds = state_.seconds + seconds_since(start);
-  progress_.end_epoch(row);
+  const bool best = note_best(row);
+  progress_.end_epoch(row, best && row.val_accuracy);
 
   state_.rows.push_back(row);
-  const bool best = note_best(row);
   ++state_.epoch;
   state_.position = 0;
   state_.loss_sum = state_.seconds = 0.0;

@@ -315,5 +315,30 @@ TEST_F(AtomicFileTest, OfSeveralWritersOneIsLast) {
   EXPECT_EQ(files(), 1);
 }
 
+TEST_F(AtomicFileTest, TakesAFreeNameOnly) {
+  for (const bool unnamed : {true, false}) {
+    testing::Faults faults;
+    faults.without_unnamed = !unnamed;
+    {
+      AtomicFile file(path_);
+      file.write("one");
+      EXPECT_TRUE(file.commit_new());
+    }
+    EXPECT_EQ(content(), "one");
+    {
+      AtomicFile file(path_);
+      file.write("two");
+      EXPECT_FALSE(file.commit_new());
+    }
+    EXPECT_EQ(content(), "one");
+    {
+      AtomicFile file((folder_ / "other").string());
+      file.write("three");
+    }
+    EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_), {}), 1) << unnamed;
+    std::filesystem::remove(path_);
+  }
+}
+
 }  // namespace
 }  // namespace gcvit

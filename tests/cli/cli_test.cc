@@ -107,7 +107,7 @@ TEST_F(Cli, ClassifyJsonHasTheContractsKeys) {
   EXPECT_EQ(object["model"], "m.safetensors");
   EXPECT_EQ(object["errors"], json::array());
   ASSERT_EQ(object["results"].size(), 1u);
-  EXPECT_EQ(keys_of(object["results"][0]), (Keys{"image", "predictions"}));
+  EXPECT_EQ(keys_of(object["results"][0]), (Keys{"image", "label", "predictions"}));
   EXPECT_EQ(object["results"][0]["image"], "photo1.png");
   const json& predictions = object["results"][0]["predictions"];
   ASSERT_EQ(predictions.size(), 7u);

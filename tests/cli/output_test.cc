@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <vector>
+
 #include "tests/terminal/captured_stream.h"
 
 namespace gcvit::cli {
@@ -15,16 +18,21 @@ TEST(Bar, CountsBytesOfADownload) {
     progress.set(1'000'000);
   }
   const std::string text = stream.text();
-  EXPECT_TRUE(text.starts_with("\r\033[K1.0/4.0 MB [=======>......................] - ETA 0:00 - ")) << text;
-  EXPECT_TRUE(text.ends_with(" MB/s\r\033[K")) << text;
+  EXPECT_TRUE(text.starts_with("\r\033[K1.0/4.0 MB [=======>......................] - ETA 0:00")) << text;
+  EXPECT_TRUE(text.ends_with("\r\033[K")) << text;
 }
 
 TEST(Bar, CountsImages) {
   testing::CapturedStream stream;
   Progress progress(stream.get(), 3, Progress::Unit::kImages);
   progress.step();
-  EXPECT_TRUE(stream.text().starts_with("\r\033[K1/3 [==========>...................] - ETA 0:00 - ")) << stream.text();
-  EXPECT_TRUE(stream.text().ends_with(" photos/s")) << stream.text();
+  EXPECT_TRUE(stream.text().starts_with("\r\033[K1/3 [==========>...................] - ETA 0:00")) << stream.text();
+}
+
+TEST(Csv, QuotesWhatAFieldCantHoldBare) {
+  EXPECT_EQ(csv_row(std::vector<std::string>{"a.jpg", "", "0.5"}), "a.jpg,,0.5\n");
+  EXPECT_EQ(csv_row(std::vector<std::string>{"a,b", "say \"x\"", "two\nlines", "\r"}),
+            "\"a,b\",\"say \"\"x\"\"\",\"two\nlines\",\"\r\"\n");
 }
 
 }  // namespace

@@ -44,9 +44,11 @@ TEST(Evaluate, CountsWhatTheModelSaysForAnyThreadsAndBatch) {
     ASSERT_EQ(images.samples.size(), 32u);
     std::size_t steps = 0;
     std::size_t complaints = 0;
-    const Evaluation evaluation = evaluate(session, batch, images, [&](std::string_view error) {
+    const Evaluation evaluation = evaluate(session, batch, images, [&](const ImageLogits& image) {
+      EXPECT_EQ(image.image, steps);
+      EXPECT_EQ(image.logits.size(), image.error.empty() ? 7u : 0u);
       ++steps;
-      complaints += !error.empty();
+      complaints += !image.error.empty();
     });
     EXPECT_EQ(steps, 32u);
     EXPECT_EQ(complaints, 2u);
@@ -79,7 +81,7 @@ TEST(Evaluate, TakesListsAndWhatTheySayValidates) {
   EXPECT_EQ(images.samples[1].label, 4);
   ASSERT_EQ(images.left_out.size(), 1u);
   EXPECT_EQ(data::describe(images.left_out[0]), "4 photos of the train split, such as photos/0.png");
-  const Evaluation found = evaluate(session, 8, images, [](std::string_view error) { EXPECT_EQ(error, ""); });
+  const Evaluation found = evaluate(session, 8, images, [](const ImageLogits& image) { EXPECT_EQ(image.error, ""); });
   EXPECT_EQ(found.metrics.count(), 2);
 }
 

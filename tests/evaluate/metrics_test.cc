@@ -64,6 +64,19 @@ TEST(Metrics, LossIsTheMeanCrossEntropy) {
   EXPECT_NEAR(metrics.loss(), ((log_sum - 1.0) + (log_sum - 3.0)) / 2.0, 1e-12);
 }
 
+TEST(Metrics, BinsHoldWhatTheCalibrationErrorIsTakenOver) {
+  Metrics metrics(2);
+  metrics.add(0, Logits{9, 0});
+  metrics.add(1, Logits{9, 0});
+  metrics.add(0, Logits{0.1f, 0});
+  const auto& bins = metrics.calibration_bins();
+  EXPECT_EQ(bins.back().count, 2);
+  EXPECT_EQ(bins.back().correct, 1);
+  EXPECT_NEAR(bins.back().confidence_sum, 2.0 / (1.0 + std::exp(-9.0)), 1e-12);
+  EXPECT_EQ(bins[7].count, 1);  // 7/15 to 8/15
+  EXPECT_EQ(bins[7].correct, 1);
+}
+
 TEST(Metrics, LossStaysFiniteForHugeLogits) {
   Metrics metrics(2);
   metrics.add(1, Logits{1e30f, -1e30f});

@@ -13,7 +13,7 @@ namespace gcvit::testing {
 /// What is wrong with XML, or HTML written like it: tags that don't close in their order, attributes without quotes, an
 /// "&" that begins no entity. Empty when nothing is.
 inline std::string complaint_about_markup(std::string_view text) {
-  constexpr std::array<std::string_view, 3> kVoid = {"meta", "img", "br"};
+  constexpr std::array<std::string_view, 4> kVoid = {"meta", "img", "br", "wbr"};
   std::vector<std::string> open;
   for (std::size_t at = 0; at < text.size(); ++at) {
     if (text[at] == '&') {

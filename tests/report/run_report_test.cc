@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "report/pictures.h"
+#include "report/reliability_svg.h"
 #include "tests/report/markup.h"
 #include "tests/testing/faults.h"
 #include "tests/weights/test_files.h"
@@ -65,6 +66,26 @@ TEST(Examples, TheSurestMistakesComeFirst) {
   EXPECT_LT(surest_mistakes(ten_images(), 3.0, 1)[0].probability, all[0].probability);
 }
 
+TEST(Examples, OfMistakesAddedOneByOneTheSurestStay) {
+  const LabelledLogits images = ten_images();
+  SurestMistakes mistakes(1.0, 1);
+  for (std::size_t i = 0; i < images.size(); ++i) mistakes.add(100 + i, images.label(i), images.logits(i));
+  ASSERT_EQ(mistakes.found().size(), 1u);
+  EXPECT_EQ(mistakes.found()[0].image, 107u);
+  // Among equals the first.
+  SurestMistakes equal(1.0, 2);
+  for (std::size_t i = 0; i < 3; ++i) equal.add(i, 1, std::vector<float>{2, 0});
+  ASSERT_EQ(equal.found().size(), 2u);
+  EXPECT_EQ(equal.found()[0].image, 0u);
+  EXPECT_EQ(equal.found()[1].image, 1u);
+}
+
+TEST(Examples, NumbersAreSpreadOut) {
+  EXPECT_EQ(spread_out(10, 3), (std::vector<std::size_t>{1, 5, 8}));
+  EXPECT_EQ(spread_out(2, 9), (std::vector<std::size_t>{0, 1}));
+  EXPECT_TRUE(spread_out(0, 9).empty());
+}
+
 TEST(Examples, SamplesComeFromAllOver) {
   const std::vector<Example> all = samples_of(ten_images(), 1.0, 3);
   ASSERT_EQ(all.size(), 3u);
@@ -96,10 +117,11 @@ TEST(RunReport, IsAWholePageInWhichNamesAreText) {
   EXPECT_EQ(html.find("<script"), std::string::npos);
   EXPECT_EQ(html.find("<img src=x"), std::string::npos);
   EXPECT_EQ(html.find("<b>flowers"), std::string::npos);
-  EXPECT_NE(html.find("roses/&lt;img src=x onerror=alert(1)&gt;.jpg"), std::string::npos);
+  EXPECT_NE(html.find("roses/<wbr>&lt;img src=x onerror=alert(1)&gt;<wbr>.jpg"), std::string::npos);
   EXPECT_NE(html.find("80.0 %"), std::string::npos);
-  EXPECT_NE(html.find("8 of 10 photos"), std::string::npos);
-  EXPECT_NE(html.find("before the fitted temperature 1.5"), std::string::npos);
+  EXPECT_NE(html.find("8 of 10 validation photos"), std::string::npos);
+  EXPECT_NE(html.find("use the fitted temperature 1.5, as gcvit classify does. Without it the loss is "),
+            std::string::npos);
   EXPECT_NE(html.find("<pre><code>gcvit classify -m runs/x/best.safetensors photo.jpg</code></pre>"),
             std::string::npos);
   // Nothing is loaded from anywhere.
@@ -125,6 +147,73 @@ TEST(RunReport, OfManyClassesShowsAPictureAndTheCommonestConfusions) {
   EXPECT_NE(html.find("alt=\"confusion matrix\" src=\"data:image/png;base64,"), std::string::npos);
   EXPECT_NE(html.find("<details><summary>all 60</summary>"), std::string::npos);
   EXPECT_NE(html.find("taken for"), std::string::npos);
+}
+
+TEST(RunReport, SaysWhichFiguresUseTheTemperature) {
+  RunReport report = report_of({"daisy", "rose", "tulip"});
+  const std::string fitted = report_html(report);
+  EXPECT_NE(fitted.find("loss: mean cross entropy, with the temperature"), std::string::npos);
+  EXPECT_NE(fitted.find("The curves and log.csv don't use it."), std::string::npos);
+  report.temperature.reset();
+  report.metrics = report.uncalibrated;
+  report.why_no_temperature = "4 photos are too few";
+  const std::string plain = report_html(report);
+  EXPECT_EQ(plain.find("with the temperature"), std::string::npos);
+  EXPECT_NE(plain.find("No temperature is stored: 4 photos are too few. Loss, "), std::string::npos);
+}
+
+TEST(RunReport, OfAnEvaluationHasNoCurves) {
+  RunReport report = report_of({"daisy", "rose", "tulip"});
+  report.rows.clear();
+  report.photos = "photos";
+  report.skipped = 3;
+  const std::string html = report_html(report);
+  EXPECT_EQ(testing::complaint_about_markup(html), "");
+  EXPECT_EQ(html.find("Curves"), std::string::npos);
+  EXPECT_EQ(html.find("log.csv"), std::string::npos);
+  EXPECT_EQ(html.find("alidation photos"), std::string::npos);
+  EXPECT_NE(html.find("<b>3</b><span>skipped: "), std::string::npos);
+  EXPECT_NE(html.find("<h2>Reliability</h2>"), std::string::npos);
+  // Photos 4 and 7, of three of their class, are taken for another.
+  EXPECT_NE(html.find("<h2>What it confuses most</h2>"), std::string::npos);
+  EXPECT_NE(html.find("<td>2</td><td>66.7 %</td>"), std::string::npos);
+}
+
+TEST(RunReport, RatesCountOnlyRealWork) {
+  RunReport report;
+  report.rows = {{.epoch = 1, .loss = 0.5, .accuracy = 0.8, .seconds = 60, .images_per_second = 9.5}};
+  EXPECT_NE(report_html(report).find("for 1 epoch, 9.5 photos a second"), std::string::npos);
+  report.rows[0].seconds = 0.001;
+  EXPECT_EQ(report_html(report).find("a second"), std::string::npos);
+  // Of a linear probe the epochs are on features.
+  report.rows[0] = {.epoch = 1, .loss = 0.5, .accuracy = 0.8, .seconds = 2, .images_per_second = 698'920};
+  report.feature_seconds = 75.0;
+  EXPECT_NE(report_html(report).find("<b>1:17</b><span>for the features (1:15) and 1 epoch</span>"), std::string::npos);
+}
+
+TEST(RunReport, NamesBreakBetweenTheirWordsOnly) {
+  const std::string html = report_html(report_of({"great_grey-owl", "a/b", "x"}));
+  EXPECT_NE(html.find("<bdi>great_<wbr>grey-<wbr>owl</bdi>"), std::string::npos);
+  EXPECT_NE(html.find("<bdi>a/<wbr>b</bdi>"), std::string::npos);
+  EXPECT_NE(html.find("<main style=\"--word:6ch\">"), std::string::npos);  // "great_"
+  EXPECT_EQ(html.find("overflow-wrap:anywhere"), std::string::npos);
+}
+
+TEST(Reliability, HasABarForEachBinWithPhotos) {
+  LabelledLogits images(2);
+  images.add(0, std::vector<float>{9, 0});  // right and sure
+  images.add(0, std::vector<float>{9, 0});
+  images.add(1, std::vector<float>{9, 0});  // wrong
+  images.add(1, std::vector<float>{0, 0.2f});
+  const std::string svg = reliability_chart(images.metrics());
+  EXPECT_EQ(testing::complaint_about_markup(svg), "");
+  EXPECT_NE(svg.find("<title>2 of 3 photos right (66.7 %), mean probability 100.0 %</title>"), std::string::npos)
+      << svg;
+  EXPECT_NE(svg.find("<title>1 of 1 photos right (100.0 %), mean probability 55.0 %</title>"), std::string::npos)
+      << svg;
+  std::size_t bars = 0;
+  for (std::size_t at = svg.find("<rect"); at != std::string::npos; at = svg.find("<rect", at + 1)) ++bars;
+  EXPECT_EQ(bars, 2u);
 }
 
 TEST(RunReport, WithoutValidationThereIsStillAPage) {

@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <vector>
+
 #include "tests/terminal/captured_stream.h"
 
 namespace gcvit {
@@ -41,6 +44,29 @@ TEST(ProgressBar, TellsTheTimeLeftByWhatItHasDoneItself) {
   bar.start(100);
   now = 111.0;
   EXPECT_EQ(bar.eta(10), "ETA 0:09");
+}
+
+TEST(ProgressBar, LeavesOutTheLeastImportantFiguresWhole) {
+  testing::CapturedStream stream;
+  ProgressBar bar(stream.get(), true, [] { return 0.0; });
+  const std::vector<std::string> figures = {std::string(40, 'x'), std::string(30, 'y'), std::string(5, 'z')};
+  bar.draw(1, 2, figures);  // 3 + 43 + 33 of 80 columns
+  EXPECT_TRUE(stream.text().ends_with("K1/2 - " + std::string(40, 'x') + " - " + std::string(30, 'y')))
+      << stream.text();
+  bar.draw(1, 2, std::vector<std::string>{"one", "two"});
+  EXPECT_TRUE(stream.text().ends_with("K1/2 [===============>..............] - one - two")) << stream.text();
+}
+
+TEST(ProgressBar, HasARateOnceItMeansSomething) {
+  testing::CapturedStream stream;
+  double now = 0.0;
+  ProgressBar bar(stream.get(), true, [&] { return now; });
+  bar.start(100);
+  now = 0.01;
+  EXPECT_EQ(bar.rate(50, "photos/s"), "");
+  now = 2.0;
+  EXPECT_EQ(bar.rate(50, "photos/s"), " - 25.0 photos/s");
+  EXPECT_EQ(bar.rate(50, "photos/s", 0), " - 25 photos/s");
 }
 
 TEST(ProgressBar, DrawsNothingElsewhere) {

@@ -108,15 +108,19 @@ TEST_F(Runs, TheReportShowsTheBestEpoch) {
   });
   const std::string page = read_text(path + "/report.html");
   EXPECT_EQ(testing::complaint_about_markup(page), "");
-  EXPECT_NE(page.find("<title>m on photos</title>"), std::string::npos);
-  EXPECT_NE(page.find(fmt::format("the best was epoch {}", best->epoch)), std::string::npos);
-  EXPECT_NE(page.find(fmt::format("<b>{:.1f} %</b><span>validation accuracy", 100.0 * *best->val_accuracy)),
+  EXPECT_NE(page.find(fmt::format("<title>{}: m on photos</title>", std::filesystem::path(path).filename().string())),
             std::string::npos);
+  EXPECT_NE(page.find(fmt::format("the best was epoch {}", best->epoch)), std::string::npos);
+  EXPECT_NE(page.find(fmt::format("<b>{:.1f} %</b><span>accuracy, ", 100.0 * *best->val_accuracy)), std::string::npos);
   EXPECT_NE(page.find("data:image/webp"), std::string::npos);
+  EXPECT_NE(
+      page.find(fmt::format("<code>gcvit eval {} --list {}/val.txt -m {}/best.safetensors</code>", images, path, path)),
+      std::string::npos);
+  EXPECT_EQ(page.find(" a second"), std::string::npos);  // epochs of a few milliseconds
   EXPECT_EQ(testing::complaint_about_markup(read_text(path + "/curves.svg")), "");
   // Six photos can't say how sure is too sure.
   EXPECT_EQ(weights::load_model(path + "/best.safetensors").info.temperature, std::nullopt);
-  EXPECT_NE(page.find("no temperature is stored: 6 photos are too few"), std::string::npos);
+  EXPECT_NE(page.find("No temperature is stored: 6 photos are too few"), std::string::npos);
 }
 
 TEST_F(Runs, WithoutValidationThereIsAReportToo) {
@@ -125,7 +129,10 @@ TEST_F(Runs, WithoutValidationThereIsAReportToo) {
   recipe.epochs = 1;
   const std::string path = new_folder();
   EXPECT_EQ(start_run(path, options(recipe)), Outcome::kFinished);
-  EXPECT_NE(read_text(path + "/report.html").find("training accuracy"), std::string::npos);
+  const std::string page = read_text(path + "/report.html");
+  EXPECT_NE(page.find("training accuracy"), std::string::npos);
+  EXPECT_NE(page.find(fmt::format("<code>gcvit eval PHOTOS -m {}/best.safetensors</code>", path)), std::string::npos);
+  EXPECT_EQ(page.find("val.txt"), std::string::npos);
   EXPECT_EQ(weights::load_model(path + "/best.safetensors").info.temperature, std::nullopt);
 }
 
