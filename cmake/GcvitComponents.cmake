@@ -2,7 +2,8 @@
 # src/ops/*.cc. The USES list is the row of the components' table in docs/architecture.md;
 # scripts/check_includes holds every #include against it.
 # WITHOUT lists sources of it that this build leaves out; a component of the USES list that it leaves out is skipped.
-# gcvit_library_of_components(gcvit_library) then makes one shared library of all components that exist.
+# gcvit_library_of_components(gcvit_library) then makes one shared library of the public interface, which is inference's, and of
+# what that uses of other components: no more libraries than that needs.
 
 add_library(gcvit_compile_options INTERFACE)
 target_compile_features(gcvit_compile_options INTERFACE cxx_std_20)
@@ -39,15 +40,12 @@ function(gcvit_component name)
   set_target_properties(gcvit_${name} PROPERTIES
     POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
   gcvit_precompiled(gcvit_${name} library)
-  set_property(GLOBAL APPEND PROPERTY GCVIT_COMPONENT_OBJECTS $<TARGET_OBJECTS:gcvit_${name}>)
-  set_property(GLOBAL APPEND PROPERTY GCVIT_COMPONENT_LIBRARIES ${COMPONENT_LIBRARIES})
 endfunction()
 
 function(gcvit_library_of_components target)
-  get_property(objects GLOBAL PROPERTY GCVIT_COMPONENT_OBJECTS)
-  get_property(libraries GLOBAL PROPERTY GCVIT_COMPONENT_LIBRARIES)
-  add_library(${target} SHARED ${objects})
-  target_link_libraries(${target} PRIVATE gcvit_compile_options ${libraries})
+  add_library(${target} SHARED $<TARGET_OBJECTS:gcvit_inference>)
+  target_link_libraries(${target} PRIVATE gcvit_inference)
+  target_link_options(${target} PRIVATE LINKER:--as-needed)
   target_include_directories(${target} INTERFACE $<INSTALL_INTERFACE:include>)
   target_compile_features(${target} INTERFACE cxx_std_20)
   set_target_properties(${target} PROPERTIES
