@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Classifying images."""
 
-import os
 from collections import deque
-from typing import TYPE_CHECKING, Any, Deque, Dict, Iterable, Iterator, List, NamedTuple, Optional, Union
+from typing import TYPE_CHECKING, Any, Deque, Iterable, Iterator, List, NamedTuple, Optional, Union
 
 from . import _gcvit
 from ._errors import InvalidArgumentError
@@ -23,7 +22,7 @@ class Prediction(NamedTuple):
     """The class's name."""
     probability: float
     """From 0 to 1: softmax over all classes."""
-    index: int
+    index: int  # type: ignore[assignment]  # a tuple's method of that name is given up
     """The class's place in `Model.classes`."""
 
 
@@ -104,7 +103,7 @@ class Classifier:
         out = numpy.empty((len(given), len(self.classes)), dtype=numpy.float32)
         stream = _gcvit.Stream(self._model._native, self._threads, min(_BATCH, max(len(given), 1)))
         rows = iter(out)
-        for _ in _run(stream, given, "raise", lambda: stream.next_probabilities(next(rows))):
+        for _ in _in_order(stream, given, "raise", lambda: stream.next_probabilities(next(rows))):
             pass
         return out
 
@@ -112,8 +111,8 @@ class Classifier:
         """The name of the most probable class of each image: an array of strings (images,)."""
         import numpy
 
-        best = self._results(image_list(images), _BATCH, 1, "raise")
-        return numpy.array([predictions[0].label for predictions in best], dtype=numpy.str_)
+        best = [self.classes[one[0][2]] for one in self._tuples(image_list(images), _BATCH, 1, "raise")]
+        return numpy.array(best, dtype=numpy.str_)
 
     def features(self, images: Any, layer: str = "pooled") -> "numpy.ndarray":
         """What the model computes on its way, float32: with `layer="pooled"` a vector of each image, (images, channels); with "level1"
@@ -121,7 +120,7 @@ class Classifier:
         channels). `Model.config["features"]` has the shapes. Raises for an image that can't be read, ValueError for another layer."""
         import numpy
 
-        shapes: Dict[str, Any] = self._model._native.shapes
+        shapes = self._model._shapes
         if layer not in shapes:
             raise InvalidArgumentError(f"[classifier] layer: expected one of {', '.join(shapes)}, found {layer!r}")
         given = [image_of(image) for image in image_list(images)]
@@ -130,9 +129,12 @@ class Classifier:
         return out
 
     def _results(self, images: Iterable[Any], batch: int, top_k: int, errors: str) -> Iterator[Result]:
-        stream = _gcvit.Stream(self._model._native, self._threads, batch)
-        for result in _run(stream, images, errors, lambda: stream.next(top_k)):
+        for result in self._tuples(images, batch, top_k, errors):
             yield result if isinstance(result, Exception) else [Prediction(*one) for one in result]
+
+    def _tuples(self, images: Iterable[Any], batch: int, top_k: int, errors: str) -> Iterator[Any]:
+        stream = _gcvit.Stream(self._model._native, self._threads, batch)
+        return _in_order(stream, images, errors, lambda: stream.next(top_k))
 
     def __repr__(self) -> str:
         return f"<gcvit_cpp.Classifier of {self._model!r}>"
@@ -152,7 +154,7 @@ def _check(top_k: int, errors: str) -> None:
         raise InvalidArgumentError(f'[classifier] errors: expected "raise" or "return", found {errors!r}')
 
 
-def _run(stream: _gcvit.Stream, images: Iterable[Any], errors: str, take: Any) -> Iterator[Any]:
+def _in_order(stream: _gcvit.Stream, images: Iterable[Any], errors: str, take: Any) -> Iterator[Any]:
     """What `take()` gives for each image, or its exception. At most `stream.capacity` images are inside at once."""
     waiting: Deque[Optional[Exception]] = deque()  # of each image that is inside: None, or why it isn't one
     source = iter(images)

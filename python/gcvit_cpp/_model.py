@@ -49,6 +49,7 @@ class Model:
         else:
             raise TypeError(f"expected a model's path or bytes, found {type(source).__name__}")
         self._classes = tuple(self._native.labels)
+        self._shapes = self._native.shapes
 
     @property
     def classes(self) -> Tuple[str, ...]:
@@ -74,7 +75,7 @@ class Model:
             "file": native.file,
             "format": native.format,
             "layout": native.layout,
-            "features": MappingProxyType(native.shapes),
+            "features": MappingProxyType(self._shapes),
         })
 
     @property

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <string>
 #include <utility>
@@ -63,62 +63,79 @@ std::int32_t side_of(std::size_t side, const Array& array, const std::string& na
   return static_cast<std::int32_t>(side);
 }
 
-/// Calls `take(value)` for each pixel's channels, row by row, wherever they lie.
-template <typename T, typename Take>
-void for_each_value(const Array& array, const Axes& axes, const Take& take) {
-  struct Steps {
-    std::size_t count = 1;
-    std::int64_t stride = 0;
-  };
-  const auto steps_of = [&](int axis) {
+/// Number of an axis, and how far apart they are.
+struct Steps {
+  std::size_t count = 1;
+  std::int64_t stride = 0;
+};
+
+/// An image's axes in the memory of its array.
+struct Steps3 {
+  Steps rows, columns, channels;
+};
+
+Steps3 steps_of(const Array& array, const Axes& axes) {
+  const auto steps = [&](int axis) {
     const auto at = static_cast<std::size_t>(axis);
     return axis < 0 ? Steps{} : Steps{array.shape(at), array.stride(at)};
   };
-  const Steps rows = steps_of(axes.height);
-  const Steps columns = steps_of(axes.width);
-  const Steps channels = steps_of(axes.channels);
-  const auto* const first = static_cast<const T*>(array.data());
-  for (std::size_t y = 0; y < rows.count; ++y) {
-    for (std::size_t x = 0; x < columns.count; ++x) {
-      const T* pixel =
-          first + static_cast<std::int64_t>(y) * rows.stride + static_cast<std::int64_t>(x) * columns.stride;
-      for (std::size_t c = 0; c < channels.count; ++c) take(pixel[static_cast<std::int64_t>(c) * channels.stride]);
+  return {steps(axes.height), steps(axes.width), steps(axes.channels)};
+}
+
+/// Writes `byte_of(value)` of each pixel's channels, row by row, wherever they lie.
+template <typename T, typename ByteOf>
+void convert(const T* from, const Steps3& steps, std::uint8_t* to, const ByteOf& byte_of) {
+  for (std::size_t y = 0; y < steps.rows.count; ++y) {
+    const T* pixel = from + static_cast<std::int64_t>(y) * steps.rows.stride;
+    for (std::size_t x = 0; x < steps.columns.count; ++x, pixel += steps.columns.stride) {
+      const T* value = pixel;
+      for (std::size_t c = 0; c < steps.channels.count; ++c, value += steps.channels.stride) *to++ = byte_of(*value);
     }
   }
 }
 
 template <typename T>
-void round_values(const Array& array, const Axes& axes, const std::string& name, std::vector<std::uint8_t>& bytes) {
-  for_each_value<T>(array, axes, [&](T value) {
+void round_values(const T* from, const Steps3& steps, std::uint8_t* to, const std::string& name) {
+  convert(from, steps, to, [&](T value) {
     if (!(value >= 0 && value <= 1)) {
       refuse(name, "expected floats from 0 to 1, found " + std::to_string(value) + ": divide by 255, or give uint8");
     }
-    bytes.push_back(static_cast<std::uint8_t>(std::lround(value * 255)));
+    return static_cast<std::uint8_t>(value * 255 + T{0.5});
   });
 }
 
+void copy_bytes(const std::uint8_t* from, const Steps3& steps, std::uint8_t* to) {
+  const std::size_t row = steps.columns.count * steps.channels.count;
+  const bool whole_rows = steps.columns.stride == static_cast<std::int64_t>(steps.channels.count) &&
+                          (steps.channels.stride == 1 || steps.channels.count == 1);
+  if (!whole_rows) return convert(from, steps, to, [](std::uint8_t value) { return value; });
+  for (std::size_t y = 0; y < steps.rows.count; ++y) {
+    std::memcpy(to + y * row, from + static_cast<std::int64_t>(y) * steps.rows.stride, row);
+  }
+}
+
+std::string type_of(const Array& array) {
+  constexpr std::array kKinds = {"int", "uint", "float", "object", "bfloat", "complex", "bool"};
+  const std::size_t kind = array.dtype().code;
+  return (kind < kKinds.size() ? kKinds.at(kind) : "type") + std::to_string(array.dtype().bits);
+}
+
 Pixels pixels_of(const Array& array, const std::string& name) {
-  const Axes axes = axes_of(array, name);
-  const auto size_of = [&](int axis) {
-    return axis < 0 ? std::size_t{1} : array.shape(static_cast<std::size_t>(axis));
-  };
+  const Steps3 steps = steps_of(array, axes_of(array, name));
   Pixels pixels{.bytes = {},
-                .height = side_of(size_of(axes.height), array, name),
-                .width = side_of(size_of(axes.width), array, name),
-                .order = order_of(size_of(axes.channels))};
-  pixels.bytes.reserve(array.size());
+                .height = side_of(steps.rows.count, array, name),
+                .width = side_of(steps.columns.count, array, name),
+                .order = order_of(steps.channels.count)};
+  const nb::gil_scoped_release released;
+  pixels.bytes.resize(array.size());
   if (array.dtype() == nb::dtype<std::uint8_t>()) {
-    for_each_value<std::uint8_t>(array, axes, [&](std::uint8_t value) { pixels.bytes.push_back(value); });
+    copy_bytes(static_cast<const std::uint8_t*>(array.data()), steps, pixels.bytes.data());
   } else if (array.dtype() == nb::dtype<float>()) {
-    round_values<float>(array, axes, name, pixels.bytes);
+    round_values(static_cast<const float*>(array.data()), steps, pixels.bytes.data(), name);
   } else if (array.dtype() == nb::dtype<double>()) {
-    round_values<double>(array, axes, name, pixels.bytes);
+    round_values(static_cast<const double*>(array.data()), steps, pixels.bytes.data(), name);
   } else {
-    const std::array<const char*, 7> kinds = {"int", "uint", "float", "object", "bfloat", "complex", "bool"};
-    const std::size_t kind = array.dtype().code;
-    refuse(name, "expected an array of uint8, float32 or float64, found " +
-                     (kind < kinds.size() ? std::string(kinds.at(kind)) : "type " + std::to_string(kind)) +
-                     std::to_string(array.dtype().bits));
+    refuse(name, "expected an array of uint8, float32 or float64, found " + type_of(array));
   }
   return pixels;
 }
