@@ -16,14 +16,14 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gcvit/version.h"
+#include "inference/engine.h"
 #include "inference/precision.h"
 #include "kernels/peak.h"
 #include "kernels/target.h"
-#include "native/native_backend.h"
-#include "ops/executor.h"
 #include "summary/summary_backend.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
@@ -41,29 +41,25 @@ class Worker {
   }
 
   void use(const std::string& file, int threads) {
-    executor_.reset();
-    pool_.emplace(threads);
-    loaded_ = gcvit::weights::load_model(file);
-    gcvit::inference::set_precision(precision_, *loaded_.model);
-    executor_ = std::make_unique<gcvit::native::NativeBackend>(*pool_);
-    const gcvit::model::GCViTConfig& config = loaded_.info.config;
-    shape_ = {config.image_height, config.image_width, 3};
+    gcvit::weights::LoadedModel loaded = gcvit::weights::load_model(file);
+    gcvit::inference::set_precision(precision_, *loaded.model);
+    const std::shared_ptr<const gcvit::model::GCViT> model = std::move(loaded.model);
+    engine_.emplace(model, std::make_shared<gcvit::ThreadPool>(threads));
+    const gcvit::model::GCViTConfig& config = model->config();
     gcvit::summary::SummaryBackend summary;
-    loaded_.model->forward(summary, summary.input(shape_));
+    model->forward(summary, summary.input({config.image_height, config.image_width, 3}));
     std::cout << "model " << summary.macs() << ' ' << GCVIT_VERSION << ' ' << gcvit::kernels::target() << std::endl;
   }
 
   void images(const std::string& file, std::int32_t batch) {
-    batch_ = batch;
-    images_.resize(static_cast<std::size_t>(batch * shape_.size()));
+    images_.resize(static_cast<std::size_t>(batch * engine_->input_size()));
     const auto bytes = static_cast<std::streamsize>(images_.size() * sizeof(float));
     std::ifstream in(file, std::ios::binary);
     if (!in.read(reinterpret_cast<char*>(images_.data()), bytes)) {
       gcvit::fail("[compare_worker] {}: expected {} bytes", file, bytes);
     }
-    const gcvit::ops::Value logits = forward();
     std::cout << "logits";
-    for (const float value : executor_->read(logits)) std::cout << ' ' << value;
+    for (const float value : engine_->run(images_)) std::cout << ' ' << value;
     std::cout << std::endl;
   }
 
@@ -74,7 +70,7 @@ class Worker {
     Clock::time_point now = begin;
     do {
       const Clock::time_point start = now;
-      forward();
+      engine_->run(images_);
       now = Clock::now();
       times.push_back(std::chrono::duration<double>(now - start).count());
     } while (std::chrono::duration<double>(now - begin).count() < seconds);
@@ -84,21 +80,12 @@ class Worker {
   }
 
   void peak(double seconds) {
-    std::cout << "roof " << gcvit::kernels::measure_fma_gflops(*pool_, seconds) << std::endl;
+    std::cout << "roof " << gcvit::kernels::measure_fma_gflops(engine_->pool(), seconds) << std::endl;
   }
 
  private:
-  gcvit::ops::Value forward() {
-    executor_->start(batch_);
-    return loaded_.model->forward(*executor_, executor_->input(shape_, images_));
-  }
-
   gcvit::Precision precision_ = gcvit::Precision::kF32;
-  std::optional<gcvit::ThreadPool> pool_;
-  gcvit::weights::LoadedModel loaded_;
-  std::unique_ptr<gcvit::ops::Executor> executor_;
-  gcvit::ops::Shape shape_;
-  std::int32_t batch_ = 1;
+  std::optional<gcvit::inference::Engine> engine_;
   std::vector<float> images_;
 };
 

@@ -34,7 +34,7 @@ list(SORT packages)
 
 set(licences ${top}/share/doc/gcvit/licences)
 set(table "Debian's packages whose files, unchanged, are in lib/gcvit or compiled into the program. Their sources are Debian's\n"
-  "source packages of these versions; beside this file lies each one's copyright.\n\n")
+  "source packages of these versions. Each one's copyright lies beside this file.\n\n")
 string(CONCAT table ${table})
 foreach(package IN LISTS packages)
   file(REAL_PATH /usr/share/doc/${package}/copyright copyright)

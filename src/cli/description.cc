@@ -54,7 +54,7 @@ void read_validators(CLI::Option& option, Argument& argument) {
 
 std::string value_name(const CLI::Option& option, const Argument& argument) {
   const std::string full = option.get_type_name();
-  const std::string type = full.substr(0, full.find(':'));
+  std::string type = full.substr(0, full.find(':'));
   const bool list = option.get_delimiter() != '\0';
   if (!argument.choices.empty() && argument.choices.size() <= kMostChoices && (type == "TEXT" || type.empty())) {
     return fmt::format("{}{}", fmt::join(argument.choices, "|"), list ? ",..." : "");

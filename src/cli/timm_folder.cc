@@ -3,12 +3,15 @@
 
 #include <filesystem>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <system_error>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "cli/load_lines.h"
 #include "cli/output.h"
+#include "model/tensor_table.h"
 
 namespace gcvit::cli {
 namespace {
@@ -33,6 +36,13 @@ TimmModel registered_model(const model::GCViTConfig& config, const std::string& 
   return *std::move(registered);
 }
 
+/// timm's name of the layer whose weight has this canonical name.
+std::string timm_layer(std::string_view weight) {
+  constexpr std::string_view kWeight = ".weight";
+  const std::string name = model::tensor_name(*model::find_tensor(weight), &model::TensorRow::timm);
+  return name.substr(0, name.size() - kWeight.size());
+}
+
 Json data_config(const model::GCViTConfig& config, const image::PreprocessConfig& preprocess) {
   const bool keras = preprocess.preset == image::Preset::kKeras;
   const bool squashes = preprocess.squash || keras || preprocess.preset == image::Preset::kKerasTrain;
@@ -51,8 +61,8 @@ Json data_config(const model::GCViTConfig& config, const image::PreprocessConfig
           {"std", shortest(preprocess.std)},
           {"num_classes", config.classes},
           {"pool_size", {config.map(model::kLevels - 1).height, config.map(model::kLevels - 1).width}},
-          {"first_conv", "stem.conv1"},
-          {"classifier", "head.fc"}};
+          {"first_conv", timm_layer(model::tensors::kStemWeight)},
+          {"classifier", timm_layer(model::tensors::kHeadWeight)}};
 }
 
 Json config_json(const weights::ModelInfo& info, const TimmModel& registered,

@@ -27,7 +27,8 @@ constexpr std::array<Part, 5> kParts = {{{"train", kWithTraining, "training", "G
 
 constexpr std::size_t kShortestStart = 3;
 
-std::string with_nearest(std::string sentence, std::string_view word, const std::vector<std::string>& candidates) {
+std::string with_nearest(const std::string& sentence, std::string_view word,
+                         const std::vector<std::string>& candidates) {
   const std::string meant = nearest(word, candidates);
   return meant.empty() ? sentence : sentence + "; the nearest is " + meant;
 }

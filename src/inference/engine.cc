@@ -48,13 +48,27 @@ void Engine::check_memory(std::size_t images, double beside) {
   checked_ = std::max(checked_, images);
 }
 
-std::span<const float> Engine::run(std::span<const float> inputs) {
+std::span<const float> Engine::run(std::span<const float> inputs, Together together) {
   const auto size = static_cast<std::size_t>(input_size());
   if (inputs.empty() || inputs.size() % size != 0) {
     fail("[classifier] input: expected images of {}x{}x3 = {} floats, found {} floats", config().image_height,
          config().image_width, size, inputs.size());
   }
-  if (inputs.size() / size > checked_) check_memory(inputs.size() / size);
+  const std::size_t images = inputs.size() / size;
+  if (images > checked_) check_memory(images);
+  const auto slice = static_cast<std::size_t>(pool_->size());
+  if (together == Together::kYes || input_hook_ || images <= slice) return forward(inputs);
+  const auto classes = static_cast<std::size_t>(config().classes);
+  gathered_.resize(images * classes);
+  for (std::size_t first = 0; first < images; first += slice) {
+    const std::span<const float> logits = forward(inputs.subspan(first * size, std::min(slice, images - first) * size));
+    std::ranges::copy(logits, gathered_.begin() + static_cast<std::ptrdiff_t>(first * classes));
+  }
+  return gathered_;
+}
+
+std::span<const float> Engine::forward(std::span<const float> inputs) {
+  const auto size = static_cast<std::size_t>(input_size());
   logits_ = {};  // its buffer is free again before the run
   executor_->start(static_cast<std::int32_t>(inputs.size() / size));
   const ops::Value image = executor_->input({config().image_height, config().image_width, 3}, inputs);

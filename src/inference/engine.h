@@ -47,20 +47,25 @@ class Engine {
   /// engine may. Allocates nothing of that size.
   void check_memory(std::size_t images, double beside = 0.0);
 
+  /// Whether the hooks of a run see all images at once.
+  enum class Together : bool { kNo, kYes };
+
   /// Runs whole images (NHWC, normalised), at least one; returns their logits, [images, classes], which stay until the
   /// next run. Throws `Error` when `inputs` isn't whole images, or as `check_memory` does. Logits that aren't finite
-  /// (`not_finite`) concern their own image alone.
-  std::span<const float> run(std::span<const float> inputs);
+  /// (`not_finite`) concern their own image alone. Unless the images are to stay together, each forward takes one a thread, whose
+  /// maps stay in the thread's caches; that changes no bit.
+  std::span<const float> run(std::span<const float> inputs, Together together = Together::kNo);
 
-  /// Called during a run for each value that the model names, with all images' floats (NHWC). What it throws ends the run.
+  /// Called during a run for each value that the model names, with the floats (NHWC) of a forward's images. What it throws ends the run.
   using Hook = std::function<void(std::string_view name, const ops::Shape& shape, std::span<const float> values)>;
   void set_hook(Hook hook);
   /// Called during a run with what goes into each linear layer and strided convolution, all images' floats (NHWC), which it may
-  /// change. Runs take the plain composition of sub-layers then, and the memory for it.
+  /// change. Images stay together then, and runs take the plain composition of sub-layers then, and the memory for it.
   using InputHook = std::function<void(const ops::Parameter& weight, std::span<float> values)>;
   void set_input_hook(InputHook hook) { input_hook_ = std::move(hook); }
 
  private:
+  std::span<const float> forward(std::span<const float> inputs);
   ops::Value forward_with_hook(const ops::Value& image);
 
   std::optional<Model> opened_;  ///< keeps the weights
@@ -73,6 +78,7 @@ class Engine {
   InputHook input_hook_;
   std::vector<float> layer_input_;
   ops::Value logits_;
+  std::vector<float> gathered_;  ///< logits of a run's forwards
 };
 
 }  // namespace gcvit::inference

@@ -57,9 +57,11 @@ void Session::State::run(std::span<const float> tensors, const RunOptions& optio
     inference::Engine& engine;
     ~Unhook() { engine.set_hook({}); }
   } unhook{engine};
+  using Together = inference::Engine::Together;
+  const Together together = options.tap ? Together::kYes : Together::kNo;
   for (std::size_t first = 0; first < images;) {
     const std::size_t count = std::min(static_cast<std::size_t>(options.batch), images - first);
-    take(first, count, engine.run(tensors.subspan(first * size, count * size)));
+    take(first, count, engine.run(tensors.subspan(first * size, count * size), together));
     first += count;
     if (options.progress) options.progress(first, images);
   }

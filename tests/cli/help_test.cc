@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tests/cli/program.h"
+#include "tests/cli/terminal.h"
 
 namespace gcvit {
 namespace {
@@ -120,6 +121,17 @@ TEST_F(Help, IsWrappedToTheWidthAsked) {
   EXPECT_EQ(shell("env -u COLUMNS \"$G\" help train").out, help("train", 80));
   EXPECT_EQ(help("train", 0), help("train", 80));
   EXPECT_EQ(help("train", 3), help("train", 40));
+}
+
+TEST_F(Help, IsAsWideAsTheTerminal) {
+  testing::Terminal terminal;
+  if (!terminal.missing().empty()) GTEST_SKIP() << terminal.missing();
+  terminal.start("stty cols 61 || exit; unset COLUMNS; exec " + quoted(GCVIT_PROGRAM) + " help classify");
+  std::string text = terminal.read_all();
+  EXPECT_EQ(terminal.wait(), 0) << text;
+  std::erase(text, '\r');
+  EXPECT_EQ(text, help("classify", 61));
+  EXPECT_NE(text, help("classify", 80));
 }
 
 TEST_F(Help, EveryExampleIsAValidCommandLine) {

@@ -176,7 +176,7 @@ TEST(Convert, WhatALayoutCantHoldIsRefusedAndNothingIsWritten) {
   };
   const LoadedModel plain = make_model();
   const std::string pairs =
-      ": canonical is .safetensors, timm and nvlabs are .safetensors or .pth, keras is .weights.h5";
+      ": canonical is .safetensors, timm and nvlabs are .safetensors or .pth, keras and gcvit-tf are .weights.h5";
   EXPECT_EQ(refused(plain, "m.pth", Layout::kCanonical), "the canonical layout isn't kept in PyTorch files" + pairs);
   EXPECT_EQ(refused(plain, "m.weights.h5", Layout::kTimm), "the timm layout isn't kept in .weights.h5 files" + pairs);
   EXPECT_EQ(refused(plain, "m.safetensors", Layout::kKeras),
