@@ -124,6 +124,14 @@ def test_arrays_that_are_no_image(clf, pixels):
         clf(numpy.zeros((5, 6, 7), dtype=numpy.uint8))
     with pytest.raises(ValueError, match="expected an array of uint8, float32 or float64, found int32"):
         clf(pixels.astype(numpy.int32))
+    with pytest.raises(ValueError, match="expected an array of uint8, float32 or float64, found float16"):
+        clf((pixels / 255).astype(numpy.float16))
+    with pytest.raises(ValueError, match="expected an array"):
+        clf((pixels / 255).astype(">f4"))
+    with pytest.raises(ValueError, match="expected an array"):
+        clf(numpy.array("x", dtype=object))
+    with pytest.raises(ValueError, match=r"expected an array of shape .* found \(\)"):
+        clf(numpy.float32(0.5))
     with pytest.raises(ValueError, match="expected floats from 0 to 1, found 1[0-9]*"):
         clf(pixels.astype(numpy.float32))
     with pytest.raises(ValueError, match="expected floats from 0 to 1, found nan"):

@@ -27,18 +27,21 @@ def test_children_by_fork_use_their_parents_classifier(clf, photos, answers):
     expected = [one[:3] for one in answers]
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
-    children = [context.Process(target=lambda: sender.send([clf(photos), clf(photos[0]), list(clf.stream(photos))]))
-                for _ in range(2)]
+
+    def classify():
+        sender.send([clf(photos), clf(photos[0]), list(clf.stream(photos)), clf.predict_proba(photos).tolist()])
+
+    children = [context.Process(target=classify, daemon=True) for _ in range(2)]
     for child in children:
         child.start()
     results = []
     for _ in children:
-        assert receiver.poll(60)
+        assert receiver.poll(30)
         results.append(receiver.recv())
     for child in children:
         child.join(60)
         assert child.exitcode == 0
-    assert results == [[expected, expected[0], expected]] * 2
+    assert results == [[expected, expected[0], expected, clf.predict_proba(photos).tolist()]] * 2
     assert clf(photos) == expected
 
 
