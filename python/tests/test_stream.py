@@ -82,11 +82,17 @@ def test_ctrl_c_ends_a_long_call(clf, rose, interrupt, call):
 
 
 def test_other_threads_run_meanwhile(clf, rose):
-    computing = threading.Thread(target=clf.features, args=([rose] * 200,))
-    computing.start()
-    turns = 0
-    while computing.is_alive():
-        time.sleep(0.001)
-        turns += 1
-    computing.join()
-    assert turns > 20
+    def longest_wait_of_this_thread():
+        """As a share of the time that another thread's call takes."""
+        computing = threading.Thread(target=clf.features, args=([rose] * 200,))
+        began = before = time.monotonic()
+        computing.start()
+        longest = 0
+        while computing.is_alive():
+            time.sleep(0.001)
+            now = time.monotonic()
+            longest, before = max(longest, now - before), now
+        return longest / (before - began)
+
+    shares = (longest_wait_of_this_thread() for _ in range(3))  # on a busy machine this thread may wait for others too
+    assert any(share < 0.5 for share in shares)
