@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Classifying images."""
 
+import os
 from collections import deque
-from typing import TYPE_CHECKING, Any, Deque, Iterable, Iterator, List, NamedTuple, Optional, Union
+from typing import TYPE_CHECKING, Any, Deque, Iterable, Iterator, List, Literal, NamedTuple, Optional, Tuple, Union, overload
 
 from . import _gcvit
 from ._errors import InvalidArgumentError
@@ -27,6 +28,8 @@ class Prediction(NamedTuple):
 
 
 Result = Union[List[Prediction], Exception]
+_File = Union[str, "os.PathLike[str]", bytes, bytearray]
+_Several = Union[List[Any], Tuple[Any, ...]]
 
 
 class Classifier:
@@ -63,10 +66,20 @@ class Classifier:
         return self._model
 
     @property
-    def classes(self) -> "tuple[str, ...]":
+    def classes(self) -> Tuple[str, ...]:
         """The name of each class, by its index."""
         return self._model.classes
 
+    @overload
+    def __call__(self, images: _File, top_k: int = ..., errors: Literal["raise"] = ...) -> List[Prediction]: ...
+    @overload
+    def __call__(self, images: _Several, top_k: int = ..., errors: Literal["raise"] = ...) -> List[List[Prediction]]: ...
+    @overload
+    def __call__(self, images: _File, top_k: int = ..., *, errors: Literal["return"]) -> Result: ...
+    @overload
+    def __call__(self, images: _Several, top_k: int = ..., *, errors: Literal["return"]) -> List[Result]: ...
+    @overload
+    def __call__(self, images: Any, top_k: int = ..., errors: str = ...) -> Any: ...
     def __call__(self, images: Any, top_k: int = 3, errors: str = "raise") -> Any:
         """The `top_k` most probable classes, most probable first, of an image; of several images a list of such lists.
 
@@ -85,7 +98,11 @@ class Classifier:
                 return error
             raise
 
-    def stream(self, images: Iterable[Any], top_k: int = 3, errors: str = "raise") -> "Iterator[Any]":
+    @overload
+    def stream(self, images: Iterable[Any], top_k: int = ..., errors: Literal["raise"] = ...) -> Iterator[List[Prediction]]: ...
+    @overload
+    def stream(self, images: Iterable[Any], top_k: int = ..., *, errors: Literal["return"]) -> Iterator[Result]: ...
+    def stream(self, images: Iterable[Any], top_k: int = 3, errors: str = "raise") -> Iterator[Any]:
         """What `__call__` gives for each image of an iterable, one after the other, in their order.
 
         Images are taken from the iterable as there is room for them, about 20, so that any number of them may come; the next ones
