@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -37,6 +38,12 @@ void expect_pointer(const void* pointer, std::string_view what);
 std::size_t product(std::size_t count, std::size_t size);
 /// The room that a caller says there is must be `expected` floats.
 void expect_floats(const float* pointer, std::size_t expected, std::size_t found, std::string_view what);
+
+/// Whether a constant of C has the number of the C++ value that it stands for.
+template <typename Enum>
+constexpr bool same(std::int32_t in_c, Enum in_cxx) {
+  return in_c == static_cast<std::int32_t>(in_cxx);
+}
 
 /// The C++ value of one of C's constants, of which there are `count`.
 template <typename Enum>

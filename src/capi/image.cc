@@ -13,6 +13,10 @@
 namespace gcvit::capi {
 namespace {
 
+static_assert(same(GCVIT_RGB, ChannelOrder::kRgb) && same(GCVIT_BGR, ChannelOrder::kBgr) &&
+              same(GCVIT_RGBA, ChannelOrder::kRgba) && same(GCVIT_BGRA, ChannelOrder::kBgra) &&
+              same(GCVIT_GREY, ChannelOrder::kGrey));
+
 constexpr const char* kDefaultName = "image";
 
 /// Sets the handle to the image that `make()` gives.

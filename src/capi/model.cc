@@ -13,6 +13,13 @@
 namespace gcvit::capi {
 namespace {
 
+static_assert(same(GCVIT_PRECISION_AUTO, Precision::kAuto) && same(GCVIT_PRECISION_F32, Precision::kF32) &&
+              same(GCVIT_PRECISION_BF16, Precision::kBf16) && same(GCVIT_PRECISION_INT8, Precision::kInt8));
+static_assert(same(GCVIT_PREPROCESS_AUTO, Preset::kAuto) && same(GCVIT_PREPROCESS_TIMM, Preset::kTimm) &&
+              same(GCVIT_PREPROCESS_NVLABS, Preset::kNvlabs) && same(GCVIT_PREPROCESS_KERAS, Preset::kKeras) &&
+              same(GCVIT_PREPROCESS_KERAS_TRAIN, Preset::kKerasTrain));
+static_assert(same(GCVIT_WINDOWS_EXACT, WindowMode::kExact) && same(GCVIT_WINDOWS_FIXED, WindowMode::kFixed));
+
 constexpr int kMostImagesInBatch = 1024;
 /// A struct of a later version may be larger than ours; one larger than this was never initialised.
 constexpr std::size_t kLargestStruct = 4096;

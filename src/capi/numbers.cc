@@ -13,6 +13,10 @@
 namespace gcvit::capi {
 namespace {
 
+static_assert(same(GCVIT_LEVEL1, Feature::kLevel1) && same(GCVIT_LEVEL2, Feature::kLevel2) &&
+              same(GCVIT_LEVEL3, Feature::kLevel3) && same(GCVIT_LEVEL4, Feature::kLevel4) &&
+              same(GCVIT_FEATURES, Feature::kFeatures) && same(GCVIT_POOLED, Feature::kPooled));
+
 Feature feature_of(std::int32_t feature) { return checked<Feature>(feature, 6, "feature"); }
 
 /// `count` tensors of a caller.

@@ -48,6 +48,18 @@ static gcvit_image* open_image(const char* path) {
   return image;
 }
 
+/* The numbers that programs were compiled with; abidiff sees only those of gcvit_status. */
+static void has_the_numbers_of_the_first_version(void) {
+  CHECK(GCVIT_PRECISION_AUTO == 0 && GCVIT_PRECISION_F32 == 1 && GCVIT_PRECISION_BF16 == 2 && GCVIT_PRECISION_INT8 == 3);
+  CHECK(GCVIT_PREPROCESS_AUTO == 0 && GCVIT_PREPROCESS_TIMM == 1 && GCVIT_PREPROCESS_NVLABS == 2);
+  CHECK(GCVIT_PREPROCESS_KERAS == 3 && GCVIT_PREPROCESS_KERAS_TRAIN == 4);
+  CHECK(GCVIT_WINDOWS_EXACT == 0 && GCVIT_WINDOWS_FIXED == 1);
+  CHECK(GCVIT_WEIGHTS_USUAL == 0 && GCVIT_WEIGHTS_AVERAGED == 1 && GCVIT_WEIGHTS_RAW == 2);
+  CHECK(GCVIT_RGB == 0 && GCVIT_BGR == 1 && GCVIT_RGBA == 2 && GCVIT_BGRA == 3 && GCVIT_GREY == 4);
+  CHECK(GCVIT_LEVEL1 == 0 && GCVIT_LEVEL2 == 1 && GCVIT_LEVEL3 == 2 && GCVIT_LEVEL4 == 3);
+  CHECK(GCVIT_FEATURES == 4 && GCVIT_POOLED == 5);
+}
+
 static void says_what_a_model_is(const char* path) {
   gcvit_model* model = open_model(path);
   gcvit_info info = GCVIT_INFO_INIT;
@@ -388,6 +400,7 @@ int main(int argc, char** argv) {
   CHECK(strcmp(gcvit_status_name(GCVIT_OUT_OF_MEMORY), "out_of_memory") == 0);
   CHECK(strcmp(gcvit_status_name(-1), "unknown") == 0 && strcmp(gcvit_status_name(1000), "unknown") == 0);
 
+  has_the_numbers_of_the_first_version();
   says_what_a_model_is(argv[1]);
   model = open_model(argv[1]);
   names_known_photos(model);
