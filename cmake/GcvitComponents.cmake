@@ -2,8 +2,10 @@
 # src/ops/*.cc. The USES list is the row of the components' table in docs/architecture.md;
 # scripts/check_includes holds every #include against it.
 # WITHOUT lists sources of it that this build leaves out; a component of the USES list that it leaves out is skipped.
-# gcvit_library_of_components(gcvit_library) then makes one shared library of the public interface, which is inference's, and of
-# what that uses of other components: no more libraries than that needs.
+# gcvit_library_of_components(gcvit_library) then makes one shared library for C++, libgcvit_cpp.so, of the public interface, which is
+# inference's, and of what that uses of other components: no more libraries than that needs.
+# gcvit_c_library(gcvit_c) makes the one for C, libgcvit.so, which shows what src/capi/gcvit.map lists, under its version. What its
+# target `gcvit_abi` makes is the same with debug information of its interface, for scripts/check_abi.
 
 add_library(gcvit_compile_options INTERFACE)
 target_compile_features(gcvit_compile_options INTERFACE cxx_std_20)
@@ -49,6 +51,26 @@ function(gcvit_library_of_components target)
   target_include_directories(${target} INTERFACE $<INSTALL_INTERFACE:include>)
   target_compile_features(${target} INTERFACE cxx_std_20)
   set_target_properties(${target} PROPERTIES
-    OUTPUT_NAME gcvit EXPORT_NAME gcvit LINKER_LANGUAGE CXX
+    OUTPUT_NAME gcvit_cpp EXPORT_NAME gcvit LINKER_LANGUAGE CXX
     VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+endfunction()
+
+function(gcvit_c_library target)
+  set(map ${CMAKE_SOURCE_DIR}/src/capi/gcvit.map)
+  get_target_property(sources gcvit_capi SOURCES)
+  add_library(${target} SHARED $<TARGET_OBJECTS:gcvit_capi>)
+  add_library(gcvit_abi SHARED EXCLUDE_FROM_ALL ${sources})
+  target_compile_options(gcvit_abi PRIVATE -g)
+  foreach(library ${target} gcvit_abi)
+    target_link_libraries(${library} PRIVATE gcvit_inference)
+    target_link_options(${library} PRIVATE
+      LINKER:--as-needed LINKER:--version-script=${map} LINKER:--no-undefined-version)
+    set_target_properties(${library} PROPERTIES
+      OUTPUT_NAME gcvit LINKER_LANGUAGE CXX LINK_DEPENDS ${map} CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
+      VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
+  endforeach()
+  set_target_properties(gcvit_abi PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/abi)
+  set_target_properties(${target} PROPERTIES EXPORT_NAME c)
+  target_include_directories(${target} INTERFACE
+    $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>)
 endfunction()

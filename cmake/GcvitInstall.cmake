@@ -1,5 +1,6 @@
 # What `cmake --install` puts where, and the packages that `cpack` makes of it: the program with the bundled model
-# beside it, and the library with its headers and CMake package (find_package(gcvit), target gcvit::gcvit). The tarball has the
+# beside it, and the libraries for C++ and C with their headers, CMake package (find_package(gcvit), targets gcvit::gcvit and
+# gcvit::c) and, for C, pkg-config file (`pkg-config gcvit`). The tarball has the
 # program alone, with the libraries that it needs (bundle_libraries.cmake).
 # The program finds the model, and its libraries if it needs any, by its own place: a tree may be moved.
 include(CMakePackageConfigHelpers)
@@ -16,13 +17,18 @@ endif()
 install(FILES README.md LICENSE NOTICE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN *.md)
 
-install(TARGETS gcvit_library EXPORT gcvit LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS gcvit_library gcvit_c EXPORT gcvit LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/include/ ${CMAKE_BINARY_DIR}/generated/gcvit
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN *.h)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/gcvit)
 install(EXPORT gcvit NAMESPACE gcvit:: FILE gcvit-config.cmake DESTINATION ${package_dir})
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/gcvit-config-version.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${CMAKE_BINARY_DIR}/gcvit-config-version.cmake DESTINATION ${package_dir})
+
+# Where the prefix is, from the file's own folder.
+file(RELATIVE_PATH GCVIT_PREFIX /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
+configure_file(${CMAKE_CURRENT_LIST_DIR}/gcvit.pc.in ${CMAKE_BINARY_DIR}/gcvit.pc @ONLY)
+install(FILES ${CMAKE_BINARY_DIR}/gcvit.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
 set(CPACK_PACKAGE_NAME gcvit)
 set(CPACK_PACKAGE_VENDOR "the gcvit.cpp authors")
