@@ -2,7 +2,8 @@
 # src/ops/*.cc. The USES list is the row of the components' table in docs/architecture.md;
 # scripts/check_includes holds every #include against it.
 # WITHOUT lists sources of it that this build leaves out; a component of the USES list that it leaves out is skipped.
-# gcvit_library_of_components(gcvit_library) then makes one shared library for C++ of all components that exist, libgcvit_cpp.so.
+# gcvit_library_of_components(gcvit_library) then makes one shared library for C++, libgcvit_cpp.so, of the public interface, which is
+# inference's, and of what that uses of other components: no more libraries than that needs.
 # gcvit_c_library(gcvit_c) makes the one for C, libgcvit.so, which shows what src/capi/gcvit.map lists, under its version. What its
 # target `gcvit_abi` makes is the same with debug information of its interface, for scripts/check_abi.
 
@@ -41,15 +42,12 @@ function(gcvit_component name)
   set_target_properties(gcvit_${name} PROPERTIES
     POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
   gcvit_precompiled(gcvit_${name} library)
-  set_property(GLOBAL APPEND PROPERTY GCVIT_COMPONENT_OBJECTS $<TARGET_OBJECTS:gcvit_${name}>)
-  set_property(GLOBAL APPEND PROPERTY GCVIT_COMPONENT_LIBRARIES ${COMPONENT_LIBRARIES})
 endfunction()
 
 function(gcvit_library_of_components target)
-  get_property(objects GLOBAL PROPERTY GCVIT_COMPONENT_OBJECTS)
-  get_property(libraries GLOBAL PROPERTY GCVIT_COMPONENT_LIBRARIES)
-  add_library(${target} SHARED ${objects})
-  target_link_libraries(${target} PRIVATE gcvit_compile_options ${libraries})
+  add_library(${target} SHARED $<TARGET_OBJECTS:gcvit_inference>)
+  target_link_libraries(${target} PRIVATE gcvit_inference)
+  target_link_options(${target} PRIVATE LINKER:--as-needed)
   target_include_directories(${target} INTERFACE $<INSTALL_INTERFACE:include>)
   target_compile_features(${target} INTERFACE cxx_std_20)
   set_target_properties(${target} PROPERTIES
@@ -65,7 +63,8 @@ function(gcvit_c_library target)
   target_compile_options(gcvit_abi PRIVATE -g)
   foreach(library ${target} gcvit_abi)
     target_link_libraries(${library} PRIVATE gcvit_inference)
-    target_link_options(${library} PRIVATE LINKER:--version-script=${map} LINKER:--no-undefined-version)
+    target_link_options(${library} PRIVATE
+      LINKER:--as-needed LINKER:--version-script=${map} LINKER:--no-undefined-version)
     set_target_properties(${library} PROPERTIES
       OUTPUT_NAME gcvit LINKER_LANGUAGE CXX LINK_DEPENDS ${map} CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
       VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})

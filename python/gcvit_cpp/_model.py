@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Opening models."""
+
+import os
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Tuple, Union
+
+from . import _gcvit
+from ._errors import InvalidArgumentError
+from ._images import path_bytes
+
+if TYPE_CHECKING:
+    import numpy
+
+ModelSource = Union[str, "os.PathLike[str]", bytes]
+
+_DTYPES = {
+    "auto": _gcvit.Precision.auto,
+    "f32": _gcvit.Precision.f32,
+    "float32": _gcvit.Precision.f32,
+    "bf16": _gcvit.Precision.bf16,
+    "bfloat16": _gcvit.Precision.bf16,
+    "int8": _gcvit.Precision.int8,
+}
+
+
+def bundled_model() -> str:
+    """The path of the flower model that comes with this package."""
+    return os.path.join(os.path.dirname(os.path.abspath(__file__)), "models", "gcvit_flowers.safetensors")
+
+
+class Model:
+    """An opened model. It can't be changed, and any number of threads may use it. `load` makes one.
+
+    It pickles as its source: the absolute path, which must lead to the same file where it is unpickled, or the bytes.
+    """
+
+    def __init__(self, source: ModelSource, *, dtype: str = "auto", keep_parameters: bool = False, threads: int = 0) -> None:
+        if dtype not in _DTYPES:
+            raise InvalidArgumentError(f'[model] dtype: expected "auto", "f32", "bf16" or "int8", found {dtype!r}')
+        self._options = {"dtype": dtype, "keep_parameters": keep_parameters, "threads": threads}
+        arguments = (_DTYPES[dtype], threads, keep_parameters)
+        if isinstance(source, (bytes, bytearray, memoryview)):
+            self._source: Union[bytes, str] = bytes(source)
+            self._native = _gcvit.Model.open_bytes(self._source, *arguments)
+        elif isinstance(source, (str, os.PathLike)):
+            self._source = os.path.abspath(os.fsdecode(source))
+            self._native = _gcvit.Model.open_file(path_bytes(source), *arguments)
+        else:
+            raise TypeError(f"expected a model's path or bytes, found {type(source).__name__}")
+        self._classes = tuple(self._native.labels)
+        self._shapes = self._native.shapes
+
+    @property
+    def classes(self) -> Tuple[str, ...]:
+        """The name of each class, by its index."""
+        return self._classes
+
+    @property
+    def preprocessing(self) -> str:
+        """How an image becomes the tensor that the model sees, in one line."""
+        return self._native.preprocessing
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """What the file says of the model, read-only: `image_size` (height, width), `classes` (their number), `parameters` (their
+        number), `dtype` in which it computes, `file`, `format`, `layout` (whose names its tensors have), and `features`: the shape
+        of each layer that `Classifier.features` gives, without the images' axis."""
+        native = self._native
+        return MappingProxyType({
+            "image_size": native.image_size,
+            "classes": len(self._classes),
+            "parameters": sum(_product(dims) for dims in native.dims.values()),
+            "dtype": native.precision.name,
+            "file": native.file,
+            "format": native.format,
+            "layout": native.layout,
+            "features": MappingProxyType(self._shapes),
+        })
+
+    @property
+    def notices(self) -> Tuple[str, ...]:
+        """Sentences that a person should see of how the file was found and read. Mostly none."""
+        return tuple(self._native.notices)
+
+    def state_dict(self) -> "Dict[str, numpy.ndarray]":
+        """Every parameter by its name, in PyTorch's layout: read-only float32 arrays. Those that were rounded to bf16 or int8 are
+        there only with `keep_parameters=True`; else this raises ValueError."""
+        return self._native.state_dict()
+
+    def __repr__(self) -> str:
+        height, width = self._native.image_size
+        return (f"<gcvit_cpp.Model {os.path.basename(self._native.file)}: {len(self._classes)} classes, {height}x{width}, "
+                f"{self._native.precision.name}>")
+
+    def __reduce__(self) -> Any:
+        return _opened, (self._source, self._options)
+
+
+def _product(dims: Tuple[int, ...]) -> int:
+    product = 1
+    for size in dims:
+        product *= size
+    return product
+
+
+def _opened(source: Union[bytes, str], options: Dict[str, Any]) -> Model:
+    return Model(source, **options)
+
+
+def load(source: ModelSource, dtype: str = "auto", keep_parameters: bool = False) -> Model:
+    """Opens a model.
+
+    `source` is the path of a model file, or of a folder, in any of the formats that gcvit reads (ours, Keras, PyTorch, timm, NVlabs,
+    JAX: docs/weights.md), or the bytes of such a file. `dtype` is the type in which it computes: "f32", "bf16", "int8", or
+    "auto" for the one in which the file stores its weights. With `keep_parameters` the weights are kept as they are in the
+    file, beside the form in which the model computes: that costs their memory again.
+
+    Raises FileNotFoundError, ValueError for a broken file or an unknown dtype, MemoryError when it would need more than three
+    quarters of the memory that this process may use; all of them are `Error`.
+    """
+    return Model(source, dtype=dtype, keep_parameters=keep_parameters)

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The C++ program, whose answers must be equal: GCVIT_PROGRAM names it, GCVIT_SOURCE the top of the tree."""
+
+import json
+import os
+import pathlib
+import subprocess
+
+SOURCE = pathlib.Path(os.environ.get("GCVIT_SOURCE", pathlib.Path(__file__).resolve().parents[2]))
+PROGRAM = os.environ.get("GCVIT_PROGRAM", str(SOURCE / "build/release/bin/gcvit"))
+
+
+def run_program(*arguments):
+    return subprocess.run([PROGRAM, *map(str, arguments)], check=True, capture_output=True, text=True).stdout
+
+
+def answers_of_program(photos, *arguments):
+    """For each photo the (label, probability, index) of every class, as `gcvit classify --json` prints them."""
+    printed = json.loads(run_program("classify", "--json", *arguments, *photos))
+    return [[(one["label"], one["probability"], one["index"]) for one in result["predictions"]] for result in printed["results"]]
