@@ -116,7 +116,6 @@ TEST_F(Runs, TheReportShowsTheBestEpoch) {
   EXPECT_NE(
       page.find(fmt::format("<code>gcvit eval {} --list {}/val.txt -m {}/best.safetensors</code>", images, path, path)),
       std::string::npos);
-  EXPECT_EQ(page.find(" a second"), std::string::npos);  // epochs of a few milliseconds
   EXPECT_EQ(testing::complaint_about_markup(read_text(path + "/curves.svg")), "");
   // Six photos can't say how sure is too sure.
   EXPECT_EQ(weights::load_model(path + "/best.safetensors").info.temperature, std::nullopt);
