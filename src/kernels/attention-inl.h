@@ -212,20 +212,31 @@ inline void add_single_products(const float* const* q, const float* k, std::int3
   }
 }
 
-/// Adds scale q k^T to rows of scores that hold the bias; `keys`: k packed times scale.
-inline void add_products(const float* const* q, const float* keys, const float* const* k, std::int32_t tokens,
-                         std::int32_t head_dim, float scale, std::int32_t rows, float* const* scores) {
+/// Whether a product's results take the place of what lies there or are added to it.
+enum class Into : bool { kPlace, kSum };
+
+/// c [rows][columns] = a [rows][depth] times panels that are packed [depth][panel], one behind the other.
+/// `block_of(rows, columns)`: the block for a panel of which that many columns count.
+inline void multiply_panels(const float* const* a, const float* panels, std::int32_t depth, std::int32_t columns,
+                            std::int32_t rows, float* const* c, Into into,
+                            GemmBlock (*block_of)(std::int32_t, std::int32_t)) {
   const auto width = static_cast<std::int32_t>(kPanelVectors * hn::Lanes(FloatTag()));
-  const std::int32_t single = has_single_key(tokens) ? 1 : 0;
-  for (std::int32_t column = 0; column < tokens - single; column += width) {
-    const Panel panel{.b = keys + std::int64_t{column} * head_dim,
+  for (std::int32_t column = 0; column < columns; column += width) {
+    const Panel panel{.b = panels + std::int64_t{column} * depth,
                       .b_stride = width,
                       .c_offset = column,
                       .bias = nullptr,
                       .gamma = nullptr,
-                      .accumulate = true};
-    block_for(rows, tokens - single - column)(q, 0, 1, head_dim, panel, scores, nullptr);
+                      .accumulate = into == Into::kSum};
+    block_of(rows, columns - column)(a, 0, 1, depth, panel, c, nullptr);
   }
+}
+
+/// Adds scale q k^T to rows of scores that hold the bias; `keys`: k packed times scale.
+inline void add_products(const float* const* q, const float* keys, const float* const* k, std::int32_t tokens,
+                         std::int32_t head_dim, float scale, std::int32_t rows, float* const* scores) {
+  const std::int32_t single = has_single_key(tokens) ? 1 : 0;
+  multiply_panels(q, keys, head_dim, tokens - single, rows, scores, Into::kSum, block_for);
   if (single != 0) add_single_products(q, k[tokens - 1], head_dim, scale, rows, tokens - 1, scores);
 }
 

@@ -68,15 +68,7 @@ class FloatProducts {
   }
   /// outs = scores v.
   void weigh_values(std::int32_t rows, float* const* scores, float* const* outs) const {
-    const auto width = static_cast<std::int32_t>(kPanelVectors * hn::Lanes(FloatTag()));
-    for (std::int32_t column = 0; column < head_.head_dim; column += width) {
-      const Panel panel{.b = values_ + std::int64_t{column} * tokens_,
-                        .b_stride = width,
-                        .c_offset = column,
-                        .bias = nullptr,
-                        .gamma = nullptr};
-      block_for(rows, head_.head_dim - column)(scores, 0, 1, tokens_, panel, outs, nullptr);
-    }
+    multiply_panels(scores, values_, tokens_, head_.head_dim, rows, outs, Into::kPlace, block_for);
   }
 
  private:
@@ -103,15 +95,7 @@ class PairProducts {
   void add_scores(std::int32_t first, std::int32_t rows, float* const* outs, float* const* scores) const {
     const std::int32_t depth = head_.head_dim / 2;
     for (std::int32_t r = 0; r < rows; ++r) round_whole_pairs(head_.q[first + r], head_.head_dim, head_.scale, outs[r]);
-    for (std::int32_t column = 0; column < tokens_ - single_; column += kPairChannels) {
-      const Panel panel{.b = keys_ + std::int64_t{column} * depth,
-                        .b_stride = kPairChannels,
-                        .c_offset = column,
-                        .bias = nullptr,
-                        .gamma = nullptr,
-                        .accumulate = true};
-      block_of_pairs(rows, tokens_ - single_ - column)(outs, 0, 1, depth, panel, scores, nullptr);
-    }
+    multiply_panels(outs, keys_, depth, tokens_ - single_, rows, scores, Into::kSum, block_of_pairs);
     if (single_ == 0) return;
     add_single_products(head_.q + first, head_.k[tokens_ - 1], head_.head_dim, head_.scale, rows, tokens_ - 1, scores);
   }
@@ -120,14 +104,7 @@ class PairProducts {
     const std::int32_t depth = (tokens_ + 1) / 2;
     const auto padded = static_cast<std::int32_t>(round_up(tokens_, kPairChannels));
     for (std::int32_t r = 0; r < rows; ++r) round_whole_pairs(scores[r], padded, 1.0f, scores[r]);
-    for (std::int32_t column = 0; column < head_.head_dim; column += kPairChannels) {
-      const Panel panel{.b = values_ + std::int64_t{column} * depth,
-                        .b_stride = kPairChannels,
-                        .c_offset = column,
-                        .bias = nullptr,
-                        .gamma = nullptr};
-      block_of_pairs(rows, head_.head_dim - column)(scores, 0, 1, depth, panel, outs, nullptr);
-    }
+    multiply_panels(scores, values_, depth, head_.head_dim, rows, outs, Into::kPlace, block_of_pairs);
   }
 
  private:

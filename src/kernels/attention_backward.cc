@@ -144,14 +144,8 @@ void attention_backward_impl(const AttentionHeadBackward& head) {
     }
     for (std::int32_t r = 0; r < rows; ++r) fill_bias(bias, table, first + r, scores[r]);
     add_products(head.q + first, score_keys, head.k, tokens, head_dim, head.scale, rows, scores);
-    for (std::int32_t column = 0; column < tokens; column += width) {
-      const Panel panel{.b = score_values + std::int64_t{column} * head_dim,
-                        .b_stride = width,
-                        .c_offset = column,
-                        .bias = nullptr,
-                        .gamma = nullptr};
-      block_for(rows, tokens - column)(head.out_gradient + first, 0, 1, head_dim, panel, gradients, nullptr);
-    }
+    multiply_panels(head.out_gradient + first, score_values, head_dim, tokens, rows, gradients, Into::kPlace,
+                    block_for);
     float reciprocals[kTileRows];
     softmax_numerators(scores, rows, tokens, reciprocals);
     for (std::int32_t r = 0; r < rows; ++r) softmax_backward(scores[r], reciprocals[r], gradients[r], tokens);

@@ -21,7 +21,6 @@ HWY_BEFORE_NAMESPACE();
 namespace gcvit::kernels::HWY_NAMESPACE {
 
 using FloatTag = hn::ScalableTag<float>;
-using FloatVec = hn::Vec<FloatTag>;
 
 void round_floats(const float* from, std::int32_t k, float* to) {
   const FloatTag d;
@@ -31,15 +30,9 @@ void round_floats(const float* from, std::int32_t k, float* to) {
   for (; i < k; ++i) to[i] = f32_from_bf16(bf16_from_f32(from[i]));
 }
 
+/// CPUs whose weights are pairs have bf16_pairs.h's instructions, those with matrix tiles too.
 void round_pairs(const float* from, std::int32_t k, float* to) {
   std::int32_t i = has_bf16_pairs() ? round_whole_pairs(from, k, 1.0f, to) : 0;
-  const FloatTag d;
-  const auto lanes = static_cast<std::int32_t>(hn::Lanes(d));
-  for (; i + 2 * lanes <= k; i += 2 * lanes) {
-    FloatVec even, odd;
-    hn::LoadInterleaved2(d, from + i, even, odd);
-    hn::StoreU(paired(d, even, odd), d, to + i / 2);
-  }
   for (; i < k; i += 2) to[i / 2] = pair_of(from[i], i + 1 < k ? from[i + 1] : 0.0f);
 }
 

@@ -80,7 +80,9 @@ TEST(RoundOperand, Bf16RoundsEachFloat) {
             const float found = weights.form == OperandForm::kRounded ? from[i] : half_of_pair(from[i / 2], i % 2 != 0);
             ASSERT_EQ(found, f32_from_bf16(bf16_from_f32(a[tap * kCount + row][i]))) << k << " " << row << " " << i;
           }
-          if (weights.form != OperandForm::kRounded && k % 2 != 0) ASSERT_EQ(half_of_pair(from[k / 2], true), 0.0f);
+          if (weights.form != OperandForm::kRounded && k % 2 != 0) {
+            ASSERT_EQ(half_of_pair(from[k / 2], true), 0.0f);
+          }
         }
       }
       expect_untouched(operand, static_cast<std::size_t>(kCount * stride));
