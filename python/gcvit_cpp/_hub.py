@@ -202,10 +202,14 @@ def _shown(progress: Union[bool, "Progress", None], name: str) -> "Iterator[Prog
         yield lambda done, total: None
         return
     try:
-        tqdm: Any = importlib.import_module("tqdm.auto").tqdm
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of notebooks without widgets: the bar is text there
+            tqdm: Any = importlib.import_module("tqdm.auto").tqdm
     except ImportError:
-        yield _line_of(name)
-        print(file=sys.stderr)
+        try:
+            yield _line_of(name)
+        finally:
+            print(file=sys.stderr)
         return
     with tqdm(desc=name, unit="B", unit_scale=True) as bar:
 

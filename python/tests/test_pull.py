@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import sysconfig
+import types
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -145,6 +146,40 @@ def test_a_cut_download_is_resumed(server, cache):
     assert server.requests() == [(None, None), (f"bytes={half}-", '"version 1"'), (f"bytes={half + quarter}-", '"version 1"')]
     assert reported[0] == (0, len(BODY)) and reported[-1] == (len(BODY), len(BODY))
     assert [done for done, _ in reported] == sorted(done for done, _ in reported)
+
+
+def test_a_line_shows_progress(server, cache, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    gcvit.pull(NAME)
+    assert capsys.readouterr().err == ""  # it is no terminal
+    gcvit.pull(NAME, cache / "other", progress=True)
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"\r{NAME}: 0 % of 0.3 MB\r{NAME}: ")
+    assert shown.endswith(f"\r{NAME}: 100 % of 0.3 MB\n")
+
+
+def test_tqdm_shows_progress(server, cache, monkeypatch):
+    bars = []
+
+    class Bar:
+        def __init__(self, **options):
+            self.options, self.n, self.total, self.closed = options, 0, None, False
+            bars.append(self)
+
+        def update(self, more):
+            self.n += more
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.closed = True
+
+    monkeypatch.setitem(sys.modules, "tqdm.auto", types.SimpleNamespace(tqdm=Bar))
+    server.use("cut-1")
+    gcvit.pull(NAME, progress=True)
+    (bar,) = bars
+    assert (bar.n, bar.total, bar.closed, bar.options["desc"]) == (len(BODY), len(BODY), True, NAME)
 
 
 def test_an_interrupted_download_goes_on_later(server, cache):
