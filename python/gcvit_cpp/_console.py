@@ -53,8 +53,21 @@ def _pull(name: str, folder: Optional[str], as_json: bool) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     if as_json:
-        print(json.dumps({"name": pulled.name, "file": pulled.path, "size": pulled.size, "sha256": pulled.sha256,
-                          "licence": pulled.licence, "downloaded": pulled.downloaded}, ensure_ascii=False, indent=2))
-    else:
-        print(f"{pulled.path}\n  {pulled.size:,} bytes, SHA-256 {pulled.sha256}{'' if pulled.downloaded else ', was there already'}")
+        return _print(json.dumps({"name": pulled.name, "file": pulled.path, "size": pulled.size, "sha256": pulled.sha256,
+                                  "licence": pulled.licence, "downloaded": pulled.downloaded}))
+    there = "" if pulled.downloaded else ", was there already"
+    return _print(f"{pulled.path}\n  {pulled.size:,} bytes, SHA-256 {pulled.sha256}{there}")
+
+
+def _print(text: str) -> int:
+    """As the program prints: a reader that has gone is no failure."""
+    output = os.fsencode(text + "\n")  # a path may be no UTF-8
+    try:
+        while output:
+            output = output[os.write(1, output):]
+    except BrokenPipeError:
+        pass
+    except OSError as error:
+        print(f"gcvit: [output] standard output: can't be written: {error.strerror}", file=sys.stderr)
+        return 1
     return 0

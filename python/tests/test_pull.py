@@ -3,6 +3,7 @@
 
 import hashlib
 import json
+import os
 import pathlib
 import pickle
 import subprocess
@@ -385,6 +386,23 @@ def test_the_command_downloads(server, cache, tmp_path):
     done = gcvit_command("pull", NAME, "--to", tmp_path / "other")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(licence + "gcvit: [pull] http://127.0.0.1:")
+
+
+def test_where_the_command_prints(server, cache, tmp_path):
+    folder = os.fsencode(tmp_path) + b"/\xff"
+    command = os.path.join(sysconfig.get_path("scripts"), "gcvit")
+    done = subprocess.run([command, "pull", NAME, "--to", folder], capture_output=True)
+    assert done.returncode == 0
+    assert done.stdout.startswith(folder + b"/" + FILE.encode() + b"\n")
+    assert os.listdir(folder)
+    reader, writer = os.pipe()
+    os.close(reader)
+    assert subprocess.run([command, "pull", NAME], stdout=writer, stderr=subprocess.PIPE).returncode == 0
+    os.close(writer)
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([command, "pull", NAME], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr.endswith("gcvit: [output] standard output: can't be written: No space left on device\n")
 
 
 def test_the_program_itself_says_who_downloads(cache):
