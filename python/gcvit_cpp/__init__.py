@@ -11,6 +11,7 @@ NumPy is needed, and imported, only by what gives arrays.
 from ._classifier import Classifier, Prediction
 from ._errors import Error
 from ._gcvit import version as __version__
+from ._hub import LicenceNotice, pull
 from ._model import Model, bundled_model, load
 
-__all__ = ["Classifier", "Error", "Model", "Prediction", "__version__", "bundled_model", "load"]
+__all__ = ["Classifier", "Error", "LicenceNotice", "Model", "Prediction", "__version__", "bundled_model", "load", "pull"]
