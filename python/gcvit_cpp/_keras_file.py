@@ -5,7 +5,7 @@ import importlib
 import json
 import os
 import stat
-import tempfile
+import threading
 from typing import Any, Dict
 
 from ._errors import InputOutputError, UnsupportedError
@@ -30,12 +30,14 @@ def write(tensors: str, output: str) -> None:
         header: Dict[str, Any] = json.loads(file.read(int.from_bytes(file.read(8), "little")))
         data = file.read()
     target = os.path.realpath(output)  # a link stays one
+    part = f"{target}.{os.getpid()}.{threading.get_ident()}.part"
     try:
-        descriptor, part = tempfile.mkstemp(prefix=os.path.basename(target) + ".", suffix=".part", dir=os.path.dirname(target))
+        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
     except OSError as error:
         raise InputOutputError(f"[convert] {output}: can't be written: {error.strerror}") from error
     try:
-        os.close(descriptor)
+        if os.path.exists(target):
+            os.chmod(part, stat.S_IMODE(os.stat(target).st_mode))
         with h5py.File(part, "w") as out:
             for name, tensor in sorted(header.items()):
                 if name == "__metadata__":
@@ -43,7 +45,6 @@ def write(tensors: str, output: str) -> None:
                 begin, end = tensor["data_offsets"]
                 values = numpy.frombuffer(data[begin:end], dtype="<f4").reshape(tensor["shape"])
                 out.create_dataset(name, data=values, track_times=False)
-        os.chmod(part, _mode_of(target))
         os.replace(part, target)
     except OSError as error:
         os.unlink(part)
@@ -51,11 +52,3 @@ def write(tensors: str, output: str) -> None:
     except BaseException:
         os.unlink(part)
         raise
-
-
-def _mode_of(path: str) -> int:
-    if os.path.exists(path):
-        return stat.S_IMODE(os.stat(path).st_mode)
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return 0o666 & ~mask

@@ -62,8 +62,8 @@ class Display:
             self._bar.update(done - self._bar.n)
 
     def _progress(self, what: str, done: int, total: int) -> None:
-        if what == "validation":  # a part of the run's steps
-            if self._bar is not None:
+        if what == "validation":  # of an epoch; behind the last the bar keeps that one's figures
+            if self._bar is not None and self._bar.n < self._bar.total:
                 self._bar.set_postfix_str(f"validating {done}/{total}")
             return
         self._draw(what, total, {"layers": "layer", "bytes": "B"}.get(what, "photo"), done)
@@ -81,6 +81,8 @@ class Display:
         figures = [("loss", event["loss"]), ("accuracy", event["accuracy"]), ("val_loss", event["val_loss"]),
                    ("val_accuracy", event["val_accuracy"])]
         shown = " - ".join(f"{name}: {value:.4f}" for name, value in figures if value is not None)
+        if self._bar is not None:
+            self._bar.set_postfix_str(shown.replace(" - ", ", "))
         best = " - best so far" if event["best"] and event["val_accuracy"] is not None else ""
         self._say(f"Epoch {event['epoch']}/{self._run['epochs']} - {event['seconds']:.0f} s - {shown}{best}")
 
