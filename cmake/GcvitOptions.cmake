@@ -16,5 +16,6 @@ foreach(part IN LISTS parts)
     message(FATAL_ERROR "${part}=OFF: tests, benchmarks and fuzz targets need every part")
   endif()
 endforeach()
+set(GCVIT_DOWNLOADS_VALUE ${GCVIT_HUB_VALUE})
 configure_file(${CMAKE_SOURCE_DIR}/src/base/build_options.h.in
                ${CMAKE_BINARY_DIR}/generated/base/build_options.h @ONLY)

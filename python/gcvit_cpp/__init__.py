@@ -13,6 +13,7 @@ from ._convert import Conversion, Quantization, RoundedLayer, convert, quantize
 from ._errors import Error
 from ._evaluate import ClassCount, Evaluation, evaluate
 from ._gcvit import version as __version__
+from ._hub import LicenceNotice, pull
 from ._model import Model, bundled_model, load
 from ._train import Recipe, Run, train
 
@@ -22,6 +23,7 @@ __all__ = [
     "Conversion",
     "Error",
     "Evaluation",
+    "LicenceNotice",
     "Model",
     "Prediction",
     "Quantization",
@@ -33,6 +35,7 @@ __all__ = [
     "convert",
     "evaluate",
     "load",
+    "pull",
     "quantize",
     "train",
 ]

@@ -8,7 +8,7 @@ import tempfile
 from typing import Any, Iterator, List, Optional, Sequence, Tuple, Union
 
 from ._errors import InvalidArgumentError
-from ._model import Model, bundled_model
+from ._model import Model, _file_of, bundled_model
 from ._program import Event, StrPath
 
 AnyModel = Union[Model, StrPath, bytes, None]
@@ -67,8 +67,8 @@ def loading_words(ema: Optional[bool], threads: int, max_memory: Optional[Memory
 
 @contextlib.contextmanager
 def model_file(model: AnyModel) -> Iterator[Tuple[str, str]]:
-    """A path or official name of the model for the program, and the dtype in which it computes. One opened from bytes lies in a
-    temporary file meanwhile."""
+    """A path of the model for the program, and the dtype in which it computes. Official weights are downloaded as by `load`; a model
+    of bytes lies in a temporary file meanwhile."""
     source: Union[str, bytes, "os.PathLike[str]"]
     dtype = "auto"
     if isinstance(model, Model):
@@ -77,7 +77,7 @@ def model_file(model: AnyModel) -> Iterator[Tuple[str, str]]:
     else:
         source = bundled_model() if model is None else model
     if not isinstance(source, (bytes, bytearray, memoryview)):
-        yield file_word(source), dtype
+        yield file_word(_file_of(source)), dtype
         return
     with tempfile.TemporaryDirectory(prefix="gcvit-") as folder:
         path = os.path.join(folder, "model" + _ending_of(bytes(source[:8])))

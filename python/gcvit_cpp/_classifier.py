@@ -40,7 +40,7 @@ class Classifier:
 
     An image is a path, the bytes of a JPEG, PNG or WebP file (also as a one-dimensional uint8 array), a binary file object, a PIL
     image, or an array by DLPack, the buffer protocol or the array interface: (height, width, channels), (channels, height, width)
-    or (height, width), with 1, 3 (RGB) or 4 (RGBA) channels, uint8 or floats from 0 to 1, which are rounded to 8 bits. Where
+    or (height, width), with 1, 3 (RGB) or 4 (RGBA) channels, uint8, uint16 or floats from 0 to 1, which are rounded to 8 bits. Where
     both the first and the last axis could be channels, it is the last. The EXIF orientation of files is applied; of PIL images and arrays
     the pixels are taken as they are. Alpha is ignored.
 

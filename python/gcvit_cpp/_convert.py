@@ -146,7 +146,7 @@ def convert(
     """Writes a model's weights in the format of another project, or as one self-describing file of gcvit.
 
     `source` is a path of any format that `load` takes, a `Model` (which stands for the file that it was opened from, so that nothing is
-    rounded), bytes, or the name of a pulled official file. The ending of `output` chooses the format, `layout` the names of the tensors:
+    rounded), bytes, or the name of official weights. The ending of `output` chooses the format, `layout` the names of the tensors:
 
     - .safetensors: "canonical", which is gcvit's own; "timm", "nvlabs"
     - .pth, .pt, .bin: "nvlabs", "timm"

@@ -140,7 +140,7 @@ def evaluate(
     data with a validation split only that is used, or the `side` "train", "validation" or "test". `list` is a file that names the photos
     to use, one path relative to `data` on each line, such as a run's val.txt. `by_index` matches classes by their order.
 
-    `model` is a `Model`, a path, the bytes of a model file, the name of a pulled official file, or None for the bundled flower model. It
+    `model` is a `Model`, a path, the bytes of a model file, the name of official weights, or None for the bundled flower model. It
     computes in `dtype`; by default in that of the `Model`, or as the file stores its weights.
 
     `report` is an .html file to write, a page for a browser; `predictions` a .csv or .jsonl file with the answer about each photo.

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What users give as images, to what the extension module takes."""
 
+import array
 import os
 import sys
 from typing import Any, Iterable, List, Tuple
@@ -28,10 +29,15 @@ def _of_file_object(file: Any) -> _gcvit.Image:
 
 
 def _of_pil_image(image: Any) -> _gcvit.Image:
-    if image.mode not in _PIL_MODES:
-        raise InvalidArgumentError(
-            f"[image] PIL image: expected 8 bits a channel, found mode {image.mode}: convert it, for example with numpy")
     width, height = image.size
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):  # older Pillow reads 16 bits of grey as I
+        values = array.array("H", image.convert("I").convert("I;16").tobytes())
+        if sys.byteorder == "big":
+            values.byteswap()
+        return _gcvit.Image.array(memoryview(values).cast("B").cast("H", (height, width)), "PIL image")
+    if image.mode not in _PIL_MODES:
+        raise InvalidArgumentError(f"[image] PIL image: expected 8 bits a channel or 16 bits of grey, found mode {image.mode}: convert it, "
+                                   "for example with numpy")
     return _gcvit.Image.rgb(image.convert("RGB").tobytes(), height, width, "PIL image")
 
 

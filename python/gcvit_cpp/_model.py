@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple, Union
 
 from . import _gcvit
 from ._errors import InvalidArgumentError
+from ._hub import path_of_official
 from ._images import path_bytes
 
 if TYPE_CHECKING:
@@ -47,8 +48,9 @@ class Model:
             self._source: Union[bytes, str] = bytes(source)
             self._native = _gcvit.Model.open_bytes(self._source, *arguments)
         elif isinstance(source, (str, os.PathLike)):
-            self._source = os.path.abspath(os.fsdecode(source))
-            self._native = _gcvit.Model.open_file(path_bytes(source), *arguments)
+            file = _file_of(source)
+            self._source = os.path.abspath(os.fsdecode(file))
+            self._native = _gcvit.Model.open_file(path_bytes(file), *arguments)
         else:
             raise TypeError(f"expected a model's path or bytes, found {type(source).__name__}")
         self._classes = tuple(self._native.labels)
@@ -135,6 +137,13 @@ class Model:
         return _opened, (self._source, self._options)
 
 
+def _file_of(source: Union[str, "os.PathLike[str]"]) -> Union[str, "os.PathLike[str]"]:
+    """The path that it is, or of the official weights that it names: a file of that name comes first."""
+    if not isinstance(source, str) or os.path.lexists(source):
+        return source
+    return path_of_official(source) or source
+
+
 def _product(dims: Tuple[int, ...]) -> int:
     product = 1
     for size in dims:
@@ -150,11 +159,12 @@ def load(source: ModelSource, dtype: str = "auto", keep_parameters: bool = False
     """Opens a model.
 
     `source` is the path of a model file, or of a folder, in any of the formats that gcvit reads (ours, Keras, PyTorch, timm, NVlabs,
-    JAX: docs/weights.md), or the bytes of such a file. `dtype` is the type in which it computes: "f32", "bf16", "int8", or
-    "auto" for the one in which the file stores its weights. With `keep_parameters` the weights are kept as they are in the
-    file, beside the form in which the model computes: that costs their memory again.
+    JAX: docs/weights.md), or the bytes of such a file; or, where there is no file of that name, the name of official weights as `pull`
+    takes it, such as "gcvit_xxtiny.keras", which are downloaded unless they were before. `dtype` is the type in which it computes:
+    "f32", "bf16", "int8", or "auto" for the one in which the file stores its weights. With `keep_parameters` the weights are kept
+    as they are in the file, beside the form in which the model computes: that costs their memory again.
 
-    Raises FileNotFoundError, ValueError for a broken file or an unknown dtype, MemoryError when it would need more than three
-    quarters of the memory that this process may use; all of them are `Error`.
+    Raises FileNotFoundError, OSError for weights that can't be downloaded, ValueError for a broken file or an unknown dtype,
+    MemoryError when it would need more than three quarters of the memory that this process may use; all of them are `Error`.
     """
     return Model(source, dtype=dtype, keep_parameters=keep_parameters)

@@ -241,7 +241,7 @@ def train(
     `data` is a folder with a sub-folder for each class, perhaps inside `train` and `val`; a .csv list; TFRecord or WebDataset shards.
     `output` is the folder for everything that the run writes, missing or empty.
 
-    It starts from `model`: a `Model`, a path, the bytes of a model file, the name of a pulled official file, or None for the bundled flower
+    It starts from `model`: a `Model`, a path, the bytes of a model file, the name of official weights, or None for the bundled flower
     model. `variant` starts from random weights instead: "xxtiny" and other names, or a .json file that describes a model. A `Model`
     counts as the file that it was opened from. `ema` chooses between the averaged and the raw weights of a checkpoint with both.
 

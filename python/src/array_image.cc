@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <string>
 #include <utility>
@@ -94,13 +96,27 @@ void convert(const T* from, const Steps3& steps, std::uint8_t* to, const ByteOf&
   }
 }
 
-template <typename T>
-void round_values(const T* from, const Steps3& steps, std::uint8_t* to, const std::string& name) {
-  convert(from, steps, to, [&](T value) {
+/// IEEE 754's binary16.
+float value_of_half(std::uint16_t bits) {
+  const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000U) << 16;
+  const std::uint32_t magnitude = static_cast<std::uint32_t>(bits & 0x7fffU) << 13;
+  if (magnitude >= 0x7c00U << 13)
+    return std::bit_cast<float>(sign | 0x7f80'0000U | magnitude);  // infinite, or no number
+  return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) * 0x1p112F));
+}
+
+float value_of_bfloat(std::uint16_t bits) { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
+
+/// Floats from 0 to 1; `value_of` makes a float or double of what is stored.
+template <typename T, typename ValueOf>
+void round_values(const T* from, const Steps3& steps, std::uint8_t* to, const std::string& name,
+                  const ValueOf& value_of) {
+  convert(from, steps, to, [&](T stored) {
+    const auto value = value_of(stored);
     if (!(value >= 0 && value <= 1)) {
       refuse(name, "expected floats from 0 to 1, found " + std::to_string(value) + ": divide by 255, or give uint8");
     }
-    return static_cast<std::uint8_t>(value * 255 + T{0.5});
+    return static_cast<std::uint8_t>(value * 255 + decltype(value){0.5});
   });
 }
 
@@ -120,6 +136,9 @@ std::string type_of(const Array& array) {
   return (kind < kKinds.size() ? kKinds.at(kind) : "type") + std::to_string(array.dtype().bits);
 }
 
+constexpr nb::dlpack::dtype kHalf{static_cast<std::uint8_t>(nb::dlpack::dtype_code::Float), 16, 1};
+constexpr nb::dlpack::dtype kBfloat{static_cast<std::uint8_t>(nb::dlpack::dtype_code::Bfloat), 16, 1};
+
 Pixels pixels_of(const Array& array, const std::string& name) {
   const Steps3 steps = steps_of(array, axes_of(array, name));
   Pixels pixels{.bytes = {},
@@ -128,14 +147,23 @@ Pixels pixels_of(const Array& array, const std::string& name) {
                 .order = order_of(steps.channels.count)};
   const nb::gil_scoped_release released;
   pixels.bytes.resize(array.size());
+  std::uint8_t* const to = pixels.bytes.data();
+  const auto as = [&]<typename T>(T) { return static_cast<const T*>(array.data()); };
   if (array.dtype() == nb::dtype<std::uint8_t>()) {
-    copy_bytes(static_cast<const std::uint8_t*>(array.data()), steps, pixels.bytes.data());
+    copy_bytes(as(std::uint8_t{}), steps, to);
+  } else if (array.dtype() == nb::dtype<std::uint16_t>()) {  // as 16-bit PNGs are read
+    convert(as(std::uint16_t{}), steps, to,
+            [](std::uint16_t value) { return static_cast<std::uint8_t>((value + 128) / 257); });
+  } else if (array.dtype() == kHalf) {
+    round_values(as(std::uint16_t{}), steps, to, name, value_of_half);
+  } else if (array.dtype() == kBfloat) {
+    round_values(as(std::uint16_t{}), steps, to, name, value_of_bfloat);
   } else if (array.dtype() == nb::dtype<float>()) {
-    round_values(static_cast<const float*>(array.data()), steps, pixels.bytes.data(), name);
+    round_values(as(float{}), steps, to, name, std::identity());
   } else if (array.dtype() == nb::dtype<double>()) {
-    round_values(static_cast<const double*>(array.data()), steps, pixels.bytes.data(), name);
+    round_values(as(double{}), steps, to, name, std::identity());
   } else {
-    refuse(name, "expected an array of uint8, float32 or float64, found " + type_of(array));
+    refuse(name, "expected an array of uint8, uint16, float16, bfloat16, float32 or float64, found " + type_of(array));
   }
   return pixels;
 }

@@ -57,8 +57,8 @@ class HeldImage {
   Image image_;
 };
 
-/// An array of one image, by DLPack or the buffer protocol: [H, W, C], [C, H, W] or [H, W] with 1, 3 or 4 channels, uint8 or floats
-/// from 0 to 1; or [N] of uint8, the bytes of a file. It is copied. Throws `Error`.
+/// An array of one image, by DLPack or the buffer protocol: [H, W, C], [C, H, W] or [H, W] with 1, 3 or 4 channels, uint8, uint16, or floats of
+/// 16, 32 or 64 bits from 0 to 1; or [N] of uint8, the bytes of a file. It is copied. Throws `Error`.
 HeldImage image_of_array(nanobind::handle array, const std::string& name);
 
 void bind_image(nanobind::module_& module);

@@ -94,3 +94,10 @@ def test_errors(flowers, tmp_path):
         gcvit.evaluate(flowers, max_memory="1M", progress=False)
     with pytest.raises(TypeError):
         gcvit.evaluate(flowers, 7, progress=False)
+
+
+def test_official_weights_go_by_name(evaluation, flowers, model_file, monkeypatch):
+    from gcvit_cpp import _model
+
+    monkeypatch.setattr(_model, "path_of_official", {"gcvit_xxtiny": str(model_file)}.get)
+    assert gcvit.evaluate(flowers, "gcvit_xxtiny", progress=False).loss == evaluation.loss

@@ -53,9 +53,63 @@ def test_alpha_is_ignored(clf, pixels, answer):
 
 
 def test_floats(clf, pixels, answer):
-    for dtype in (numpy.float32, numpy.float64):
+    for dtype in (numpy.float16, numpy.float32, numpy.float64):
         assert clf((pixels / 255).astype(dtype)) == answer
     assert clf((pixels.transpose(2, 0, 1) / 255).astype(numpy.float32)) == answer
+
+
+def test_every_half(clf):
+    halves = numpy.arange(0x3c01, dtype=numpy.uint16).view(numpy.float16)  # from 0 to 1
+    halves = numpy.resize(halves, (121, 127))
+    assert clf(halves) == clf(halves.astype(numpy.float32))
+    assert clf(-numpy.zeros((16, 16), numpy.float16)) == clf(numpy.zeros((16, 16), numpy.uint8))
+
+
+class OfTensor:
+    """bfloat16 by DLPack, as PyTorch shows it: NumPy has no such type."""
+
+    def __init__(self, values):
+        self.bits = (values.astype(numpy.float32).view(numpy.uint32) >> 16).astype(numpy.uint16)
+
+    def __dlpack_device__(self):
+        return (1, 0)
+
+    def __dlpack__(self, **options):
+        import ctypes
+
+        capsule = self.bits.__dlpack__()
+        get = ctypes.pythonapi.PyCapsule_GetPointer
+        get.restype, get.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+        # DLTensor: data, device (2 x int32), ndim (int32), then the type's code, bits and lanes
+        code = ctypes.c_uint8.from_address(get(capsule, b"dltensor") + 8 + 8 + 4)
+        assert code.value == 1  # unsigned
+        code.value = 4
+        return capsule
+
+
+def test_bfloat16(clf):
+    grey = numpy.linspace(0, 1, 256).reshape(16, 16)
+    grey = (grey.astype(numpy.float32).view(numpy.uint32) & 0xffff0000).view(numpy.float32)
+    assert clf(OfTensor(grey)) == clf(grey)
+    with pytest.raises(ValueError, match="expected floats from 0 to 1, found 2"):
+        clf(OfTensor(numpy.full((8, 8), 2.0)))
+
+
+def test_sixteen_bits(clf, pixels, answer):
+    assert clf(pixels.astype(numpy.uint16) * 257) == answer
+    values = numpy.arange(65536, dtype=numpy.uint16).reshape(256, 256)
+    rounded = numpy.floor(values / 257 + 0.5).astype(numpy.uint8)
+    expected = clf(rounded)
+    assert clf(values) == expected
+    image = Image.fromarray(values)
+    assert image.mode == "I;16"
+    assert clf(image) == expected
+    swapped = Image.frombytes("I;16B", (256, 256), values.byteswap().tobytes())
+    assert clf(swapped) == expected
+    file = io.BytesIO()
+    image.save(file, format="PNG")
+    assert clf(file.getvalue()) == expected
+    assert clf(Image.open(file)) == expected
 
 
 def test_grey(clf, pixels):
@@ -105,8 +159,9 @@ def test_modes_of_pil_images(clf, rose):
     for mode in ("L", "P", "RGBA", "CMYK"):
         converted = image.convert(mode)
         assert clf(converted) == clf(numpy.array(converted.convert("RGB"))), mode
-    with pytest.raises(ValueError, match="found mode I"):
-        clf(image.convert("I"))
+    for mode in ("I", "F"):
+        with pytest.raises(ValueError, match=f"expected 8 bits a channel or 16 bits of grey, found mode {mode}:"):
+            clf(image.convert(mode))
 
 
 def test_exif_is_of_files_alone(clf, rose, pixels, answer):
@@ -122,10 +177,8 @@ def test_exif_is_of_files_alone(clf, rose, pixels, answer):
 def test_arrays_that_are_no_image(clf, pixels):
     with pytest.raises(ValueError, match=r"expected an array of shape .* found \(5, 6, 7\)"):
         clf(numpy.zeros((5, 6, 7), dtype=numpy.uint8))
-    with pytest.raises(ValueError, match="expected an array of uint8, float32 or float64, found int32"):
+    with pytest.raises(ValueError, match="expected an array of uint8, uint16, float16, bfloat16, float32 or float64, found int32"):
         clf(pixels.astype(numpy.int32))
-    with pytest.raises(ValueError, match="expected an array of uint8, float32 or float64, found float16"):
-        clf((pixels / 255).astype(numpy.float16))
     with pytest.raises(ValueError, match="expected an array"):
         clf((pixels / 255).astype(">f4"))
     with pytest.raises(ValueError, match="expected an array"):
@@ -134,8 +187,10 @@ def test_arrays_that_are_no_image(clf, pixels):
         clf(numpy.float32(0.5))
     with pytest.raises(ValueError, match="expected floats from 0 to 1, found 1[0-9]*"):
         clf(pixels.astype(numpy.float32))
-    with pytest.raises(ValueError, match="expected floats from 0 to 1, found nan"):
-        clf(numpy.full((8, 8, 3), numpy.nan))
+    for dtype in (numpy.float16, numpy.float32, numpy.float64):
+        for value, shown in ((numpy.nan, "nan"), (numpy.inf, "inf"), (-numpy.inf, "-inf"), (-1e-4, "-0.0001"), (1.001, "1.001|1.000977")):
+            with pytest.raises(ValueError, match=f"expected floats from 0 to 1, found ({shown})"):
+                clf(numpy.full((8, 8, 3), value, dtype))
     with pytest.raises(ValueError, match="at least 1 x 1"):
         clf(numpy.zeros((0, 8, 3), dtype=numpy.uint8))
     with pytest.raises(ValueError, match="expected an array of shape"):

@@ -13,6 +13,8 @@
 #include "cli/description.h"
 #include "cli/output.h"
 #include "hub/cache.h"
+#include "hub/pull.h"
+#include "base/build_options.h"
 #include "base/error.h"
 #include "base/printable.h"
 
@@ -36,6 +38,14 @@ std::optional<std::string> pulled_path(const hub::OfficialFile& file) {
   }
 }
 
+/// The shorter names of a file.
+std::vector<std::string> aliases_of(const hub::OfficialFile& file) {
+  std::string variant = file.name.substr(0, file.name.find('.'));
+  const std::optional<hub::OfficialFile> meant = hub::find_official(variant);
+  if (!meant || meant->name != file.name) return {};
+  return {std::move(variant)};
+}
+
 int list(const Options& options) {
   Json files = Json::array();
   std::string text;
@@ -43,6 +53,10 @@ int list(const Options& options) {
     const std::optional<std::string> path = pulled_path(file);
     Json json{{"name", file.name}, {"url", file.url}};
     json["file"] = path ? Json(*path) : Json(nullptr);
+    json["aliases"] = aliases_of(file);
+    json["path"] = hub::path_in_cache(file);
+    json["size"] = file.size == 0 ? Json(nullptr) : Json(file.size);
+    json["sha256"] = file.sha256;
     files.push_back(std::move(json));
     text += fmt::format("{:<24}{:<8}{}\n", file.name, path ? "pulled" : "", file.url);
   }
@@ -62,6 +76,15 @@ void notice_other_ways(const Options& options, const hub::OfficialFile& file) {
   notice(fmt::format("by hand: download {} elsewhere, put it at {}, and run the same command again, which checks it",
                      file.url, place));
   notice(fmt::format("from a mirror: set GCVIT_HUB_URL to the address of a folder that has {}", file.file_name));
+}
+
+hub::Pulled bring(const hub::OfficialFile& file, const std::string& folder, const hub::Listener& listener) {
+  if constexpr (kWithDownloads) return hub::pull(file, folder, listener);
+  if (const std::optional<hub::Pulled> pulled = hub::check_pulled(file, folder, listener)) return *pulled;
+  fail(
+      "[pull] {}: this program doesn't download: expected {} there, found no file; gcvit_cpp.pull(\"{}\") of Python "
+      "downloads it",
+      hub::path_in(folder, file), file.url, file.name);
 }
 
 int pull(const Options& options) {
@@ -86,7 +109,7 @@ int pull(const Options& options) {
   };
   hub::Pulled pulled;
   try {
-    pulled = hub::pull(*file, options.folder.empty() ? hub::cache_folder() : options.folder, listener);
+    pulled = bring(*file, options.folder.empty() ? hub::cache_folder() : options.folder, listener);
   } catch (const Error& error) {
     progress.reset();
     if (error.code() != ErrorCode::kIo || !std::string_view(error.what()).starts_with("[pull] ")) throw;

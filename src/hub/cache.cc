@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "hub/page.h"
 #include "hub/record.h"
 #include "base/error.h"
 #include "digest/sha256.h"
@@ -53,20 +54,6 @@ void check_sha256(const std::string& path, const Record& record) {
   if (found != record.sha256) fail_as_changed(path, "SHA-256 " + record.sha256, found);
 }
 
-std::string path_in(const std::string& folder, const OfficialFile& file) {
-  return (fs::path(folder) / file.file_name).string();
-}
-
-std::string url_of(const OfficialFile& file) {
-  std::string base = environment("GCVIT_HUB_URL");
-  if (base.empty()) return file.url;
-  if (!base.starts_with("http://") && !base.starts_with("https://")) {
-    fail("[pull] GCVIT_HUB_URL: expected an address that starts with https:// or http://, found {}", base);
-  }
-  while (base.ends_with('/')) base.pop_back();
-  return base + "/" + file.file_name;
-}
-
 /// A file that a person has put where a pull would have, checked by what is published, and recorded.
 Pulled adopt(const OfficialFile& file, const std::string& path, const FileState& state, const Listener& listener) {
   const auto refuse = [&](std::string_view expected, std::string_view found) {
@@ -88,36 +75,6 @@ Pulled adopt(const OfficialFile& file, const std::string& path, const FileState&
   return Pulled{path, state.size, sha256, false};
 }
 
-/// The existing file, fully checked; nothing when there is none.
-std::optional<Pulled> pulled_before(const OfficialFile& file, const std::string& path, const Listener& listener) {
-  const std::optional<FileState> state = state_of(path);
-  if (!state) return std::nullopt;
-  std::optional<Record> record = read_record(path);
-  if (!record) return adopt(file, path, *state, listener);
-  check_size(path, *record, *state);
-  check_sha256(path, *record);
-  if (record->modified_ns != state->modified_ns) {
-    record->modified_ns = state->modified_ns;
-    write_record(path, *record);
-  }
-  return Pulled{path, record->size, record->sha256, false};
-}
-
-/// What the file must match: the catalogue and, if it was downloaded before, the record of that.
-Source source_of(const OfficialFile& file, const std::string& path) {
-  Source source{url_of(file), file.size, file.sha256, "as it is published"};
-  const std::optional<Record> record = read_record(path);
-  if (!record) return source;
-  if ((file.size != 0 && record->size != file.size) || !record->sha256.starts_with(file.sha256)) {
-    fail("[pull] {}: expected the record of {}, found another; remove it to download anew", record_path(path),
-         file.name);
-  }
-  source.size = record->size;
-  source.sha256 = record->sha256;
-  source.known_from = "as it was downloaded first, says " + record_path(path);
-  return source;
-}
-
 }  // namespace
 
 std::string cache_folder() {
@@ -129,6 +86,10 @@ std::string cache_folder() {
   const std::string home = environment("HOME");
   if (home.empty()) fail("[pull] no folder for downloads: expected HOME, XDG_CACHE_HOME or GCVIT_CACHE to be set");
   return (fs::path(home) / ".cache/gcvit").string();
+}
+
+std::string path_in(const std::string& folder, const OfficialFile& file) {
+  return (fs::path(folder) / file.file_name).string();
 }
 
 std::string path_in_cache(const OfficialFile& file) { return path_in(cache_folder(), file); }
@@ -143,26 +104,19 @@ std::optional<std::string> find_in_cache(const OfficialFile& file) {
   return path;
 }
 
-Pulled pull(const OfficialFile& file, const std::string& folder, const Listener& listener,
-            const RetryPolicy& retry_policy) {
+std::optional<Pulled> check_pulled(const OfficialFile& file, const std::string& folder, const Listener& listener) {
   const std::string path = path_in(folder, file);
-  if (const std::optional<Pulled> pulled = pulled_before(file, path, listener)) return *pulled;
-
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) fail("[file] {}: can't be made: {}", folder, error.message());
-  PartFile part(path, [&] { listener.notice(fmt::format("[pull] {}: waiting for another pull of it", path)); });
-  // Perhaps there was a wait, and another process has done the work.
-  if (const std::optional<Pulled> pulled = pulled_before(file, path, listener)) return *pulled;
-
-  const Source source = source_of(file, path);
-  const std::string sha256 = download(source, part, retry_policy, listener);
-  // The record first: a file without one would not be trusted, a record without its file only waits for it.
-  const std::int64_t modified_ns = part.sync();
-  const std::uint64_t size = part.size();
-  write_record(path, {file.name, source.url, size, sha256, modified_ns});
-  part.publish();
-  return {path, size, sha256, true};
+  const std::optional<FileState> state = state_of(path);
+  if (!state) return std::nullopt;
+  std::optional<Record> record = read_record(path);
+  if (!record) return adopt(file, path, *state, listener);
+  check_size(path, *record, *state);
+  check_sha256(path, *record);
+  if (record->modified_ns != state->modified_ns) {
+    record->modified_ns = state->modified_ns;
+    write_record(path, *record);
+  }
+  return Pulled{path, record->size, record->sha256, false};
 }
 
 }  // namespace gcvit::hub

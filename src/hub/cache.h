@@ -13,7 +13,10 @@ namespace gcvit::hub {
 /// The folder of pulled files: the one that GCVIT_CACHE names, else gcvit/ in XDG_CACHE_HOME, else ~/.cache/gcvit.
 std::string cache_folder();
 
-/// Where an official file lies in the cache, or would.
+/// Where an official file lies in a folder of downloads, or would.
+std::string path_in(const std::string& folder, const OfficialFile& file);
+
+/// The same, in the cache.
 std::string path_in_cache(const OfficialFile& file);
 
 /// The path of an official file in the cache; nothing when it was never pulled. Throws `Error` when the file there isn't
@@ -28,13 +31,8 @@ struct Pulled {
   bool downloaded = false;  ///< false if it was already there
 };
 
-/// Downloads an official file into a folder, which is created if needed, and records it there; or checks it if it is already
-/// there, and records it if it was put there by hand. Size and SHA-256 must match those in the catalogue, if it has them, and those of an earlier download into the
-/// same folder.
-///
-/// If GCVIT_HUB_URL is set, the file is downloaded from that mirror, which has the official files under their own names.
-/// Throws `Error`; the folder then has no new file except perhaps the partial download.
-Pulled pull(const OfficialFile& file, const std::string& folder, const Listener& listener,
-            const RetryPolicy& retry_policy = {});
+/// The official file in a folder of downloads, read and checked in full, and recorded there if it was put there by hand; nothing when
+/// it isn't there. Its size and SHA-256 must match those in the catalogue, if it has them, and those of an earlier download. Throws `Error`.
+std::optional<Pulled> check_pulled(const OfficialFile& file, const std::string& folder, const Listener& listener);
 
 }  // namespace gcvit::hub

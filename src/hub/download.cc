@@ -6,10 +6,9 @@
 #include <string_view>
 #include <thread>
 
-#include "hub/record.h"
+#include "hub/page.h"
 #include "hub/transfer.h"
 #include "base/error.h"
-#include "base/file_kind.h"
 #include "digest/sha256.h"
 
 namespace gcvit::hub {
@@ -50,14 +49,6 @@ void expect_no_page(const Source& source, PartFile& part) {
 }
 
 }  // namespace
-
-std::string page_in_place_of_file(const std::string& path) {
-  std::string kind = file_kind(read_small_file(path).value_or(""));
-  for (const std::string_view page : {"an HTML page", "an XML document", "JSON", "a Git LFS pointer"}) {
-    if (kind.starts_with(page)) return kind;
-  }
-  return "";
-}
 
 std::string download(const Source& source, PartFile& part, const RetryPolicy& retry_policy, const Listener& listener) {
   if (source.size == 0 || part.size() != source.size) bring(source, part, retry_policy, listener);

@@ -35,9 +35,6 @@ struct Listener {
   std::function<void(const std::string& sentence)> notice = [](const std::string&) {};
 };
 
-/// What a file is that servers answer with in place of another, "an HTML page"; empty for all else.
-std::string page_in_place_of_file(const std::string& path);
-
 /// Completes the partial file and returns its SHA-256, 64 lowercase digits.
 ///
 /// Resumes an earlier download if the server still has the same version, and retries after failures that may be temporary. Certificates of https are always verified, against SSL_CERT_FILE where that is set; redirects are followed

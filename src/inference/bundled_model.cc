@@ -24,7 +24,9 @@ std::string bundled_model() {
   std::error_code error;
   const fs::path program = fs::read_symlink("/proc/self/exe", error);
   if (!error) {
-    places.push_back((program.parent_path().parent_path() / "share/gcvit/models" / kFileName).string());
+    const fs::path prefix = program.parent_path().parent_path();
+    places.push_back((prefix / "share/gcvit/models" / kFileName).string());
+    places.push_back((prefix / "models" / kFileName).string());  // in the Python package
   }
   for (const std::string& place : places) {
     if (fs::is_regular_file(place, error)) return place;

@@ -93,6 +93,14 @@ TEST_F(Pull, ListsWhatThereIs) {
   const json before = json::parse(none.out);
   EXPECT_EQ(before["licence"], "CC BY-NC-SA 4.0");
   EXPECT_EQ(before["files"].size(), 21u);
+  const json& first = before["files"][0];
+  EXPECT_EQ(first["name"], "gcvit_xxtiny.keras");
+  EXPECT_EQ(first["aliases"], json{"gcvit_xxtiny"});
+  EXPECT_EQ(first["path"], (folder / "cache/gcvitxxtiny.keras"));
+  EXPECT_EQ(first["size"], 48767519);
+  EXPECT_EQ(before["files"][1]["sha256"], "d1d86009");
+  EXPECT_EQ(before["files"][1]["aliases"], json::array());
+  EXPECT_EQ(before["files"][1]["size"], nullptr);
   gcvit("pull gcvit_xtiny");
   int pulled = 0;
   const json after = json::parse(gcvit("pull --list --json").out);

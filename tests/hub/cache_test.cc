@@ -16,6 +16,7 @@
 #include <memory>
 #include <thread>
 
+#include "hub/pull.h"
 #include "hub/record.h"
 #include "digest/sha256.h"
 #include "tests/hub/server.h"
