@@ -9,9 +9,33 @@ NumPy is needed, and imported, only by what gives arrays.
 """
 
 from ._classifier import Classifier, Prediction
+from ._convert import Conversion, Quantization, RoundedLayer, convert, quantize
 from ._errors import Error
+from ._evaluate import ClassCount, Evaluation, evaluate
 from ._gcvit import version as __version__
 from ._hub import LicenceNotice, pull
 from ._model import Model, bundled_model, load
+from ._train import Recipe, Run, train
 
-__all__ = ["Classifier", "Error", "LicenceNotice", "Model", "Prediction", "__version__", "bundled_model", "load", "pull"]
+__all__ = [
+    "ClassCount",
+    "Classifier",
+    "Conversion",
+    "Error",
+    "Evaluation",
+    "LicenceNotice",
+    "Model",
+    "Prediction",
+    "Quantization",
+    "Recipe",
+    "RoundedLayer",
+    "Run",
+    "__version__",
+    "bundled_model",
+    "convert",
+    "evaluate",
+    "load",
+    "pull",
+    "quantize",
+    "train",
+]

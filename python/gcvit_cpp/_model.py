@@ -3,7 +3,7 @@
 
 import os
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple, Union
 
 from . import _gcvit
 from ._errors import InvalidArgumentError
@@ -12,6 +12,9 @@ from ._images import path_bytes
 
 if TYPE_CHECKING:
     import numpy
+
+    from ._convert import Conversion
+    from ._program import StrPath
 
 ModelSource = Union[str, "os.PathLike[str]", bytes]
 
@@ -84,6 +87,41 @@ class Model:
     def notices(self) -> Tuple[str, ...]:
         """Sentences that a person should see of how the file was found and read. Mostly none."""
         return tuple(self._native.notices)
+
+    def save(self, output: "StrPath", *, layout: Optional[str] = None, dtype: Optional[str] = None) -> "Conversion":
+        """Writes the model to a file, mostly .safetensors in gcvit's own format, which says everything about the model.
+
+        The weights are those of the file that the model was opened from, in the type in which that stores them: what `load` rounded to bf16
+        or int8 isn't rounded in the new file (`quantize` writes rounded ones). `layout` and `dtype` are those of `convert`.
+        """
+        from ._convert import convert
+
+        return convert(self, output, layout=layout, dtype=dtype)
+
+    def export_onnx(
+        self,
+        output: "StrPath",
+        *,
+        opset: Optional[int] = None,
+        dtype: Optional[str] = None,
+        calibrate: "Optional[StrPath]" = None,
+        list: "Optional[StrPath]" = None,
+        by_index: bool = False,
+        batch: Optional[int] = None,
+        threads: int = 0,
+        progress: bool = True,
+    ) -> "Conversion":
+        """Writes the model as an ONNX graph: `images`, float32 (N, 3, height, width), RGB, normalised as `preprocessing` says, to `logits`
+        (N, classes), before any softmax.
+
+        The weights are those of the file that the model was opened from. Those that it stores as int8 stay so, unless `dtype="f32"`; with
+        `calibrate`, labelled photos as for `evaluate`, the inputs of their layers are rounded to int8 too, by scales that are found on
+        these photos. `list` and `by_index` choose and match them as there. `opset` is 13 to 17 or newer; 17 is the default.
+        """
+        from ._convert import export_onnx
+
+        return export_onnx(self, output, opset=opset, dtype=dtype, calibrate=calibrate, list=list, by_index=by_index, batch=batch,
+                           threads=threads, progress=progress)
 
     def state_dict(self) -> "Dict[str, numpy.ndarray]":
         """Every parameter by its name, in PyTorch's layout: read-only float32 arrays. Those that were rounded to bf16 or int8 are

@@ -125,7 +125,7 @@ _gcvit() {{
   fi
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    mapfile -t COMPREPLY < <(compgen -W '{} --help --version' -- "$word")
+    mapfile -t COMPREPLY < <(compgen -W '{} --events --with-parent --help --version' -- "$word")
     return
   fi
   case ${{COMP_WORDS[1]}} in

@@ -48,16 +48,18 @@ weights::ConvertOptions convert_options(const Options& options) {
 void check_ending(const std::string& output) {
   const std::string stem = output.substr(0, output.rfind('.'));
   if (output.ends_with(".onnx") && kWithOnnx) {
-    fail("[convert] {}: ONNX files are written by another command: gcvit export IN {}", output, output);
+    fail(ErrorCode::kInvalidArgument, "[convert] {}: ONNX files are written by another command: gcvit export IN {}",
+         output, output);
   }
   if (output.ends_with(".keras")) {
-    fail(
-        "[convert] {}: a .keras file describes its model by Python classes, which this program doesn't have; write "
-        "{}.weights.h5 instead, which load_weights of these classes' model takes",
-        output, stem);
+    fail(ErrorCode::kUnsupported,
+         "[convert] {}: a .keras file describes its model by Python classes, which this program doesn't have; write "
+         "{}.weights.h5 instead, which load_weights of these classes' model takes",
+         output, stem);
   }
   if (output.ends_with(".h5") && !output.ends_with(".weights.h5")) {
-    fail("[convert] {}: Keras 3 reads weights from names that end in .weights.h5: write {}.weights.h5", output, stem);
+    fail(ErrorCode::kInvalidArgument,
+         "[convert] {}: Keras 3 reads weights from names that end in .weights.h5: write {}.weights.h5", output, stem);
   }
 }
 
@@ -69,6 +71,7 @@ void tell_about_loading(const Options& options, weights::Layout layout, const mo
     case weights::Layout::kNvlabs: return tell_how_to_load("NVlabs' code", lines_for_nvlabs(config, options.output));
     case weights::Layout::kKeras: {
       const bool gcvit_tf = options.layout == kGcvitTf;
+      if (weights::format_of(options.output) != weights::FileFormat::kKeras) return;
       return tell_how_to_load(gcvit_tf ? "gcvit-tf" : "the Keras example",
                               lines_for_keras(config, options.output, gcvit_tf));
     }
@@ -119,13 +122,9 @@ Command add_convert(CLI::App& program) {
                                    : "File to write, .safetensors or .pth; with --layout timm also a new folder for "
                                      "timm's local-dir:")
       ->required();
-  std::vector<std::string> layouts = {"canonical", "timm", "nvlabs"};
-  if constexpr (kWithKerasWriter) layouts.insert(layouts.end(), {"keras", std::string(kGcvitTf)});
   app->add_option("--layout", options->layout,
-                  kWithKerasWriter
-                      ? "Names and shapes of the tensors; canonical is gcvit's own, keras the Keras example's"
-                      : "Names and shapes of the tensors; canonical is gcvit's own")
-      ->check(CLI::IsMember(layouts))
+                  "Names and shapes of the tensors; canonical is gcvit's own, keras the Keras example's")
+      ->check(CLI::IsMember(std::vector<std::string>{"canonical", "timm", "nvlabs", "keras", std::string(kGcvitTf)}))
       ->default_str(kWithKerasWriter ? "canonical in .safetensors, nvlabs in .pth, keras in .weights.h5"
                                      : "canonical in .safetensors, nvlabs in .pth");
   app->add_option("--dtype", options->dtype, "Data type to store")

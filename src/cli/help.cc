@@ -97,9 +97,10 @@ std::string help_of_program(CLI::App& program, std::size_t width) {
     text += entry(command.name, command.text, 14, width);
   }
   text += "\nOptions:\n";
-  for (const CLI::Option* const option : {program.get_help_ptr(), program.get_version_ptr()}) {
-    text += entry(option->get_name(false, true) == "--version" ? "--version" : "-h, --help", option->get_description(),
-                  14, width);
+  for (const CLI::Option* const option : program.get_options()) {
+    std::string heading = option->get_name(false, true) == "--help" ? "-h, --help" : option->get_name(false, true);
+    if (const std::string value = option->get_type_name(); !value.empty()) heading += " " + value;
+    text += entry(heading, option->get_description(), 14, width);
   }
   text += examples_text(examples_of(""), width);
   return text + "\n`gcvit help COMMAND` describes a command and its options.\n";

@@ -2,20 +2,25 @@
 // gcvit: classify photos with GCViT. Exit code 0: success; 1: the command, or a part of it, failed; 2: wrong usage.
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
+#include <charconv>
 #include <csignal>
+#include <cstring>
 #include <exception>
 #include <initializer_list>
 #include <new>
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "base/build_options.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
+#include "cli/events.h"
 #include "cli/help.h"
 #include "cli/output.h"
 #include "cli/unknown_words.h"
@@ -30,7 +35,7 @@ constexpr int kFailed = 1;
 constexpr int kUsage = 2;
 
 int usage_error(std::string_view sentence, const std::string& command) {
-  notice(sentence);
+  notice_failure(ErrorCode::kInvalidArgument, sentence);
   notice("run `gcvit " + (command.empty() ? "" : command + " ") + "--help` to see how it is called");
   return kUsage;
 }
@@ -46,6 +51,35 @@ void prepare_process() {
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (fcntl(stream, F_GETFD) < 0 && open("/dev/null", O_PATH) < 0) (void)open("/", O_PATH);
   }
+}
+
+void open_events(std::string_view number) {
+  int descriptor = 0;
+  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), descriptor);
+  const bool valid = error == std::errc() && end == number.data() + number.size() && descriptor >= 0;
+  if (!valid) throw UsageError(fmt::format("--events: expected the number of a file descriptor, found {}", number));
+  if (!send_events_to(descriptor)) {
+    notice(fmt::format("--events: descriptor {} isn't open: no events are written", descriptor));
+  }
+}
+
+/// Does what the flags before COMMAND ask for, ahead of the command line's other checks, whose sentences are events too. Returns the
+/// place of the first word behind them.
+int obey_leading_flags(int argc, char** argv) {
+  int next = 1;
+  for (; next < argc; ++next) {
+    const std::string_view word = argv[next];
+    if (word == kWithParentFlag) {
+      ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+    } else if (word == kEventsFlag && next + 1 < argc) {
+      open_events(argv[++next]);
+    } else if (word.starts_with(std::string(kEventsFlag) + "=")) {
+      open_events(word.substr(std::strlen(kEventsFlag) + 1));
+    } else {
+      break;
+    }
+  }
+  return next;
 }
 
 /// In the order in which help lists them.
@@ -75,13 +109,22 @@ int run(int argc, char** argv) {
   describe_common_flags(program);
   const std::vector<Command> commands = commands_of_this_build(program);
   for (const Command& command : commands) describe_common_flags(*command.app);
-  if (argc < 2) return usage_error("expected a command, found none", "");
-  if (const std::string sentence = why_not_built(argv[1]); !sentence.empty()) {
-    notice(sentence);
+  int events = 0;
+  program.add_option(kEventsFlag, events, kEventsText)->type_name("FD");
+  program.add_flag(kWithParentFlag, kWithParentText);
+  int first = 1;
+  try {
+    first = obey_leading_flags(argc, argv);
+  } catch (const UsageError& error) {
+    return usage_error(error.what(), "");
+  }
+  if (argc <= first) return usage_error("expected a command, found none", "");
+  if (const std::string sentence = why_not_built(argv[first]); !sentence.empty()) {
+    notice_failure(ErrorCode::kUnsupported, sentence);
     return kUsage;
   }
-  if (argv[1][0] != '-') {
-    if (const std::string sentence = why_no_command(program, argv[1]); !sentence.empty()) {
+  if (argv[first][0] != '-') {
+    if (const std::string sentence = why_no_command(program, argv[first]); !sentence.empty()) {
       return usage_error(sentence, "");
     }
   }
@@ -127,11 +170,11 @@ int main(int argc, char** argv) {
   } catch (const ReaderGone&) {
     return kDone;
   } catch (const gcvit::Error& error) {
-    notice(error.what());
+    notice_failure(error.code(), error.what());
   } catch (const std::bad_alloc&) {
-    notice("[memory] not enough memory");
+    notice_failure(gcvit::ErrorCode::kOutOfBudget, "[memory] not enough memory");
   } catch (const std::exception& error) {
-    notice(error.what());
+    notice_failure(gcvit::ErrorCode::kIo, error.what());
   }
   return kFailed;
 }

@@ -8,6 +8,7 @@
 #include <cctype>
 
 #include "base/build_options.h"
+#include "cli/events.h"
 #include "cli/examples.h"
 #include "gcvit/version.h"
 
@@ -69,6 +70,8 @@ std::string man_page_of_program(const std::string& text, const std::vector<Comma
   page += fmt::format(".SH NAME\ngcvit \\- {}\n.SH SYNOPSIS\n.B gcvit\n.I COMMAND\n[OPTIONS] ...\n", escaped(text));
   page += ".SH COMMANDS\n";
   for (const CommandDescription& command : commands) page += item(command.name, command.text);
+  page +=
+      ".SH OPTIONS\n" + item(fmt::format("{} FD", kEventsFlag), kEventsText) + item(kWithParentFlag, kWithParentText);
   page += examples_section(examples_of(""));
   page += ".SH ENVIRONMENT\n";
   for (const Variable& variable : kVariables) {

@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <initializer_list>
 #include <new>
 #include <system_error>
+#include <utility>
 
 #include "summary/table.h"
 #include "base/error.h"
@@ -24,6 +26,30 @@ void write_out(std::string_view text) {
   if (written) return;
   if (errno == EPIPE) throw ReaderGone();
   fail("[output] standard output: can't be written: {}", std::generic_category().message(errno));
+}
+
+/// On stderr, and as `event`, which says what the sentence is.
+void tell_sentence(std::string_view sentence,
+                   std::initializer_list<std::pair<std::string_view, std::string_view>> event) noexcept {
+  try {
+    const std::string text = printable(sentence);
+    tell(stderr, fmt::format("gcvit: {}\n", text));
+    Json json = Json::object();
+    for (const auto& [key, value] : event) json[std::string(key)] = value;
+    json["sentence"] = text;
+    send_event(json);
+  } catch (const std::bad_alloc&) {
+    tell(stderr, "gcvit: [memory] not enough memory\n");
+  }
+}
+
+std::string_view plural_of(Progress::Unit unit) {
+  switch (unit) {
+    case Progress::Unit::kImages: return "photos";
+    case Progress::Unit::kLayers: return "layers";
+    case Progress::Unit::kBytes: return "bytes";
+  }
+  return "";
 }
 
 }  // namespace
@@ -60,12 +86,10 @@ std::string json_text(const Json& json) {
   return printable_json(json.dump(-1, ' ', false, Json::error_handler_t::replace)) + "\n";
 }
 
-void notice(std::string_view sentence) noexcept {
-  try {
-    tell(stderr, fmt::format("gcvit: {}\n", printable(sentence)));
-  } catch (const std::bad_alloc&) {
-    tell(stderr, "gcvit: [memory] not enough memory\n");
-  }
+void notice(std::string_view sentence) noexcept { tell_sentence(sentence, {{"event", "notice"}}); }
+
+void notice_failure(ErrorCode code, std::string_view sentence) noexcept {
+  tell_sentence(sentence, {{"event", "error"}, {"code", name_of(code)}});
 }
 
 std::string with_commas(std::int64_t number) { return summary::with_commas(number); }
@@ -91,6 +115,7 @@ void Progress::set(std::size_t done) {
     before_ = 0;
     bar_.start(static_cast<std::int64_t>(total_));
   }
+  send_progress(pace_, plural_of(unit_), static_cast<std::int64_t>(done_), static_cast<std::int64_t>(total_));
   if (total_ > 1 && done_ > before_ && bar_.due()) draw();
 }
 
@@ -98,8 +123,9 @@ void Progress::draw() {
   const auto done = static_cast<std::int64_t>(done_);
   const auto total = static_cast<std::int64_t>(total_);
   const auto now_done = static_cast<double>(done_ - before_);
-  if (unit_ == Unit::kImages) {
-    bar_.draw(done, total, fmt::format(" - {}{}", bar_.eta(done), bar_.rate(now_done, "photos/s")));
+  if (unit_ != Unit::kBytes) {
+    const std::string per_second = fmt::format("{}/s", plural_of(unit_));
+    bar_.draw(done, total, fmt::format(" - {}{}", bar_.eta(done), bar_.rate(now_done, per_second)));
   } else {
     bar_.draw(done, total,
               fmt::format("{:.1f}/{:.1f} MB", 1e-6 * static_cast<double>(done_), 1e-6 * static_cast<double>(total_)),

@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 
+#include "cli/events.h"
+#include "gcvit/error.h"
 #include "terminal/progress_bar.h"
 
 namespace gcvit::cli {
@@ -36,18 +38,20 @@ std::string json_text(const Json& json);
 /// A line of CSV with RFC 4180's quotes. It ends in LF alone, so that line tools see no carriage return in the last field.
 std::string csv_row(std::span<const std::string> fields);
 
-/// "gcvit: sentence" on stderr, made printable. Nothing happens when it can't be written.
+/// "gcvit: sentence" on stderr, made printable, and an event. Nothing happens when it can't be written.
 void notice(std::string_view sentence) noexcept;
+/// The same for the reason why the command fails.
+void notice_failure(ErrorCode code, std::string_view sentence) noexcept;
 
 /// "1,234" for counts, as tables have them.
 std::string with_commas(std::int64_t number);
 /// Columns that a terminal needs for UTF-8 text.
 std::size_t columns_of(std::string_view text);
 
-/// A progress bar on stderr with the counts, the speed and the time left; nothing when stderr isn't a terminal.
+/// A progress bar on stderr with the counts, the speed and the time left, and events; no bar when stderr isn't a terminal.
 class Progress {
  public:
-  enum class Unit { kImages, kBytes };
+  enum class Unit { kImages, kLayers, kBytes };
   /// `before` of `total` were done earlier and don't count for the speed.
   explicit Progress(std::size_t total, Unit unit = Unit::kImages, std::size_t before = 0);
   /// For tests: on a stream that is treated as a terminal.
@@ -68,6 +72,7 @@ class Progress {
   Unit unit_;
   std::size_t before_;
   std::size_t done_;
+  EventPace pace_;
 };
 
 }  // namespace gcvit::cli

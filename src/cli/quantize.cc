@@ -96,7 +96,7 @@ void calibrate(const Options& options, const std::string& file, const Parameters
   progress.clear();
   if (results.study->images() == 0)
     throw Error(fmt::format("[quantize] {}: no photo could be read", options.images.path));
-  Progress layers(results.layers.size());
+  Progress layers(results.layers.size(), Progress::Unit::kLayers);
   for (Layer& layer : results.layers) {
     const auto place = model::find_tensor(layer.rounded.weight);
     if (model::is_weight(place->row->role) && place->row->role != ops::Role::kDepthwise) {

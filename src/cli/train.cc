@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <type_traits>
@@ -16,6 +17,7 @@
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/description.h"
+#include "cli/events.h"
 #include "cli/output.h"
 #include "base/build_options.h"
 #include "base/error.h"
@@ -132,6 +134,50 @@ void check_same(const Options& options, const train::Checkpoint& checkpoint) {
   if (!start.empty() && start != checkpoint.state.weights) refuse("weights", checkpoint.state.weights, start);
 }
 
+/// The run's events.
+train::RunWatcher event_watcher(const std::string& folder) {
+  train::RunWatcher watcher;
+  watcher.started = [folder](const train::RunStart& start) {
+    send_event({{"event", "start"},
+                {"folder", folder},
+                {"epochs", start.epochs},
+                {"steps_per_epoch", start.steps_per_epoch},
+                {"steps", start.steps},
+                {"epochs_done", start.epochs_done},
+                {"steps_done", start.steps_done},
+                {"train_photos", start.train_photos},
+                {"validation_photos", start.validation_photos},
+                {"classes", start.classes}});
+  };
+  watcher.stepped = [pace = EventPace()](const train::RunStep& step) mutable {
+    if (!pace.due() && step.step != step.steps) return;
+    send_event({{"event", "step"},
+                {"epoch", step.epoch},
+                {"step", step.step},
+                {"steps", step.steps},
+                {"loss", step.loss},
+                {"accuracy", step.accuracy},
+                {"lr", step.lr}});
+  };
+  watcher.epoch_ended = [](const train::EpochRow& row, bool best) {
+    const auto or_null = [](const std::optional<double>& value) { return value ? Json(*value) : Json(); };
+    send_event({{"event", "epoch"},
+                {"epoch", row.epoch},
+                {"loss", row.loss},
+                {"accuracy", row.accuracy},
+                {"val_loss", or_null(row.val_loss)},
+                {"val_accuracy", or_null(row.val_accuracy)},
+                {"lr", row.lr},
+                {"seconds", row.seconds},
+                {"images_per_second", row.images_per_second},
+                {"best", best}});
+  };
+  watcher.progressed = [pace = EventPace()](std::string_view what, std::int64_t done, std::int64_t total) mutable {
+    send_progress(pace, what, done, total);
+  };
+  return watcher;
+}
+
 train::RunOptions run_options(const Options& options) {
   train::RunOptions result;
   result.data = options.data;
@@ -141,6 +187,7 @@ train::RunOptions run_options(const Options& options) {
   result.checkpoint_minutes = options.checkpoint_minutes;
   result.stop = [] { return stop_asked != 0; };
   result.notice = [](std::string_view sentence) { notice(sentence); };
+  result.watcher = event_watcher(options.folder);
   return result;
 }
 
@@ -189,13 +236,18 @@ train::Outcome resume(const Options& options) {
 int run(const Options& options) {
   catch_signals();
   const train::Outcome outcome = options.resume ? resume(options) : train::start_run(options.folder, new_run(options));
-  if (outcome == train::Outcome::kFinished) return 0;
-  if (train::holds_run(options.folder)) {
+  const bool finished = outcome == train::Outcome::kFinished;
+  const bool resumable = train::holds_run(options.folder);
+  if (!finished && resumable) {
     notice("stopped; resume with: " + train::resume_command(options.data, options.folder));
-  } else {
+  } else if (!finished) {
     notice("stopped before the first step: there is nothing to resume");
   }
-  return kInterrupted;
+  send_event({{"event", "end"},
+              {"outcome", finished ? "finished" : "stopped"},
+              {"folder", options.folder},
+              {"resumable", resumable}});
+  return finished ? 0 : kInterrupted;
 }
 
 /// "--epochs 100, --lr 0.003": what a linear probe of weights changes.

@@ -30,7 +30,8 @@ constexpr std::uint64_t kMaxListBytes = std::uint64_t{1} << 30;
 
 std::string read_text(const std::string& path) {
   std::error_code error;
-  if (!fs::exists(path, error)) fail("[csv] {}: expected a list of photos, found {}", path, found_instead(path));
+  if (!fs::exists(path, error))
+    fail(ErrorCode::kNotFound, "[csv] {}: expected a list of photos, found {}", path, found_instead(path));
   return read_regular_text(path, "csv", kMaxListBytes);
 }
 

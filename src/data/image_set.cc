@@ -138,7 +138,7 @@ ImageSet open_file(const std::string& path, const OpenOptions& options) {
     return read_tar_shards(path, shards, true, options);
   }
   if (is_tfrecord_name(name)) return read_tfrecord_shards(path, {{path, name}}, true, options);
-  if (!there) fail("[data] {}: expected a folder, found {}", path, found_instead(path));
+  if (!there) fail(ErrorCode::kNotFound, "[data] {}: expected a folder, found {}", path, found_instead(path));
   if (is_packed_name(name)) fail_for_packed(path);
   check_shard(path, "data", "a folder, a list or shards");
   fail(

@@ -25,7 +25,8 @@ std::vector<fs::directory_entry> entries_of(const fs::path& folder) {
   std::error_code error;
   const fs::file_status status = fs::status(folder, error);
   if (status.type() == fs::file_type::not_found) {
-    fail("[data] {}: expected a folder, found {}", folder.string(), found_instead(folder.string()));
+    fail(ErrorCode::kNotFound, "[data] {}: expected a folder, found {}", folder.string(),
+         found_instead(folder.string()));
   }
   if (error) fail("[data] {}: can't be read: {}", folder.string(), error.message());
   if (!fs::is_directory(status)) fail("[data] {}: expected a folder, found a file", folder.string());
@@ -167,7 +168,7 @@ std::vector<std::string> read_lines(const std::string& path, const std::function
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
   if (status.type() == fs::file_type::not_found) {
-    fail("[data] {}: expected a list of photos, found {}", path, found_instead(path));
+    fail(ErrorCode::kNotFound, "[data] {}: expected a list of photos, found {}", path, found_instead(path));
   }
   if (fs::is_directory(status)) fail("[data] {}: expected a list of photos, found a folder", path);
   std::vector<std::string> lines;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <system_error>
 #include <unordered_map>
 #include <unordered_set>
@@ -284,10 +285,22 @@ void check_unchanged(Prepared& prepared, const RunState& state, const Notice& no
   }
 }
 
+/// Throws `Error` when no photo is where the set says: that is one mistake, and not one of each photo.
+void check_any_there(const data::ImageSet& set) {
+  const auto there = [](const data::Sample& sample) {
+    std::error_code error;
+    return std::filesystem::exists(sample.file, error);
+  };
+  if (std::ranges::any_of(set.samples, there)) return;
+  fail("[data] {}: expected the photos that it names ({}), found none of them: there is no {}", set.root,
+       set.samples.size(), set.samples.front().file);
+}
+
 }  // namespace
 
 Prepared prepare(data::ImageSet images, const Start& start, const Recipe& recipe, const Notice& notice,
                  const PrepareOptions& options) {
+  check_any_there(images);
   Prepared prepared;
   prepared.set = std::move(images);
   data::ImageSet& set = prepared.set;

@@ -31,6 +31,7 @@ void Progress::step(std::int64_t images, double loss, double accuracy, double lr
   ++done_;
   images_ += images;
   stepped_ = bar_.elapsed();
+  watcher_.stepped({epoch_, done_, steps_, loss, accuracy, lr});
   if (!bar_.due()) return;
   std::vector<std::string> figures = {bar_.eta(done_)};
   if (later_ > 0) figures.back() += ", run " + duration_text(run_left(false));
@@ -52,12 +53,14 @@ double Progress::run_left(bool validated) const {
 }
 
 void Progress::validate(std::int64_t done, std::int64_t total) {
+  watcher_.progressed("validation", done, total);
   if (bar_.due()) bar_.draw(done, total, " - validating");
 }
 
 void Progress::hashes(const data::HashProgress& hashed) {
   const auto done = static_cast<std::int64_t>(hashed.done);
   const auto total = static_cast<std::int64_t>(hashed.total);
+  watcher_.progressed("hashes", done, total);
   if (done == 0) bar_.start(total);
   if (done == total) bar_.clear();
   if (done == 0 || done == total || !bar_.due()) return;
@@ -74,6 +77,7 @@ void Progress::begin_features(std::int64_t total) {
 }
 
 void Progress::features(std::int64_t done) {
+  watcher_.progressed("features", done, steps_);
   if (done == 0 || !bar_.due()) return;
   bar_.draw(done, steps_,
             fmt::format(" - {}{} - features", bar_.eta(done), bar_.rate(static_cast<double>(done), "photos/s")));

@@ -9,6 +9,7 @@
 #include "terminal/progress_bar.h"
 #include "terminal/style.h"
 #include "train/run_log.h"
+#include "train/run_watcher.h"
 
 namespace gcvit::train {
 
@@ -18,10 +19,10 @@ namespace gcvit::train {
 ///     57/93 [==========>.....] - ETA 0:41, run 3:52 - 9.4 img/s - loss: 0.4102 - accuracy: 0.8711 - lr: 3.0e-04
 ///
 /// with the time left of the epoch and of the run. The epoch's end replaces it by a line with its time, the validation's result and
-/// whether that is the best so far. Elsewhere each epoch is one line.
+/// whether that is the best so far. Elsewhere each epoch is one line. A watcher is told of every step.
 class Progress {
  public:
-  Progress() : Progress(stderr) {}
+  explicit Progress(RunWatcher watcher = {}) : Progress(stderr) { watcher_ = std::move(watcher); }
   explicit Progress(std::FILE* stream) : stream_(stream), bar_(stream), colour_(wants_colour(stream)) {}
   /// For tests: whether the stream is a terminal, and what time it is.
   Progress(std::FILE* stream, bool terminal, ProgressBar::Clock clock)
@@ -53,6 +54,7 @@ class Progress {
 
   std::FILE* stream_;
   ProgressBar bar_;
+  RunWatcher watcher_;
   bool colour_ = false;
   bool on_features_ = false;
   std::int32_t epoch_ = 0;

@@ -78,17 +78,6 @@ void note_images(RunState& state, const Prepared& prepared) {
   state.stamped = true;
 }
 
-/// Throws `Error` when no photo is where the set says: that is one mistake, and not one of each photo.
-void check_any_there(const data::ImageSet& set) {
-  const auto there = [](const data::Sample& sample) {
-    std::error_code error;
-    return std::filesystem::exists(sample.file, error);
-  };
-  if (std::ranges::any_of(set.samples, there)) return;
-  fail("[data] {}: expected the photos that it names ({}), found none of them: there is no {}", set.root,
-       set.samples.size(), set.samples.front().file);
-}
-
 /// Thrown out of long work between steps when the run is to stop.
 struct Stopped {};
 
@@ -100,7 +89,8 @@ class Run {
         prepared_(std::move(prepared)),
         state_(std::move(state)),
         skipped_(state_.skipped.begin(), state_.skipped.end()),
-        pool_(options.threads) {}
+        pool_(options.threads),
+        progress_(options.watcher) {}
 
   Outcome go(const Checkpoint* from);
 
@@ -111,6 +101,7 @@ class Run {
   Network whole_network();
   Network head_network();
   void restore_from(const Checkpoint& checkpoint);
+  RunStart start() const;
   bool at_end() const;
   void train_epoch();
   void end_epoch();
@@ -242,6 +233,17 @@ void Run::restore_from(const Checkpoint& checkpoint) {
   trainer_->optimiser().set_updates(state_.step);
 }
 
+RunStart Run::start() const {
+  return {.epochs = recipe().epochs,
+          .steps_per_epoch = steps_per_epoch_,
+          .steps = schedule_->steps(),
+          .epochs_done = state_.epoch,
+          .steps_done = state_.step,
+          .train_photos = state_.train.size(),
+          .validation_photos = state_.validation.size(),
+          .classes = prepared_.info.config.classes};
+}
+
 bool Run::at_end() const {
   if (state_.step >= schedule_->steps() && state_.position == 0) return true;
   if (state_.epoch >= recipe().epochs) return true;
@@ -271,6 +273,7 @@ Outcome Run::go(const Checkpoint* from) {
     steps_ = std::make_unique<StepLog>(folder_ / "steps.csv", state_.step);
     events_ = std::make_unique<report::EventFile>(folder_.path(), state_.epoch + 1);
     folder_.keep();
+    options_.watcher.started(start());
     while (!at_end()) {
       train_epoch();
       end_epoch();
@@ -380,6 +383,7 @@ void Run::end_epoch() {
   write_run_log(folder_ / "log.csv", state_.rows);
   steps_->flush();
   events_->epoch(row);
+  options_.watcher.epoch_ended(row, best);
 }
 
 void Run::finish() {
@@ -457,13 +461,12 @@ Outcome start_run(const std::string& path, const RunOptions& options) {
   folder.check_vacant();
   data::ImageSet set = data::open_image_set(options.data);
   folder.check_outside(set);
-  check_any_there(set);
   Prepared prepared;
   try {
     const auto stop_if_asked = [&] {
       if (options.stop()) throw Stopped{};
     };
-    Progress progress;
+    Progress progress(options.watcher);
     prepared = prepare(std::move(set), options.start, options.recipe, options.notice,
                        {.threads = options.threads,
                         .while_waiting_for_list = stop_if_asked,

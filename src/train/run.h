@@ -10,6 +10,7 @@
 #include "train/prepare.h"
 #include "train/recipe.h"
 #include "train/run_folder.h"
+#include "train/run_watcher.h"
 
 namespace gcvit::train {
 
@@ -26,6 +27,7 @@ struct RunOptions {
   double checkpoint_minutes = 5.0;
   std::function<bool()> stop = [] { return false; };  ///< true: finish the step, write the checkpoint and return
   Notice notice = [](std::string_view) {};
+  RunWatcher watcher;
 };
 
 enum class Outcome { kFinished, kStopped };

@@ -6,6 +6,9 @@
 #include <array>
 #include <filesystem>
 #include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "base/build_options.h"
@@ -50,7 +53,7 @@ bool go_together(FileFormat format, Layout layout) {
     case Layout::kCanonical: return format == FileFormat::kSafetensors;
     case Layout::kNvlabs:
     case Layout::kTimm: return format != FileFormat::kKeras;
-    case Layout::kKeras: return format == FileFormat::kKeras;
+    case Layout::kKeras: return format != FileFormat::kPyTorch;
     default: return false;
   }
 }
@@ -149,7 +152,8 @@ FileFormat format_of(const std::string& path) {
   if (path.ends_with(".safetensors")) return FileFormat::kSafetensors;
   if (ends_with_any({".pth", ".pt", ".bin", ".pth.tar"})) return FileFormat::kPyTorch;
   if (path.ends_with(".weights.h5")) return FileFormat::kKeras;
-  fail("[convert] {}: expected a name that ends in .safetensors, .pth, .pt, .bin, .pth.tar or .weights.h5", path);
+  fail(ErrorCode::kInvalidArgument,
+       "[convert] {}: expected a name that ends in .safetensors, .pth, .pt, .bin, .pth.tar or .weights.h5", path);
 }
 
 Layout default_layout(FileFormat format) {
@@ -175,17 +179,18 @@ ConvertReport convert(const LoadedModel& loaded, const std::string& path, const 
   const DType dtype = layout == Layout::kKeras ? DType::kF32 : options.dtype.value_or(loaded.report.dtype);
   ConvertReport report{layout, {dtype}, {}};
   if (!go_together(format, layout)) {
-    fail(
-        "[convert] {}: the {} layout isn't kept in {} files: canonical is .safetensors, timm and nvlabs are "
-        ".safetensors or .pth, keras and gcvit-tf are .weights.h5",
-        path, name_of(layout, options), name_of(format));
+    fail(ErrorCode::kInvalidArgument,
+         "[convert] {}: the {} layout isn't kept in {} files: canonical is .safetensors, timm and nvlabs are "
+         ".safetensors or .pth, keras and gcvit-tf are .weights.h5 or .safetensors",
+         path, name_of(layout, options), name_of(format));
   }
   if (options.dtype && *options.dtype != dtype) {
-    fail("[convert] {}: the {} layout is written in f32, asked for {}", path, name_of(layout, options),
-         gcvit::name_of(*options.dtype));
+    fail(ErrorCode::kInvalidArgument, "[convert] {}: the {} layout is written in f32, asked for {}", path,
+         name_of(layout, options), gcvit::name_of(*options.dtype));
   }
   const std::string reason = why_not(layout, loaded.info);
-  if (!reason.empty()) fail("[convert] {}: {} has no such model: {}", path, project_of(layout, options), reason);
+  if (!reason.empty())
+    fail(ErrorCode::kUnsupported, "[convert] {}: {} has no such model: {}", path, project_of(layout, options), reason);
   report.left_behind = left_behind_by(layout, loaded.info, options);
 
   if (layout == Layout::kCanonical) {
@@ -194,12 +199,20 @@ ConvertReport convert(const LoadedModel& loaded, const std::string& path, const 
     return report;
   }
   std::vector<formats::NamedTensor> tensors = tensors_of(*loaded.model, dtype, path);
+  if (layout == Layout::kKeras && format == FileFormat::kSafetensors) {
+    for (formats::NamedTensor& tensor : tensors) {
+      std::string name = keras_path(tensor.name, options.keras_flavour);
+      tensor = {std::move(name), to_keras(tensor, options.keras_flavour).tensor};
+    }
+    formats::write_safetensors(path, tensors, {});
+    return report;
+  }
   if (layout == Layout::kKeras) {
     if constexpr (kWithKerasWriter) {
       write_keras(path, tensors, options.keras_flavour);
       return report;
     }
-    fail("[convert] {}: this build writes no Keras files (GCVIT_KERAS_WRITER=OFF)", path);
+    fail(ErrorCode::kUnsupported, "[convert] {}: this build writes no Keras files (GCVIT_KERAS_WRITER=OFF)", path);
   }
   for (formats::NamedTensor& tensor : tensors) tensor = to_layout(layout, tensor);
   if (layout == Layout::kNvlabs) add_index_buffers(tensors, loaded.info.config);

@@ -43,7 +43,8 @@ struct ConvertReport {
 };
 
 /// Writes a model whole or not at all. Canonical files hold all that is known about it; others its weights alone, under
-/// the names, shapes and buffers that the layout's own code loads strictly: equal bits come back. Throws `Error` when
+/// the names, shapes and buffers that the layout's own code loads strictly: equal bits come back. A .safetensors file in Keras' layout
+/// has the datasets of its .weights.h5 by their paths, for programs that write such a file themselves. Throws `Error` when
 /// format and layout don't go together, or when the layout's code has no such model, saying why.
 ConvertReport convert(const LoadedModel& loaded, const std::string& path, const ConvertOptions& options = {});
 

@@ -80,6 +80,7 @@ INSTANTIATE_TEST_SUITE_P(Layouts, RoundTrip,
                          ::testing::Values(Case{"m.safetensors", Layout::kCanonical},
                                            Case{"m.safetensors", Layout::kNvlabs}, Case{"m.safetensors", Layout::kTimm},
                                            Case{"m.pth", Layout::kNvlabs}, Case{"m.pth.tar", Layout::kTimm},
+                                           Case{"m.safetensors", Layout::kKeras},
                                            Case{"m.weights.h5", Layout::kKeras}));
 
 TEST(Convert, TheEndingChoosesFormatAndLayout) {
@@ -176,11 +177,11 @@ TEST(Convert, WhatALayoutCantHoldIsRefusedAndNothingIsWritten) {
   };
   const LoadedModel plain = make_model();
   const std::string pairs =
-      ": canonical is .safetensors, timm and nvlabs are .safetensors or .pth, keras and gcvit-tf are .weights.h5";
+      ": canonical is .safetensors, timm and nvlabs are .safetensors or .pth, keras and gcvit-tf are .weights.h5 "
+      "or .safetensors";
   EXPECT_EQ(refused(plain, "m.pth", Layout::kCanonical), "the canonical layout isn't kept in PyTorch files" + pairs);
   EXPECT_EQ(refused(plain, "m.weights.h5", Layout::kTimm), "the timm layout isn't kept in .weights.h5 files" + pairs);
-  EXPECT_EQ(refused(plain, "m.safetensors", Layout::kKeras),
-            "the keras layout isn't kept in .safetensors files" + pairs);
+  EXPECT_EQ(refused(plain, "m.pth", Layout::kKeras), "the keras layout isn't kept in PyTorch files" + pairs);
 
   model::GCViTConfig config = tiny_config();
   config.dim = 8;
