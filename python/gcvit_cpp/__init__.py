@@ -8,7 +8,7 @@
 NumPy is needed, and imported, only by what gives arrays.
 """
 
-from ._classifier import Classifier, Prediction
+from ._classifier import Classifier, Prediction, Predictions
 from ._errors import Error
 from ._gcvit import version as __version__
 from ._model import Model, bundled_model, load
