@@ -5,12 +5,33 @@
     clf = gcvit.Classifier()                # the bundled flower model; or Classifier("model.safetensors")
     clf("rose.jpg", top_k=3)                # [Prediction(label='roses', probability=0.99, index=2), ...]
 
-NumPy is needed, and imported, only by what gives arrays.
+NumPy is needed, and imported, only by what gives arrays. `gcvit_cpp.sklearn` is for that library, and imports
+it when it is used.
 """
+
+import importlib
+from typing import TYPE_CHECKING, Any, List
 
 from ._classifier import Classifier, Prediction, Predictions
 from ._errors import Error
 from ._gcvit import version as __version__
 from ._model import Model, bundled_model, load
 
-__all__ = ["Classifier", "Error", "Model", "Prediction", "__version__", "bundled_model", "load"]
+__all__ = ["Classifier", "Error", "Model", "Prediction", "Predictions", "__version__", "bundled_model", "load"]
+
+if TYPE_CHECKING:
+    from . import sklearn
+    from .sklearn import GCViTClassifier, GCViTFeatures
+
+_OF_OTHER_LIBRARIES = {"sklearn": None, "GCViTClassifier": "sklearn", "GCViTFeatures": "sklearn"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _OF_OTHER_LIBRARIES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}.{_OF_OTHER_LIBRARIES[name] or name}")
+    return getattr(module, name) if _OF_OTHER_LIBRARIES[name] else module
+
+
+def __dir__() -> List[str]:
+    return sorted({*globals(), *_OF_OTHER_LIBRARIES})
