@@ -5,8 +5,8 @@
     clf = gcvit.Classifier()                # the bundled flower model; or Classifier("model.safetensors")
     clf("rose.jpg", top_k=3)                # [Prediction(label='roses', probability=0.99, index=2), ...]
 
-NumPy is needed, and imported, only by what gives arrays. `gcvit_cpp.sklearn` is for that library, and imports
-it when it is used.
+NumPy is needed, and imported, only by what gives arrays. `gcvit_cpp.sklearn`, `gcvit_cpp.timm` and `gcvit_cpp.keras` are for those
+libraries, and import them when they are used.
 """
 
 import importlib
@@ -20,10 +20,10 @@ from ._model import Model, bundled_model, load
 __all__ = ["Classifier", "Error", "Model", "Prediction", "Predictions", "__version__", "bundled_model", "load"]
 
 if TYPE_CHECKING:
-    from . import sklearn
+    from . import keras, sklearn, timm
     from .sklearn import GCViTClassifier, GCViTFeatures
 
-_OF_OTHER_LIBRARIES = {"sklearn": None, "GCViTClassifier": "sklearn", "GCViTFeatures": "sklearn"}
+_OF_OTHER_LIBRARIES = {"keras": None, "sklearn": None, "timm": None, "GCViTClassifier": "sklearn", "GCViTFeatures": "sklearn"}
 
 
 def __getattr__(name: str) -> Any:

@@ -34,7 +34,8 @@ def _images(X: Any) -> List[Any]:
     if hasattr(X, "iloc"):  # of pandas
         return list(numpy.asarray(X, dtype=object).ravel())
     if isinstance(X, (str, bytes, os.PathLike)) or getattr(X, "ndim", 4) in (2, 3):
-        found = f"an array of shape {X.shape}" if hasattr(X, "shape") else f"one {type(X).__name__}"
+        shape = getattr(X, "shape", None)
+        found = f"one {type(X).__name__}" if shape is None else f"an array of shape {shape}"
         raise InvalidArgumentError(f"[sklearn] X: expected several images, found {found}: give a list of images or an array (images, "
                                    'height, width, channels); features="precomputed" takes a table of features')
     return image_list(X)
@@ -136,32 +137,30 @@ class GCViTClassifier(_OfImages, ClassifierMixin, BaseEstimator):  # type: ignor
             table = _features_of(self.classifier_, X, self.layer).astype(numpy.float64)
         y = column_or_1d(y, warn=True)
         check_classification_targets(y)
-        regression = Pipeline([
-            ("scale", StandardScaler()),
-            ("regress", LogisticRegression(C=self.C, class_weight=self.class_weight, max_iter=self.max_iter)),
-        ])
-        self.regression_ = regression.fit(table, y, scale__sample_weight=sample_weight, regress__sample_weight=sample_weight)
+        regression = LogisticRegression(C=self.C, class_weight=self.class_weight, max_iter=self.max_iter)
+        pipeline = Pipeline([("scale", StandardScaler()), ("regress", regression)])
+        self.regression_ = pipeline.fit(table, y, scale__sample_weight=sample_weight, regress__sample_weight=sample_weight)
         self.classes_ = self.regression_.classes_
-        self.n_iter_ = int(self.regression_["regress"].n_iter_.max())
+        self.n_iter_ = int(numpy.max(regression.n_iter_))
         return self
 
     def predict(self, X: Any) -> "numpy.ndarray":
         """The most probable class of each row of X."""
         table = self._table(X)
-        return self.regression_.predict(table)
+        return numpy.asarray(self.regression_.predict(table))
 
     def predict_proba(self, X: Any) -> "numpy.ndarray":
         """The probabilities (rows, classes), in the order of `classes_`."""
         table = self._table(X)
-        return self.regression_.predict_proba(table)
+        return numpy.asarray(self.regression_.predict_proba(table))
 
     def decision_function(self, X: Any) -> "numpy.ndarray":
         """The logits (rows, classes), or (rows,) of the second class where there are two."""
         table = self._table(X)
-        return self.regression_.decision_function(table)
+        return numpy.asarray(self.regression_.decision_function(table))
 
     def _table(self, X: Any) -> "numpy.ndarray":
         check_is_fitted(self, "regression_")
         if self.features == "precomputed":
-            return validate_data(self, X, dtype=[numpy.float64, numpy.float32], reset=False)
+            return numpy.asarray(validate_data(self, X, dtype=[numpy.float64, numpy.float32], reset=False))
         return _features_of(self.classifier_, X, self.layer).astype(numpy.float64)
