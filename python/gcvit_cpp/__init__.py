@@ -5,10 +5,14 @@
     clf = gcvit.Classifier()                # the bundled flower model; or Classifier("model.safetensors")
     clf("rose.jpg", top_k=3)                # [Prediction(label='roses', probability=0.99, index=2), ...]
 
-NumPy is needed, and imported, only by what gives arrays.
+NumPy is needed, and imported, only by what gives arrays. `gcvit_cpp.sklearn`, `gcvit_cpp.timm` and `gcvit_cpp.keras` are for those
+libraries, and import them when they are used.
 """
 
-from ._classifier import Classifier, Prediction
+import importlib
+from typing import TYPE_CHECKING, Any, List
+
+from ._classifier import Classifier, Prediction, Predictions
 from ._convert import Conversion, Quantization, RoundedLayer, convert, quantize
 from ._errors import Error
 from ._evaluate import ClassCount, Evaluation, evaluate
@@ -26,6 +30,7 @@ __all__ = [
     "LicenceNotice",
     "Model",
     "Prediction",
+    "Predictions",
     "Quantization",
     "Recipe",
     "RoundedLayer",
@@ -39,3 +44,20 @@ __all__ = [
     "quantize",
     "train",
 ]
+
+if TYPE_CHECKING:
+    from . import keras, sklearn, timm
+    from .sklearn import GCViTClassifier, GCViTFeatures
+
+_OF_OTHER_LIBRARIES = {"keras": None, "sklearn": None, "timm": None, "GCViTClassifier": "sklearn", "GCViTFeatures": "sklearn"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _OF_OTHER_LIBRARIES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}.{_OF_OTHER_LIBRARIES[name] or name}")
+    return getattr(module, name) if _OF_OTHER_LIBRARIES[name] else module
+
+
+def __dir__() -> List[str]:
+    return sorted({*globals(), *_OF_OTHER_LIBRARIES})

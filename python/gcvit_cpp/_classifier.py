@@ -3,6 +3,7 @@
 
 import os
 from collections import deque
+from html import escape
 from typing import TYPE_CHECKING, Any, Deque, Iterable, Iterator, List, Literal, NamedTuple, Optional, Tuple, Union, overload
 
 from . import _gcvit
@@ -27,7 +28,21 @@ class Prediction(NamedTuple):
     """The class's place in `Model.classes`."""
 
 
-Result = Union[List[Prediction], Exception]
+class Predictions(List[Prediction]):
+    """Some classes for one image, most probable first: a list, which notebooks show as bars."""
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f'<tr style="background:none"><td style="text-align:right;padding:1px 8px">{escape(one.label)}</td>'
+            '<td style="width:16em;padding:1px 0"><div style="background:currentColor;opacity:0.4;height:0.8em;border-radius:2px;'
+            f'min-width:1px;width:{100 * one.probability:.2f}%"></div></td>'
+            f'<td style="text-align:right;padding:1px 8px">{100 * one.probability:.2f} %</td></tr>'
+            for one in self
+        )
+        return f'<table style="border-collapse:collapse;color:inherit"><tbody>{rows}</tbody></table>'
+
+
+Result = Union[Predictions, Exception]
 _File = Union[str, "os.PathLike[str]", bytes, bytearray]
 _Several = Union[List[Any], Tuple[Any, ...]]
 
@@ -71,9 +86,9 @@ class Classifier:
         return self._model.classes
 
     @overload
-    def __call__(self, images: _File, top_k: int = ..., errors: Literal["raise"] = ...) -> List[Prediction]: ...
+    def __call__(self, images: _File, top_k: int = ..., errors: Literal["raise"] = ...) -> Predictions: ...
     @overload
-    def __call__(self, images: _Several, top_k: int = ..., errors: Literal["raise"] = ...) -> List[List[Prediction]]: ...
+    def __call__(self, images: _Several, top_k: int = ..., errors: Literal["raise"] = ...) -> List[Predictions]: ...
     @overload
     def __call__(self, images: _File, top_k: int = ..., *, errors: Literal["return"]) -> Result: ...
     @overload
@@ -92,14 +107,14 @@ class Classifier:
             images = list(images)
             return list(self._results(images, min(_BATCH, max(len(images), 1)), top_k, errors))
         try:
-            return [Prediction(*one) for one in self._sessions.classify(image_of(images[0]), top_k)]
+            return Predictions(Prediction(*one) for one in self._sessions.classify(image_of(images[0]), top_k))
         except Exception as error:
             if errors == "return":
                 return error
             raise
 
     @overload
-    def stream(self, images: Iterable[Any], top_k: int = ..., errors: Literal["raise"] = ...) -> Iterator[List[Prediction]]: ...
+    def stream(self, images: Iterable[Any], top_k: int = ..., errors: Literal["raise"] = ...) -> Iterator[Predictions]: ...
     @overload
     def stream(self, images: Iterable[Any], top_k: int = ..., *, errors: Literal["return"]) -> Iterator[Result]: ...
     def stream(self, images: Iterable[Any], top_k: int = 3, errors: str = "raise") -> Iterator[Any]:
@@ -145,9 +160,36 @@ class Classifier:
         self._sessions.features(given, layer, out.reshape(-1))
         return out
 
+    def preprocess(self, images: Any) -> "numpy.ndarray":
+        """The tensors that the model sees: a float32 array (images, height, width, 3) of normalised pixels, resized and cropped as
+        `Model.preprocessing` says. One image is an array of one tensor. Raises for an image that can't be read."""
+        import numpy
+
+        given = [image_of(image) for image in image_list(images)]
+        out = numpy.empty((len(given), *self._model._native.image_size, 3), dtype=numpy.float32)
+        self._sessions.preprocess(given, out)
+        return out
+
+    def logits(self, tensors: Any) -> "numpy.ndarray":
+        """The logits, a float32 array (images, classes), of tensors as `preprocess` makes them: an array of floats (images, height,
+        width, 3), which is rounded to float32. They are what comes before the softmax and, where the model file has one, before the
+        division by its temperature. Raises ValueError for another shape or type, and where a logit isn't finite."""
+        import numpy
+
+        given = numpy.asarray(tensors)
+        shape = (*self._model._native.image_size, 3)
+        if given.dtype.kind != "f" or given.ndim != 4 or given.shape[1:] != shape:
+            raise InvalidArgumentError(f"[classifier] tensors: expected floats of shape (images, {', '.join(map(str, shape))}), as "
+                                       f"preprocess() makes them, found {given.dtype} of shape {given.shape}")
+        given = numpy.ascontiguousarray(given, dtype=numpy.float32)
+        out = numpy.empty((len(given), len(self.classes)), dtype=numpy.float32)
+        if len(given) > 0:
+            self._sessions.logits(given, out)
+        return out
+
     def _results(self, images: Iterable[Any], batch: int, top_k: int, errors: str) -> Iterator[Result]:
         for result in self._tuples(images, batch, top_k, errors):
-            yield result if isinstance(result, Exception) else [Prediction(*one) for one in result]
+            yield result if isinstance(result, Exception) else Predictions(Prediction(*one) for one in result)
 
     def _tuples(self, images: Iterable[Any], batch: int, top_k: int, errors: str) -> Iterator[Any]:
         stream = _gcvit.Stream(self._model._native, self._threads, batch)

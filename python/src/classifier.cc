@@ -55,6 +55,29 @@ class Sessions {
     return predictions_of(held_.model(), logits, k);
   }
 
+  /// Into [images, height, width, 3] floats.
+  void preprocess(const nb::list& images, const nb::ndarray<float, nb::c_contig, nb::device::cpu>& out) {
+    std::vector<Image> views;
+    for (const nb::handle image : images) views.push_back(nb::cast<const HeldImage&>(image).image());
+    const std::span<float> to(out.data(), out.size());
+    compute([&](Session& session, const RunOptions&) {
+      Signals signals;
+      const std::size_t size = session.tensor_size();
+      for (std::size_t i = 0; i < views.size(); ++i) {
+        signals.check();
+        session.preprocess(views[i], to.subspan(i * size, size));
+      }
+    });
+  }
+
+  /// Of [n, height, width, 3] floats into [n, classes].
+  void logits(const nb::ndarray<const float, nb::c_contig, nb::device::cpu>& tensors,
+              const nb::ndarray<float, nb::c_contig, nb::device::cpu>& out) {
+    const std::span<const float> from(tensors.data(), tensors.size());
+    const std::span<float> to(out.data(), out.size());
+    compute([&](Session& session, const RunOptions& options) { session.logits(from, to, options); });
+  }
+
   /// Into [images, ...] floats.
   void features(const nb::list& images, const std::string& layer,
                 const nb::ndarray<float, nb::c_contig, nb::device::cpu>& out) {
@@ -121,6 +144,8 @@ void bind_classifier(nb::module_& module) {
   nb::class_<Sessions>(module, "Sessions")
       .def(nb::init<const HeldModel&, int>(), nb::keep_alive<1, 2>())
       .def("classify", &Sessions::classify)
+      .def("preprocess", &Sessions::preprocess)
+      .def("logits", &Sessions::logits)
       .def("features", &Sessions::features);
 }
 

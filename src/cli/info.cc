@@ -56,6 +56,15 @@ Model open(const Options& options) {
   return {file, std::move(loaded.info), std::move(loaded.report), std::move(loaded.model)};
 }
 
+/// As gcvit.preprocess has it, with every number; null where the file's own can't be followed.
+Json preprocess_json(const Model& model) {
+  try {
+    return Json::parse(inference::to_json(inference::preprocessing_of(model.info, "auto", model.name)));
+  } catch (const Error&) {
+    return nullptr;
+  }
+}
+
 Json dims_of(const ops::Shape& shape) { return {shape.height, shape.width, shape.channels}; }
 
 Json to_json(const Model& model, const summary::SummaryBackend& summary) {
@@ -64,6 +73,10 @@ Json to_json(const Model& model, const summary::SummaryBackend& summary) {
   result["source"] = {{"format", model.info.source.format},
                       {"layout", model.info.source.layout},
                       {"inferred", model.info.source.inferred}};
+  if (model.info.origin && model.info.origin->keras_example_bias) result["source"]["keras_example_bias"] = true;
+  result["variant"] = model::variant_name(model.info.config);
+  result["classes"] = inference::class_labels(model.info);
+  result["preprocess"] = preprocess_json(model);
   for (const auto& [dtype, count] : model.report.types) result["source"]["tensors"][name_of(dtype)] = count;
   if (!model.info.quantisation_json.empty()) result["quantization"] = Json::parse(model.info.quantisation_json);
   result["layers"] = Json::array();

@@ -59,7 +59,8 @@ TEST_F(Cli, InfoHasTheNumbersOfTheKerasExample) {
   ASSERT_EQ(result.code, 0) << result.err;
   EXPECT_EQ(result.err, "");
   const json info = json::parse(result.out);
-  EXPECT_EQ(keys_of(info), (Keys{"config", "layers", "macs", "parameters", "source", "target", "version"}));
+  EXPECT_EQ(keys_of(info), (Keys{"classes", "config", "layers", "macs", "parameters", "preprocess", "source", "target",
+                                 "variant", "version"}));
   EXPECT_EQ(info["parameters"], 11'995'428);
   EXPECT_NEAR(info["macs"].get<double>(), 2.1e9, 0.05e9);
   std::vector<int> parameters;
@@ -85,6 +86,12 @@ TEST_F(Cli, InfoDescribesAFile) {
                                   {"tensors", {{"f32", info["source"]["tensors"]["f32"]}}}}));
   EXPECT_GT(info["source"]["tensors"]["f32"], 100);
   EXPECT_EQ(info["config"]["classes"], 7);
+  EXPECT_EQ(info["variant"], "custom");
+  EXPECT_EQ(info["classes"].size(), 7u);
+  EXPECT_EQ(info["classes"][1], "Dark_Orange");
+  EXPECT_EQ(info["preprocess"]["preset"], "timm");
+  EXPECT_EQ(info["preprocess"]["image_size"], (json{64, 64}));
+  EXPECT_EQ(info["preprocess"]["crop_pct"], 0.875);
 }
 
 TEST_F(Cli, ClassifyPrintsATableForPeople) {

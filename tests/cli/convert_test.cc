@@ -100,6 +100,7 @@ TEST_F(Convert, TheKerasExamplesBiasGoesIntoTheFileAndNotBackToKeras) {
   const std::string source = kParity + "nvlabs.safetensors";
   convert(source + " tied.safetensors --keras-example-bias");
   EXPECT_EQ(logits("tied.safetensors"), logits(source, "--keras-example-bias"));
+  EXPECT_EQ(json::parse(gcvit("info --json -m tied.safetensors").out)["source"]["keras_example_bias"], true);
   EXPECT_NE(logits("tied.safetensors"), logits(source));
   expect_failure("convert tied.safetensors k.weights.h5", "bias tables were rewritten");
   expect_failure("forward -m tied.safetensors x.npy -o o.npz --keras-example-bias", "were rewritten");
