@@ -13,6 +13,7 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
 
+#include "decoded_batches.h"
 #include "gcvit/error.h"
 #include "gcvit/session.h"
 #include "image.h"
@@ -86,16 +87,13 @@ class Sessions {
     for (const nb::handle image : images) views.push_back(nb::cast<const HeldImage&>(image).image());
     std::span<float> to(out.data(), out.size());
     compute([&](Session& session, const RunOptions& options) {
-      const std::size_t size = session.tensor_size();
       const std::size_t values = session.shape_of(feature).size();
-      std::vector<float> tensors(std::min(kBatch, views.size()) * size);
-      for (std::size_t first = 0; first < views.size(); first += kBatch) {
-        const std::size_t count = std::min(kBatch, views.size() - first);
-        for (std::size_t i = 0; i < count; ++i) {
-          session.preprocess(views[first + i], std::span(tensors).subspan(i * size, size));
-        }
-        session.features(std::span(tensors).first(count * size), feature, to.subspan(first * values, count * values),
-                         options);
+      DecodedBatches batches(session.model(), std::move(views), kBatch, session.threads());
+      std::size_t written = 0;
+      for (std::span<const float> tensors = batches.next(); !tensors.empty(); tensors = batches.next()) {
+        const std::size_t size = tensors.size() / session.tensor_size() * values;
+        session.features(tensors, feature, to.subspan(written, size), options);
+        written += size;
       }
     });
   }

@@ -58,3 +58,15 @@ def test_errors_are_raised(clf, rose):
             call([rose, "nowhere.jpg"])
     with pytest.raises(ValueError, match="layer: expected one of level1, .*, found 'level9'"):
         clf.features(rose, layer="level9")
+
+
+def test_features_name_the_first_image_that_cannot_be_read(clf, rose, photos):
+    expected = clf.features(photos)
+    for at in (0, 1, 7, 8, 19):  # in batches of eight
+        given = [rose] * 20
+        given[at] = "first.jpg"
+        given.append("last.jpg")
+        with pytest.raises(FileNotFoundError, match="first.jpg"):
+            clf.features(given)
+    assert (clf.features(photos) == expected).all()
+    assert clf.features([]).shape == (0, 256)

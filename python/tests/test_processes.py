@@ -3,9 +3,13 @@
 
 import multiprocessing
 import pickle
+import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+
+import pytest
 
 import gcvit_cpp as gcvit
 
@@ -82,3 +86,24 @@ def test_a_pickled_classifier_has_its_options(model_file):
     again = pickle.loads(pickle.dumps(classifier))
     assert again.model.config["dtype"] == "int8"
     assert repr(again) == repr(classifier)
+
+
+@pytest.mark.parametrize("work", ["gcvit.load(model)", "clf.predict([photo] * 20000)", "list(clf.stream([photo] * 20000))"])
+def test_ctrl_c_ends_a_program(rose, model_file, work):
+    """As in a terminal: by KeyboardInterrupt, and no more than that is printed."""
+    script = f"""
+import sys, gcvit_cpp as gcvit
+photo, model = sys.argv[1:]
+clf = gcvit.Classifier(threads=2)
+print("begins", flush=True)
+while True:
+    {work}
+"""
+    program = subprocess.Popen([sys.executable, "-c", script, rose, str(model_file)], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    assert program.stdout.readline() == "begins\n"
+    time.sleep(0.3)
+    program.send_signal(signal.SIGINT)
+    _, errors = program.communicate(timeout=30)
+    assert errors.startswith("Traceback") and errors.endswith("\nKeyboardInterrupt\n")
+    assert program.returncode == -signal.SIGINT
