@@ -34,7 +34,7 @@ def test_takes_images_as_there_is_room(clf, photos):
 
 def test_errors_keep_their_place(clf, rose):
     results = list(clf.stream([rose, "nowhere.jpg", rose, 7, b"", rose], errors="return"))
-    assert [type(one) is list for one in results] == [True, False, True, False, False, True]
+    assert [isinstance(one, list) for one in results] == [True, False, True, False, False, True]
     assert isinstance(results[1], FileNotFoundError)
     assert isinstance(results[3], TypeError)
     assert isinstance(results[4], ValueError)
