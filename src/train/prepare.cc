@@ -285,7 +285,8 @@ void check_unchanged(Prepared& prepared, const RunState& state, const Notice& no
   }
 }
 
-/// Throws `Error` when no photo is where the set says: that is one mistake, and not one of each photo.
+}  // namespace
+
 void check_any_there(const data::ImageSet& set) {
   const auto there = [](const data::Sample& sample) {
     std::error_code error;
@@ -296,11 +297,8 @@ void check_any_there(const data::ImageSet& set) {
        set.samples.size(), set.samples.front().file);
 }
 
-}  // namespace
-
 Prepared prepare(data::ImageSet images, const Start& start, const Recipe& recipe, const Notice& notice,
                  const PrepareOptions& options) {
-  check_any_there(images);
   Prepared prepared;
   prepared.set = std::move(images);
   data::ImageSet& set = prepared.set;

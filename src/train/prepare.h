@@ -46,6 +46,9 @@ struct Prepared {
 
 using Notice = std::function<void(std::string_view sentence)>;
 
+/// Throws `Error` when no photo is where the set says: that is one mistake, and not one of each photo.
+void check_any_there(const data::ImageSet& set);
+
 /// How a new run is prepared. What the functions throw ends it.
 struct PrepareOptions {
   int threads = 0;  ///< number of threads that read and hash photos; 0: one for each processor

@@ -461,6 +461,7 @@ Outcome start_run(const std::string& path, const RunOptions& options) {
   folder.check_vacant();
   data::ImageSet set = data::open_image_set(options.data);
   folder.check_outside(set);
+  check_any_there(set);
   Prepared prepared;
   try {
     const auto stop_if_asked = [&] {
