@@ -7,7 +7,7 @@ import os
 import pathlib
 import sys
 import time
-from typing import Any, Dict, Iterable, List
+from typing import Any, Dict, Iterable, List, Optional
 
 import gcvit_cpp as gcvit
 
@@ -48,7 +48,7 @@ class Worker:
         return columns
 
 
-def parse_arguments(description: str) -> argparse.Namespace:
+def parse_arguments(description: Optional[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=pathlib.Path, help="a folder of photos, with the folders below it")
     parser.add_argument("-m", "--model", help="a model file, at this path on every machine (default: the bundled flower model)")
@@ -70,9 +70,10 @@ def report(rows: List[Dict[str, Any]], arguments: argparse.Namespace, started: f
     """Writes the table and prints how it went. `started` and `ended`, of time.time(): the cluster was asked for, the rows were here."""
     rows = sorted(rows, key=lambda row: row["path"])
     with open(arguments.output, "w", newline="") as file:
-        writer = csv.DictWriter(file, ("path", "label", "probability", "error"), extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(rows)
+        names = ("path", "label", "probability", "error")
+        writer = csv.writer(file)
+        writer.writerow(names)
+        writer.writerows([row[name] for name in names] for row in rows)
     began, last = min(row["began"] for row in rows), max(row["ended"] for row in rows)
     failed = sum(bool(row["error"]) for row in rows)
     print(f"{arguments.output}: {len(rows)} photos, of which {failed} can't be read")

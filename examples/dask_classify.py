@@ -9,6 +9,7 @@ On a cluster, Client("tcp://scheduler:8786") takes the place of LocalCluster; do
 """
 
 import time
+from typing import Any
 
 import dask.dataframe
 import pandas
@@ -26,10 +27,10 @@ def main() -> None:
     arguments = cluster.parse_arguments(__doc__)
     photos = cluster.list_photos(arguments)
     started = time.time()
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as machines, Client(machines) as client:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as machines, Client(machines) as client:
         client.upload_file(cluster.__file__)
         # Held by every worker, where it is unpickled once; as a plain argument it would be part of each task.
-        [worker] = client.scatter([cluster.Worker(gcvit.Classifier(arguments.model, threads=1))], broadcast=True)
+        worker: Any = client.scatter(cluster.Worker(gcvit.Classifier(arguments.model, threads=1)), broadcast=True)
 
         table = dask.dataframe.from_pandas(pandas.DataFrame({"path": photos}), npartitions=8)
         kinds = {"string": "object", "double": "float64", "long": "int64"}

@@ -34,7 +34,6 @@ def main() -> None:
     started = time.time()
     # Actors take a processor each for good: with as many as there are, nothing could read the input.
     ray.init(num_cpus=4, include_dashboard=False, logging_level=logging.ERROR)
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
 
     worker = Worker(gcvit.Classifier(arguments.model, threads=1))

@@ -10,7 +10,7 @@ On a cluster, `spark-submit --py-files examples/cluster.py` names the master; do
 
 import pathlib
 import time
-from typing import Iterator
+from typing import Any, Iterator
 
 import pandas
 from pyspark.sql import SparkSession
@@ -33,13 +33,14 @@ def main() -> None:
     # A function is unpickled for every task, a broadcast value once in each Python process.
     worker = spark.sparkContext.broadcast(cluster.Worker(gcvit.Classifier(arguments.model, threads=1)))
 
-    @pandas_udf(", ".join(f"{name} {kind}" for name, kind in cluster.COLUMNS.items()))  # type: ignore  # untyped
     def classify(batches: Iterator[pandas.Series]) -> Iterator[pandas.DataFrame]:
         for paths in batches:
             yield pandas.DataFrame(worker.value(paths))
 
+    schema = ", ".join(f"{name} {kind}" for name, kind in cluster.COLUMNS.items())
+    answer: Any = pandas_udf(classify, schema)  # pyright: ignore  # its stubs lack the kind that annotations choose
     table = spark.createDataFrame(pandas.DataFrame({"path": photos})).repartition(8)
-    rows = table.select(classify("path").alias("answer")).select("answer.*").collect()
+    rows = table.select(answer("path").alias("answer")).select("answer.*").collect()
 
     cluster.report([row.asDict() for row in rows], arguments, started, time.time())
     spark.stop()
