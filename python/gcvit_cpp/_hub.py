@@ -2,16 +2,16 @@
 """Official weight files by name: the program knows them and the cache, and checks and records what is downloaded here."""
 
 import difflib
-import importlib
 import json
 import os
 import sys
 import warnings
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Callable, Iterator, List, NamedTuple, NoReturn, Optional, Set, Tuple, Union
+from typing import TYPE_CHECKING, Callable, Iterator, List, NamedTuple, NoReturn, Optional, Set, Tuple, Union
 
 from . import _program
 from ._errors import Error, InputOutputError, InvalidArgumentError, InvalidFileError
+from ._progress import bar_class
 
 if TYPE_CHECKING:
     from ._download import Progress
@@ -201,11 +201,8 @@ def _shown(progress: Union[bool, "Progress", None], name: str) -> "Iterator[Prog
     if not progress:
         yield lambda done, total: None
         return
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of notebooks without widgets: the bar is text there
-            tqdm: Any = importlib.import_module("tqdm.auto").tqdm
-    except ImportError:
+    tqdm = bar_class()
+    if tqdm is None:
         try:
             yield _line_of(name)
         finally:

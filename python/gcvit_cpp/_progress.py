@@ -11,7 +11,7 @@ from ._program import Event
 _PREPARATIONS = {"hashes": "Reading photos to split them", "features": "Features", "photos": "Photos", "layers": "Layers"}
 
 
-def _bar_class() -> Any:
+def bar_class() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of notebooks without widgets: the bar is text there
         try:
@@ -25,7 +25,7 @@ class Display:
 
     def __init__(self, notices: bool) -> None:
         self._notices = notices
-        self._bar_class = _bar_class()
+        self._bar_class = bar_class()
         self._bar: Any = None
         self._what = ""
         self._run: Dict[str, Any] = {}

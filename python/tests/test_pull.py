@@ -138,6 +138,13 @@ def test_names_of_models(serve, flowers, cache, rose, clf, tmp_path, monkeypatch
         gcvit.load(pathlib.Path("gcvit_xtiny"))
 
 
+def test_names_of_models_for_the_program(serve, flowers, cache, tmp_path):
+    serve(flowers)
+    gcvit.convert("gcvit_xtiny", tmp_path / "flowers.safetensors")
+    assert gcvit.load(tmp_path / "flowers.safetensors").classes[0] == "daisy"
+    assert names_in(cache) == [FILE, FILE + ".json"]
+
+
 def test_a_cut_download_is_resumed(server, cache):
     server.use("cut-2")
     reported = []
