@@ -10,7 +10,7 @@ from program import SOURCE
 
 def test_samples(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    make_photos(tmp_path / "flower_photos", names=["daisy", "roses", "tulips"])
+    make_photos(tmp_path / "flower_photos", each=4, names=["daisy", "roses", "tulips"])
     text = (SOURCE / "docs/python.md").read_text()
     sections = text[text.index("\n## Training\n"):text.index("\n## In notebooks\n")]
     samples = re.findall(r"^```python\n(.*?)^```$", sections, flags=re.MULTILINE | re.DOTALL)
