@@ -20,8 +20,8 @@ from ._model import Model, bundled_model, load
 __all__ = ["Classifier", "Error", "Model", "Prediction", "Predictions", "__version__", "bundled_model", "load"]
 
 if TYPE_CHECKING:
-    from . import keras, sklearn, timm
-    from .sklearn import GCViTClassifier, GCViTFeatures
+    from . import keras as keras, sklearn as sklearn, timm as timm
+    from .sklearn import GCViTClassifier as GCViTClassifier, GCViTFeatures as GCViTFeatures
 
 _OF_OTHER_LIBRARIES = {"keras": None, "sklearn": None, "timm": None, "GCViTClassifier": "sklearn", "GCViTFeatures": "sklearn"}
 
