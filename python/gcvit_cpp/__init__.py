@@ -46,8 +46,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from . import keras, sklearn, timm
-    from .sklearn import GCViTClassifier, GCViTFeatures
+    from . import keras as keras, sklearn as sklearn, timm as timm
+    from .sklearn import GCViTClassifier as GCViTClassifier, GCViTFeatures as GCViTFeatures
 
 _OF_OTHER_LIBRARIES = {"keras": None, "sklearn": None, "timm": None, "GCViTClassifier": "sklearn", "GCViTFeatures": "sklearn"}
 
