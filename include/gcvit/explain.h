@@ -28,7 +28,7 @@ namespace gcvit {
 struct HeatMap {
   std::int32_t height = 0;
   std::int32_t width = 0;
-  std::vector<float> values;
+  std::vector<float> values = {};
 };
 
 enum class ExplainMethod : std::uint8_t { kGradCam, kAttention, kOcclusion };
@@ -48,11 +48,12 @@ GCVIT_EXPORT std::string_view name_of(ExplainedScore score);
 struct Explanation {
   ExplainMethod method = ExplainMethod::kGradCam;
   std::int32_t index = -1;  ///< of the class, from 0; -1 for attention, which is no class's
-  std::string label;  ///< the class's name; empty for attention
+  std::string label = {};  ///< the class's name; empty for attention
   ExplainedScore of = ExplainedScore::kLogit;
   float score = 0;  ///< the class's logit or probability on the whole input
-  std::int32_t level = 0;  ///< 1 to 4: of that level's map; 0: of the last map behind the final norm, or of the input (occlusion)
-  HeatMap map;  ///< not normalised
+  std::int32_t level =
+      0;  ///< 1 to 4: of that level's map; 0: of the last map behind the final norm, or of the input (occlusion)
+  HeatMap map = {};  ///< not normalised
   float lowest = 0;  ///< of the map's values
   float highest = 0;
   bool empty = false;  ///< all values are equal: the map points at nothing
@@ -74,10 +75,10 @@ struct MapCell {
 
 struct AttentionOptions {
   std::int32_t level = 3;  ///< 1 to 4
-  /// From 1. Odd blocks attend to each other's positions inside windows, even ones to the image's global query. Without one the
-  /// level's last global block, or its last block where it has no global one.
+  /// From 0. Even blocks are local: positions attend to each other inside their window. In odd ones the image's global query attends to
+  /// every window. Without one the level's last global block, or its last block where it has no global one.
   std::optional<std::int32_t> block = {};
-  std::optional<std::int32_t> head = {};  ///< from 1; the mean of all heads without one
+  std::optional<std::int32_t> head = {};  ///< from 0; the mean of all heads without one
   /// Of a global block: whose look at every window is shown, a cell of the global query (as large as a window). Of a local block: a
   /// cell of the level's map, whose look at its own window is shown; all else is 0. Without one the mean over all queries.
   std::optional<MapCell> query = {};
@@ -111,15 +112,15 @@ class GCVIT_EXPORT Explainer {
   std::int32_t class_named(std::string_view label) const;
 
   /// Grad-CAM (Selvaraju et al., ICCV 2017) on a map A [height, width, channels]: ReLU(sum over c of w_c A_c), where w_c is the mean
-  /// over positions of d score / d A_c. `tensor`: one input as Session::preprocess makes it. At a level it takes the memory of that
-  /// part of the model's weights again for as long as the call, and of the maps for as long as the explainer. Where the model computes in a narrower type
-  /// than f32, gradients are those of the same function without its rounding.
+  /// over positions of d score / d A_c. `tensor`: one input as Session::preprocess makes it. At a level it takes the memory of the
+  /// weights behind that level again, during the call, and that of the maps as long as the explainer lives. Where weights are int8 or
+  /// bfloat16, the gradients are those of their values.
   Explanation grad_cam(std::span<const float> tensor, const GradCamOptions& options = {});
   /// Where a block's attention looks: for each key the mean over queries (or one query's) of softmax(q k^T / sqrt(d) + bias), at the
   /// key's place. The values of a window add up to 1, those that its padding gets included.
   Explanation attention(std::span<const float> tensor, const AttentionOptions& options = {});
   /// How much the score falls when a patch of the input is painted over with the preprocessing's mean colour: for each pixel the mean over
-  /// the patches that cover it, drawn on the coarsest cells that are exact.
+  /// the patches that cover it. The map's cells are the largest ones that no patch cuts.
   Explanation occlusion(std::span<const float> tensor, const OcclusionOptions& options = {});
 
  private:
