@@ -90,6 +90,7 @@ struct PackedParameters::GradientForms {
   kernels::Arena arena;  ///< of all entries
   std::deque<Entry> transposed;
   std::array<std::deque<Entry>, 4> convolutions_transposed;  ///< [2 * odd row + odd column]
+  std::vector<float> source, pixels;  ///< of the weights that are being packed
 };
 
 std::shared_ptr<PackedParameters::GradientForms> PackedParameters::hold_gradient_forms() {
@@ -207,8 +208,10 @@ const kernels::PackedWeights& PackedParameters::linear_transposed(const ops::Lin
   bool stale = false;
   Entry& packed = entry(forms->transposed, linear.weight, stale);
   if (stale) {
-    const Tensor source = source_of(linear.weight);
-    const float* weights = source.values().data();
+    const bool in_panels = unpacks_in_panels(linear.weight);
+    if (in_panels) unpack_in_panels(linear.weight, forms->source);
+    const Tensor source = in_panels ? Tensor() : source_of(linear.weight);
+    const float* weights = in_panels ? forms->source.data() : source.values().data();
     kernels::allocate(nullptr, static_cast<std::int32_t>(linear.weight.dims[1]), 1,
                       static_cast<std::int32_t>(linear.weight.dims[0]), packed.weights, precision_, &forms->arena);
     pack_transposed({&weights, 1}, packed.weights);
@@ -217,48 +220,60 @@ const kernels::PackedWeights& PackedParameters::linear_transposed(const ops::Lin
   return packed.weights;
 }
 
-const float* PackedParameters::convolution_pixels(GradientForms& forms, const ops::Conv3x3& convolution) {
-  bool stale = false;
-  Entry& packed = entry(forms.transposed, convolution.weight, stale);
-  if (stale) {
-    const Tensor source = source_of(convolution.weight);
-    const float* weights = source.values().data();
-    const std::int64_t out = convolution.weight.dims[0];
-    const std::int64_t in = convolution.weight.dims[1];
-    if (packed.unpacked.size() == 0) packed.unpacked = kernels::AlignedBuffer(9 * out * in, forms.arena);
+void PackedParameters::order_pixels(const ops::Parameter& weight, GradientForms& forms) const {
+  const std::int64_t out = weight.dims[0];
+  const std::int64_t in = weight.dims[1];
+  forms.pixels.resize(static_cast<std::size_t>(9 * out * in));
+  float* const to = forms.pixels.data();
+  if (unpacks_in_panels(weight)) {
+    unpack_in_panels(weight, forms.source);
     pool_.parallel_for(out, [&](std::int64_t o, int) {
       for (std::int64_t pixel = 0; pixel < 9; ++pixel) {
-        float* to = packed.unpacked.data() + (pixel * out + o) * in;
-        for (std::int64_t i = 0; i < in; ++i) to[i] = weights[(o * in + i) * 9 + pixel];
+        std::copy_n(forms.source.data() + (o * 9 + pixel) * in, in, to + (pixel * out + o) * in);
       }
     });
-    packed.version = convolution.weight.version;
+    return;
   }
-  return packed.unpacked.data();
+  const Tensor source = source_of(weight);
+  const float* const from = source.values().data();
+  pool_.parallel_for(out, [&](std::int64_t o, int) {
+    for (std::int64_t pixel = 0; pixel < 9; ++pixel) {
+      for (std::int64_t i = 0; i < in; ++i) to[(pixel * out + o) * in + i] = from[(o * in + i) * 9 + pixel];
+    }
+  });
+}
+
+void PackedParameters::pack_convolution_transposed(const ops::Conv3x3& convolution, GradientForms& forms) {
+  order_pixels(convolution.weight, forms);
+  const auto out = static_cast<std::int32_t>(convolution.weight.dims[0]);
+  const auto in = static_cast<std::int32_t>(convolution.weight.dims[1]);
+  for (const bool odd_row : {false, true}) {
+    for (const bool odd_column : {false, true}) {
+      std::vector<const float*> taps;  // in the order of convolution.cc's: the kernel's last row is the first output's
+      for (const int row : odd_row ? std::vector<int>{2, 0} : std::vector<int>{1}) {
+        for (const int column : odd_column ? std::vector<int>{2, 0} : std::vector<int>{1}) {
+          taps.push_back(forms.pixels.data() + std::int64_t{3 * row + column} * out * in);
+        }
+      }
+      bool stale = false;
+      Entry& packed = entry(forms.convolutions_transposed[static_cast<std::size_t>(2 * odd_row + odd_column)],
+                            convolution.weight, stale);
+      kernels::allocate(nullptr, in, static_cast<std::int32_t>(taps.size()), out, packed.weights, precision_,
+                        &forms.arena);
+      pack_transposed(taps, packed.weights);
+      packed.version = convolution.weight.version;
+    }
+  }
 }
 
 const kernels::PackedWeights& PackedParameters::convolution_transposed(const ops::Conv3x3& convolution, bool odd_row,
                                                                        bool odd_column) {
   const std::scoped_lock lock(gradients_mutex_);
   const std::shared_ptr<GradientForms> forms = gradient_forms();
-  const float* pixels = convolution_pixels(*forms, convolution);
   bool stale = false;
   Entry& packed = entry(forms->convolutions_transposed[static_cast<std::size_t>(2 * odd_row + odd_column)],
                         convolution.weight, stale);
-  if (stale) {
-    const auto out = static_cast<std::int32_t>(convolution.weight.dims[0]);
-    const auto in = static_cast<std::int32_t>(convolution.weight.dims[1]);
-    std::vector<const float*> taps;  // in the order of convolution.cc's: the kernel's last row is the first output's
-    for (const int row : odd_row ? std::vector<int>{2, 0} : std::vector<int>{1}) {
-      for (const int column : odd_column ? std::vector<int>{2, 0} : std::vector<int>{1}) {
-        taps.push_back(pixels + std::int64_t{3 * row + column} * out * in);
-      }
-    }
-    kernels::allocate(nullptr, in, static_cast<std::int32_t>(taps.size()), out, packed.weights, precision_,
-                      &forms->arena);
-    pack_transposed(taps, packed.weights);
-    packed.version = convolution.weight.version;
-  }
+  if (stale) pack_convolution_transposed(convolution, *forms);
   return packed.weights;
 }
 
@@ -284,6 +299,21 @@ const float* PackedParameters::depthwise_flipped(const ops::Parameter& weight) {
     packed.version = weight.version;
   }
   return packed.unpacked.data();
+}
+
+bool PackedParameters::unpacks_in_panels(const ops::Parameter& parameter) const {
+  const auto id = static_cast<std::size_t>(parameter.id);
+  return shared_ && parameter.id >= 0 && id < entries_.size() && entries_[id].version == parameter.version &&
+         entries_[id].weights.columns > 0 && !entries_[id].weights.is_i8();
+}
+
+void PackedParameters::unpack_in_panels(const ops::Parameter& parameter, std::vector<float>& to) const {
+  to.resize(static_cast<std::size_t>(element_count(parameter.dims)));
+  const kernels::PackedWeights& packed = entries_[static_cast<std::size_t>(parameter.id)].weights;
+  pool_.parallel_for(kernels::panel_count(packed.columns), [&](std::int64_t panel, int) {
+    const auto first = static_cast<std::int32_t>(panel);
+    kernels::unpack_panels(packed, to.data(), first, first + 1);
+  });
 }
 
 Tensor PackedParameters::source_of(const ops::Parameter& parameter) const {

@@ -79,10 +79,16 @@ class PackedParameters {
 
   /// The parameter's values as f32: its own, or once shared what `unpack` makes.
   Tensor source_of(const ops::Parameter& parameter) const;
+  /// Whether a shared parameter is packed as floats, which threads unpack together.
+  bool unpacks_in_panels(const ops::Parameter& parameter) const;
+  /// Such a one, as it is packed: [out][in], or a convolution's [out][9][in].
+  void unpack_in_panels(const ops::Parameter& parameter, std::vector<float>& to) const;
   /// Under the mutex: those that somebody holds; throws `Error` when nobody does.
   std::shared_ptr<GradientForms> gradient_forms();
   /// [9][out][in].
-  const float* convolution_pixels(GradientForms& forms, const ops::Conv3x3& convolution);
+  void order_pixels(const ops::Parameter& weight, GradientForms& forms) const;
+  /// All four forms of `convolution_transposed`.
+  void pack_convolution_transposed(const ops::Conv3x3& convolution, GradientForms& forms);
   void pack_transposed(std::span<const float* const> taps, kernels::PackedWeights& packed);
 
   ThreadPool& pool_;
