@@ -277,23 +277,55 @@ void pack_panels(const float* weights, PackedWeights& packed, std::int32_t first
   }
 }
 
-void unpack_weights(const PackedWeights& packed, float* weights) {
+namespace {
+
+/// Of weights that are stored as they are: blocks of rows, whose cache lines are read once for all columns.
+void unpack_plain_panel(const PackedWeights& packed, std::int64_t panel, float* weights) {
+  constexpr std::int64_t kBlock = 16;
+  const std::int64_t width = panel_width();
+  const std::int64_t filled = std::min<std::int64_t>(width, packed.columns - panel * width);
+  const std::int64_t stride = packed.row_stride();
+  const std::int64_t row = std::int64_t{packed.taps} * packed.k;
+  const float* from = packed.panels.data() + panel * packed.panel_stride();
+  for (std::int32_t tap = 0; tap < packed.taps; ++tap, from += packed.depth() * stride) {
+    for (std::int64_t first = 0; first < packed.k; first += kBlock) {
+      const std::int64_t end = std::min<std::int64_t>(first + kBlock, packed.k);
+      for (std::int64_t j = 0; j < filled; ++j) {
+        float* to = weights + (panel * width + j) * row + tap * packed.k;
+        for (std::int64_t i = first; i < end; ++i) to[i] = from[i * stride + j];
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void unpack_panels(const PackedWeights& packed, float* weights, std::int32_t first, std::int32_t last) {
   if (packed.is_i8()) fail("[native] int8 weights are unpacked as int8");
   const bool paired = packed.form == OperandForm::kPairs || packed.form == OperandForm::kTiles;
   const bool halves = packed.form == OperandForm::kHalves;
   const std::int64_t width = panel_width();
   const std::int64_t stride = packed.row_stride();
-  for (std::int64_t column = 0; column < packed.columns; ++column) {
+  if (!paired && !halves) {
+    for (std::int64_t panel = first; panel < last; ++panel) unpack_plain_panel(packed, panel, weights);
+    return;
+  }
+  const std::int64_t end = std::min<std::int64_t>(last * width, packed.columns);
+  weights += first * width * packed.taps * packed.k;
+  for (std::int64_t column = first * width; column < end; ++column) {
     const std::int64_t j = column % width;
     const float* from = packed.panels.data() + column / width * packed.panel_stride();
     for (std::int32_t tap = 0; tap < packed.taps; ++tap, from += packed.depth() * stride) {
       for (std::int64_t i = 0; i < packed.k; ++i) {
-        *weights++ = halves   ? half_of(from + i * stride, j, width / 2)
-                     : paired ? half_of_pair(from[i / 2 * stride + j], i % 2 != 0)
-                              : from[i * stride + j];
+        *weights++ =
+            halves ? half_of(from + i * stride, j, width / 2) : half_of_pair(from[i / 2 * stride + j], i % 2 != 0);
       }
     }
   }
+}
+
+void unpack_weights(const PackedWeights& packed, float* weights) {
+  unpack_panels(packed, weights, 0, panel_count(packed.columns));
 }
 
 void pack_panel_transposed(std::span<const float* const> taps, PackedWeights& packed, std::int32_t panel) {

@@ -70,6 +70,8 @@ PackedWeights pack_weights(const float* weights, const float* bias, std::int32_t
 
 /// The weights [columns][taps * k] that were packed, as they were rounded for it; throws `Error` for int8 ones.
 void unpack_weights(const PackedWeights& packed, float* weights);
+/// The same of panels [first, last) alone, so that threads can share them; `weights` are all columns'.
+void unpack_panels(const PackedWeights& packed, float* weights, std::int32_t first, std::int32_t last);
 
 /// `pack_weights` in two steps, of which threads can share the second: memory (that of `packed` is used again where it has
 /// the size, else `arena`'s if given) and the bias, then panels [first_panel, last_panel) of it.

@@ -80,13 +80,39 @@ void PackedParameters::set_precision(kernels::Precision precision) {
   if (shared_) fail("[native] a packed model's precision can't be changed");
   precision_ = precision;
   entries_.clear();
-  transposed_.clear();
-  for (std::deque<Entry>& entries : convolutions_transposed_) entries.clear();
   arena_ = {};
+  const std::scoped_lock lock(gradients_mutex_);
+  own_gradient_forms_.reset();
+  gradient_forms_.reset();  // a run that still holds them keeps the memory alone
+}
+
+struct PackedParameters::GradientForms {
+  kernels::Arena arena;  ///< of all entries
+  std::deque<Entry> transposed;
+  std::array<std::deque<Entry>, 4> convolutions_transposed;  ///< [2 * odd row + odd column]
+  std::vector<float> source, pixels;  ///< of the weights that are being packed
+};
+
+std::shared_ptr<PackedParameters::GradientForms> PackedParameters::hold_gradient_forms() {
+  const std::scoped_lock lock(gradients_mutex_);
+  std::shared_ptr<GradientForms> forms = gradient_forms_.lock();
+  if (forms == nullptr) {
+    forms = std::make_shared<GradientForms>();
+    gradient_forms_ = forms;
+    if (!shared_) own_gradient_forms_ = forms;
+  }
+  return forms;
+}
+
+std::shared_ptr<PackedParameters::GradientForms> PackedParameters::gradient_forms() {
+  std::shared_ptr<GradientForms> forms = gradient_forms_.lock();
+  if (forms == nullptr) fail("[native] a backward needs the forms that its training run holds");
+  return forms;
 }
 
 void PackedParameters::share() {
   shared_ = true;
+  own_gradient_forms_.reset();
   unpacked_ = {};
 }
 
@@ -178,59 +204,76 @@ const kernels::PackedBias& PackedParameters::bias_table(const ops::Parameter& ta
 
 const kernels::PackedWeights& PackedParameters::linear_transposed(const ops::Linear& linear) {
   const std::scoped_lock lock(gradients_mutex_);
+  const std::shared_ptr<GradientForms> forms = gradient_forms();
   bool stale = false;
-  Entry& packed = entry(transposed_, linear.weight, stale);
+  Entry& packed = entry(forms->transposed, linear.weight, stale);
   if (stale) {
-    const Tensor source = source_of(linear.weight);
-    const float* weights = source.values().data();
+    const bool in_panels = unpacks_in_panels(linear.weight);
+    if (in_panels) unpack_in_panels(linear.weight, forms->source);
+    const Tensor source = in_panels ? Tensor() : source_of(linear.weight);
+    const float* weights = in_panels ? forms->source.data() : source.values().data();
     kernels::allocate(nullptr, static_cast<std::int32_t>(linear.weight.dims[1]), 1,
-                      static_cast<std::int32_t>(linear.weight.dims[0]), packed.weights, precision_, &arena_);
+                      static_cast<std::int32_t>(linear.weight.dims[0]), packed.weights, precision_, &forms->arena);
     pack_transposed({&weights, 1}, packed.weights);
     packed.version = linear.weight.version;
   }
   return packed.weights;
 }
 
-const float* PackedParameters::convolution_pixels(const ops::Conv3x3& convolution) {
-  bool stale = false;
-  Entry& packed = entry(transposed_, convolution.weight, stale);
-  if (stale) {
-    const Tensor source = source_of(convolution.weight);
-    const float* weights = source.values().data();
-    const std::int64_t out = convolution.weight.dims[0];
-    const std::int64_t in = convolution.weight.dims[1];
-    if (packed.unpacked.size() == 0) packed.unpacked = kernels::AlignedBuffer(9 * out * in, arena_);
+void PackedParameters::order_pixels(const ops::Parameter& weight, GradientForms& forms) const {
+  const std::int64_t out = weight.dims[0];
+  const std::int64_t in = weight.dims[1];
+  forms.pixels.resize(static_cast<std::size_t>(9 * out * in));
+  float* const to = forms.pixels.data();
+  if (unpacks_in_panels(weight)) {
+    unpack_in_panels(weight, forms.source);
     pool_.parallel_for(out, [&](std::int64_t o, int) {
       for (std::int64_t pixel = 0; pixel < 9; ++pixel) {
-        float* to = packed.unpacked.data() + (pixel * out + o) * in;
-        for (std::int64_t i = 0; i < in; ++i) to[i] = weights[(o * in + i) * 9 + pixel];
+        std::copy_n(forms.source.data() + (o * 9 + pixel) * in, in, to + (pixel * out + o) * in);
       }
     });
-    packed.version = convolution.weight.version;
+    return;
   }
-  return packed.unpacked.data();
+  const Tensor source = source_of(weight);
+  const float* const from = source.values().data();
+  pool_.parallel_for(out, [&](std::int64_t o, int) {
+    for (std::int64_t pixel = 0; pixel < 9; ++pixel) {
+      for (std::int64_t i = 0; i < in; ++i) to[(pixel * out + o) * in + i] = from[(o * in + i) * 9 + pixel];
+    }
+  });
+}
+
+void PackedParameters::pack_convolution_transposed(const ops::Conv3x3& convolution, GradientForms& forms) {
+  order_pixels(convolution.weight, forms);
+  const auto out = static_cast<std::int32_t>(convolution.weight.dims[0]);
+  const auto in = static_cast<std::int32_t>(convolution.weight.dims[1]);
+  for (const bool odd_row : {false, true}) {
+    for (const bool odd_column : {false, true}) {
+      std::vector<const float*> taps;  // in the order of convolution.cc's: the kernel's last row is the first output's
+      for (const int row : odd_row ? std::vector<int>{2, 0} : std::vector<int>{1}) {
+        for (const int column : odd_column ? std::vector<int>{2, 0} : std::vector<int>{1}) {
+          taps.push_back(forms.pixels.data() + std::int64_t{3 * row + column} * out * in);
+        }
+      }
+      bool stale = false;
+      Entry& packed = entry(forms.convolutions_transposed[static_cast<std::size_t>(2 * odd_row + odd_column)],
+                            convolution.weight, stale);
+      kernels::allocate(nullptr, in, static_cast<std::int32_t>(taps.size()), out, packed.weights, precision_,
+                        &forms.arena);
+      pack_transposed(taps, packed.weights);
+      packed.version = convolution.weight.version;
+    }
+  }
 }
 
 const kernels::PackedWeights& PackedParameters::convolution_transposed(const ops::Conv3x3& convolution, bool odd_row,
                                                                        bool odd_column) {
   const std::scoped_lock lock(gradients_mutex_);
-  const float* pixels = convolution_pixels(convolution);
+  const std::shared_ptr<GradientForms> forms = gradient_forms();
   bool stale = false;
-  Entry& packed =
-      entry(convolutions_transposed_[static_cast<std::size_t>(2 * odd_row + odd_column)], convolution.weight, stale);
-  if (stale) {
-    const auto out = static_cast<std::int32_t>(convolution.weight.dims[0]);
-    const auto in = static_cast<std::int32_t>(convolution.weight.dims[1]);
-    std::vector<const float*> taps;  // in the order of convolution.cc's: the kernel's last row is the first output's
-    for (const int row : odd_row ? std::vector<int>{2, 0} : std::vector<int>{1}) {
-      for (const int column : odd_column ? std::vector<int>{2, 0} : std::vector<int>{1}) {
-        taps.push_back(pixels + std::int64_t{3 * row + column} * out * in);
-      }
-    }
-    kernels::allocate(nullptr, in, static_cast<std::int32_t>(taps.size()), out, packed.weights, precision_, &arena_);
-    pack_transposed(taps, packed.weights);
-    packed.version = convolution.weight.version;
-  }
+  Entry& packed = entry(forms->convolutions_transposed[static_cast<std::size_t>(2 * odd_row + odd_column)],
+                        convolution.weight, stale);
+  if (stale) pack_convolution_transposed(convolution, *forms);
   return packed.weights;
 }
 
@@ -242,19 +285,35 @@ void PackedParameters::pack_transposed(std::span<const float* const> taps, kerne
 
 const float* PackedParameters::depthwise_flipped(const ops::Parameter& weight) {
   const std::scoped_lock lock(gradients_mutex_);
+  const std::shared_ptr<GradientForms> forms = gradient_forms();
   bool stale = false;
-  Entry& packed = entry(transposed_, weight, stale);
+  Entry& packed = entry(forms->transposed, weight, stale);
   if (stale) {
     const Tensor source = source_of(weight);
     const float* values = source.values().data();
     const std::int64_t channels = weight.dims[0];
-    if (packed.unpacked.size() == 0) packed.unpacked = kernels::AlignedBuffer(9 * channels, arena_);
+    if (packed.unpacked.size() == 0) packed.unpacked = kernels::AlignedBuffer(9 * channels, forms->arena);
     for (std::int64_t c = 0; c < channels; ++c) {
       for (std::int64_t tap = 0; tap < 9; ++tap) packed.unpacked.data()[tap * channels + c] = values[c * 9 + 8 - tap];
     }
     packed.version = weight.version;
   }
   return packed.unpacked.data();
+}
+
+bool PackedParameters::unpacks_in_panels(const ops::Parameter& parameter) const {
+  const auto id = static_cast<std::size_t>(parameter.id);
+  return shared_ && parameter.id >= 0 && id < entries_.size() && entries_[id].version == parameter.version &&
+         entries_[id].weights.columns > 0 && !entries_[id].weights.is_i8();
+}
+
+void PackedParameters::unpack_in_panels(const ops::Parameter& parameter, std::vector<float>& to) const {
+  to.resize(static_cast<std::size_t>(element_count(parameter.dims)));
+  const kernels::PackedWeights& packed = entries_[static_cast<std::size_t>(parameter.id)].weights;
+  pool_.parallel_for(kernels::panel_count(packed.columns), [&](std::int64_t panel, int) {
+    const auto first = static_cast<std::int32_t>(panel);
+    kernels::unpack_panels(packed, to.data(), first, first + 1);
+  });
 }
 
 Tensor PackedParameters::source_of(const ops::Parameter& parameter) const {
@@ -317,8 +376,11 @@ std::int64_t PackedParameters::bytes() const {
     }
   };
   add(entries_);
-  add(transposed_);
-  std::ranges::for_each(convolutions_transposed_, add);
+  const std::scoped_lock lock(gradients_mutex_);
+  if (const std::shared_ptr<GradientForms> forms = gradient_forms_.lock()) {
+    add(forms->transposed);
+    std::ranges::for_each(forms->convolutions_transposed, add);
+  }
   return floats * static_cast<std::int64_t>(sizeof(float));
 }
 
