@@ -3,7 +3,7 @@
 # scripts/check_includes holds every #include against it.
 # WITHOUT lists sources of it that this build leaves out; a component of the USES list that it leaves out is skipped.
 # gcvit_library_of_components(gcvit_library) then makes one shared library for C++, libgcvit_cpp.so, of the public interface, which is
-# inference's, and of what that uses of other components: no more libraries than that needs.
+# inference's and explain's, and of what they use of other components: no more libraries than that needs.
 # gcvit_c_library(gcvit_c) makes the one for C, libgcvit.so, which shows what src/capi/gcvit.map lists, under its version. What its
 # target `gcvit_abi` makes is the same with debug information of its interface, for scripts/check_abi.
 
@@ -45,8 +45,8 @@ function(gcvit_component name)
 endfunction()
 
 function(gcvit_library_of_components target)
-  add_library(${target} SHARED $<TARGET_OBJECTS:gcvit_inference>)
-  target_link_libraries(${target} PRIVATE gcvit_inference)
+  add_library(${target} SHARED $<TARGET_OBJECTS:gcvit_inference> $<TARGET_OBJECTS:gcvit_explain>)
+  target_link_libraries(${target} PRIVATE gcvit_explain)
   target_link_options(${target} PRIVATE LINKER:--as-needed)
   target_include_directories(${target} INTERFACE $<INSTALL_INTERFACE:include>)
   target_compile_features(${target} INTERFACE cxx_std_20)

@@ -15,9 +15,9 @@ namespace {
 constexpr std::size_t kLongestSentence = 8192;
 
 /// Areas whose sentences are about what a caller gave, unless their throw says otherwise. All others read files.
-constexpr std::string_view kAreasOfArguments[] = {"classifier", "native", "onnx",   "ops",   "preprocess", "session",
-                                                  "target",     "tensor", "config", "model", "threads",    "pipeline",
-                                                  "train",      "log",    "data",   "memory"};
+constexpr std::string_view kAreasOfArguments[] = {"classifier", "native", "onnx",   "ops",    "preprocess", "session",
+                                                  "target",     "tensor", "config", "model",  "threads",    "pipeline",
+                                                  "train",      "log",    "data",   "memory", "explain"};
 
 ErrorCode code_of_area(std::string_view sentence) {
   const std::size_t end = sentence.find(']');

@@ -10,6 +10,10 @@ std::unique_ptr<ops::Executor> make_executor(const Model& model, ThreadPool& poo
   return std::make_unique<native::NativeBackend>(pool, model.state().packed);
 }
 
+std::unique_ptr<ops::TrainingExecutor> make_differentiating_executor(const Model& model, ThreadPool& pool) {
+  return std::make_unique<native::NativeBackend>(pool, model.state().packed);
+}
+
 std::unique_ptr<ops::Executor> make_executor(ThreadPool& pool) { return std::make_unique<native::NativeBackend>(pool); }
 
 }  // namespace gcvit::inference

@@ -45,13 +45,16 @@ std::size_t Session::State::images_of(std::span<const float> tensors) const {
   return tensors.size() / size;
 }
 
-void Session::State::run(std::span<const float> tensors, const RunOptions& options, const Take& take) {
+void Session::State::run(std::span<const float> tensors, const RunOptions& options, const Take& take,
+                         const decltype(RunOptions::tap)& tap_slice) {
   check(options);
   const std::size_t images = images_of(tensors);
   const auto size = static_cast<std::size_t>(engine.input_size());
   engine.set_hook([&](std::string_view name, const ops::Shape& shape, std::span<const float> values) {
     if (options.stop.stop_requested()) fail(ErrorCode::kCancelled, "[session] the run was cancelled");
-    if (options.tap) options.tap(name, {shape.height, shape.width, shape.channels}, values);
+    const ValueShape value{shape.height, shape.width, shape.channels};
+    if (options.tap) options.tap(name, value, values);
+    if (tap_slice) tap_slice(name, value, values);
   });
   struct Unhook {
     inference::Engine& engine;
@@ -133,13 +136,12 @@ void Session::features(std::span<const float> tensors, Feature feature, std::spa
                        const RunOptions& options) {
   const std::size_t size = shape_of(feature).size();
   expect_room("features", state_->images_of(tensors) * size, out.size());
-  RunOptions tapped = options;
   auto to = out.begin();
-  tapped.tap = [&](std::string_view name, const ValueShape& shape, std::span<const float> values) {
-    if (options.tap) options.tap(name, shape, values);
-    if (name == name_of(feature)) to = std::ranges::copy(values, to).out;
-  };
-  state_->run(tensors, tapped, [](std::size_t, std::size_t, std::span<const float>) {});
+  state_->run(
+      tensors, options, [](std::size_t, std::size_t, std::span<const float>) {},
+      [&](std::string_view name, const ValueShape&, std::span<const float> values) {
+        if (name == name_of(feature)) to = std::ranges::copy(values, to).out;
+      });
 }
 
 std::vector<float> Session::features(std::span<const float> tensors, Feature feature, const RunOptions& options) {

@@ -219,13 +219,22 @@ bool needs_backward(NativeBackend::State& state, const Value& x, const ops::Atte
          (sublayer.global_query != nullptr && state.needs_gradient(*sublayer.global_query)) || state.needs_gradient(x);
 }
 
-/// In a training run, on a map whose backward is a tile loop.
+/// Whether its windows would leave threads idle at the end.
+bool windows_are_few(const NativeBackend::State& state, const Shape& shape, const ops::AttentionSublayer& sublayer) {
+  const std::int64_t windows = state.batch * WindowGrid(shape, sublayer.window).per_image;
+  const int threads = state.pool.size();
+  return windows % threads != 0 && windows < 4 * threads;
+}
+
+/// In a training run, on a map whose backward is a tile loop or not needed.
 Value record_tile_loop(NativeBackend& backend, NativeBackend::State& state, const Value& x,
                        const ops::AttentionSublayer& sublayer) {
   state.tape.next_branch();
   Branch branch(state.tape, sublayer.gamma, sublayer.drop_path, x.shape().channels, state.batch);
+  const bool recorded = needs_backward(state, x, sublayer);
+  if (!recorded && windows_are_few(state, x.shape(), sublayer)) return attend_by_stages(backend, state, x, sublayer);
   const Value y = attend_by_windows(backend, state, x, sublayer, branch);
-  if (!needs_backward(state, x, sublayer)) return y;
+  if (!recorded) return y;
   const ops::Value* query = sublayer.global_query;
   AttentionSublayerBackward backward{
       .x = x,
@@ -246,7 +255,9 @@ Value NativeBackend::attention_sublayer(const Value& x, const ops::AttentionSubl
   const Shape shape = ops::attention_sublayer_shape(x.shape(), sublayer);
   const bool whole = ops::whole_windows(shape, sublayer.window) == shape;
   if (state_->tape.recording()) {
-    if (whole && backward_is_tile_loop(shape)) return record_tile_loop(*this, *state_, x, sublayer);
+    if (whole && (backward_is_tile_loop(shape) || !needs_backward(*state_, x, sublayer))) {
+      return record_tile_loop(*this, *state_, x, sublayer);
+    }
     const Value query = sublayer.global_query == nullptr ? Value() : *sublayer.global_query;
     return state_->record_sublayer(*this, x, needs_backward(*state_, x, sublayer),
                                    [this, sublayer, query](const Value& input) {
@@ -256,9 +267,7 @@ Value NativeBackend::attention_sublayer(const Value& x, const ops::AttentionSubl
                                    });
   }
   if (!whole) return Backend::attention_sublayer(x, sublayer);
-  const std::int64_t windows = state_->batch * WindowGrid(shape, sublayer.window).per_image;
-  const int threads = state_->pool.size();
-  if (windows % threads != 0 && windows < 4 * threads) return attend_by_stages(*this, *state_, x, sublayer);
+  if (windows_are_few(*state_, shape, sublayer)) return attend_by_stages(*this, *state_, x, sublayer);
   return attend_by_windows(*this, *state_, x, sublayer,
                            Branch(state_->tape, sublayer.gamma, 0.0f, shape.channels, state_->batch));
 }

@@ -28,11 +28,12 @@ struct AttentionTileLoop {
         head_dim(channels / sublayer.heads),
         windows(branch.rows(state.batch, grid.per_image)),
         most_windows(std::max(1, 48 / tokens)),
-        qkv(layout, sublayer.qkv, state.parameters.precision()),
-        proj(layout, sublayer.proj, state.parameters.precision()),
-        norm(layout, channels),
+        qkv(layout, sublayer.qkv, state.parameters.precision(), state.trains(sublayer.qkv)),
+        proj(layout, sublayer.proj, state.parameters.precision(), needs_sums(state, sublayer.proj, sublayer.gamma)),
+        norm(layout, channels, state.trains(sublayer.norm)),
         table_size(sublayer.bias_table.dims[0]),
-        tables(layout.add(sublayer.heads * table_size)),
+        trains_table(state.trains(sublayer.bias_table)),
+        tables(layout.add(trains_table ? sublayer.heads * table_size : 0)),
         qkv_weights(state.parameters.linear(sublayer.qkv)),
         qkv_transposed(state.parameters.linear_transposed(sublayer.qkv)),
         proj_transposed(state.parameters.linear_transposed(sublayer.proj)),
@@ -78,16 +79,18 @@ struct AttentionTileLoop {
     qkv.add(heads.dprojected.read(), normalized.read(), rows, sums, outer);
     multiply(qkv_transposed, heads.dprojected.read(), dnormalized.rows, rows);
     kernels::layer_norm_backward(x_rows, dnormalized.read(), rows, channels, norm_weight, ops::kLayerNormEpsilon,
-                                 dy_rows, sums + norm.weight, sums + norm.bias);
+                                 dy_rows, norm.weights(sums), norm.biases(sums));
   }
 
   /// From the sums over all windows to the parameters' gradients.
   void finish(NativeBackend::State& state, float* sums) const {
-    finish_branch_gradients(state, sublayer.proj, sublayer.gamma, branch, sums + proj.weight, sums + proj.bias);
+    if (proj.wanted) {
+      finish_branch_gradients(state, sublayer.proj, sublayer.gamma, branch, sums + proj.weight, sums + proj.bias);
+    }
     qkv.finish(state, sublayer.qkv, sums);
     proj.finish(state, sublayer.proj, sums);
     norm.finish(state, sublayer.norm, sums);
-    if (state.trains(sublayer.bias_table)) {
+    if (trains_table) {
       state.add_table_gradient(sublayer.bias_table, sublayer.heads, sums + tables);
     }
   }
@@ -104,6 +107,7 @@ struct AttentionTileLoop {
   LinearGradient qkv, proj;
   NormGradient norm;
   std::int64_t table_size;
+  bool trains_table;
   std::int64_t tables;  ///< [heads][table]
   const kernels::PackedWeights& qkv_weights;
   const kernels::PackedWeights& qkv_transposed;
@@ -166,7 +170,7 @@ struct AttentionTileLoop {
                                    .v_gradient = dv,
                                    .out = out,
                                    .bias = &bias,
-                                   .bias_gradient = sums + tables + head * table_size,
+                                   .bias_gradient = trains_table ? sums + tables + head * table_size : nullptr,
                                    .head = head,
                                    .head_dim = head_dim,
                                    .scale = 1.0f / std::sqrt(static_cast<float>(head_dim)),

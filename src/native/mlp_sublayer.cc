@@ -68,7 +68,7 @@ Value NativeBackend::mlp_sublayer(const Value& x, const ops::MlpSublayer& sublay
   }
   const bool recorded = state_->trains(sublayer.norm) || state_->trains(sublayer.fc1) || state_->trains(sublayer.fc2) ||
                         (sublayer.gamma != nullptr && state_->trains(*sublayer.gamma)) || state_->needs_gradient(x);
-  if (!backward_is_tile_loop(shape)) {
+  if (recorded && !backward_is_tile_loop(shape)) {
     return state_->record_sublayer(
         *this, x, recorded, [this, sublayer](const Value& input) { return Backend::mlp_sublayer(input, sublayer); });
   }

@@ -22,9 +22,9 @@ struct MlpTileLoop {
       : sublayer(backward.sublayer),
         branch(backward.branch),
         channels(backward.x.shape().channels),
-        fc1(layout, sublayer.fc1, state.parameters.precision()),
-        fc2(layout, sublayer.fc2, state.parameters.precision()),
-        norm(layout, channels),
+        fc1(layout, sublayer.fc1, state.parameters.precision(), state.trains(sublayer.fc1)),
+        fc2(layout, sublayer.fc2, state.parameters.precision(), needs_sums(state, sublayer.fc2, sublayer.gamma)),
+        norm(layout, channels, state.trains(sublayer.norm)),
         hidden(fc1.out),
         fc1_weights(state.parameters.linear(sublayer.fc1)),
         fc1_transposed(state.parameters.linear_transposed(sublayer.fc1)),
@@ -56,12 +56,14 @@ struct MlpTileLoop {
     fc1.add(dactivated.read(), normalized.read(), count, sums, outer);
     multiply(fc1_transposed, dactivated.read(), dnormalized.rows, count);
     kernels::layer_norm_backward(x_rows, dnormalized.read(), count, channels, norm_weight, ops::kLayerNormEpsilon,
-                                 dy_rows, sums + norm.weight, sums + norm.bias);
+                                 dy_rows, norm.weights(sums), norm.biases(sums));
   }
 
   /// From the sums over all rows to the parameters' gradients.
   void finish(NativeBackend::State& state, float* sums) const {
-    finish_branch_gradients(state, sublayer.fc2, sublayer.gamma, branch, sums + fc2.weight, sums + fc2.bias);
+    if (fc2.wanted) {
+      finish_branch_gradients(state, sublayer.fc2, sublayer.gamma, branch, sums + fc2.weight, sums + fc2.bias);
+    }
     fc1.finish(state, sublayer.fc1, sums);
     fc2.finish(state, sublayer.fc2, sums);
     norm.finish(state, sublayer.norm, sums);

@@ -30,6 +30,7 @@ NativeBackend::~NativeBackend() { state_->start_tape(false, {}); }  // while the
 void NativeBackend::start(std::int32_t batch) {
   if (batch < 1) fail("[native] batch: expected at least 1 image, found {}", batch);
   state_->start_tape(false, {});
+  state_->gradient_forms.reset();
   state_->values.start_run();
   state_->batch = batch;
   if (batch > state_->largest_batch) {

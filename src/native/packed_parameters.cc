@@ -80,13 +80,38 @@ void PackedParameters::set_precision(kernels::Precision precision) {
   if (shared_) fail("[native] a packed model's precision can't be changed");
   precision_ = precision;
   entries_.clear();
-  transposed_.clear();
-  for (std::deque<Entry>& entries : convolutions_transposed_) entries.clear();
   arena_ = {};
+  const std::scoped_lock lock(gradients_mutex_);
+  own_gradient_forms_.reset();
+  gradient_forms_.reset();  // a run that still holds them keeps the memory alone
+}
+
+struct PackedParameters::GradientForms {
+  kernels::Arena arena;  ///< of all entries
+  std::deque<Entry> transposed;
+  std::array<std::deque<Entry>, 4> convolutions_transposed;  ///< [2 * odd row + odd column]
+};
+
+std::shared_ptr<PackedParameters::GradientForms> PackedParameters::hold_gradient_forms() {
+  const std::scoped_lock lock(gradients_mutex_);
+  std::shared_ptr<GradientForms> forms = gradient_forms_.lock();
+  if (forms == nullptr) {
+    forms = std::make_shared<GradientForms>();
+    gradient_forms_ = forms;
+    if (!shared_) own_gradient_forms_ = forms;
+  }
+  return forms;
+}
+
+std::shared_ptr<PackedParameters::GradientForms> PackedParameters::gradient_forms() {
+  std::shared_ptr<GradientForms> forms = gradient_forms_.lock();
+  if (forms == nullptr) fail("[native] a backward needs the forms that its training run holds");
+  return forms;
 }
 
 void PackedParameters::share() {
   shared_ = true;
+  own_gradient_forms_.reset();
   unpacked_ = {};
 }
 
@@ -178,28 +203,29 @@ const kernels::PackedBias& PackedParameters::bias_table(const ops::Parameter& ta
 
 const kernels::PackedWeights& PackedParameters::linear_transposed(const ops::Linear& linear) {
   const std::scoped_lock lock(gradients_mutex_);
+  const std::shared_ptr<GradientForms> forms = gradient_forms();
   bool stale = false;
-  Entry& packed = entry(transposed_, linear.weight, stale);
+  Entry& packed = entry(forms->transposed, linear.weight, stale);
   if (stale) {
     const Tensor source = source_of(linear.weight);
     const float* weights = source.values().data();
     kernels::allocate(nullptr, static_cast<std::int32_t>(linear.weight.dims[1]), 1,
-                      static_cast<std::int32_t>(linear.weight.dims[0]), packed.weights, precision_, &arena_);
+                      static_cast<std::int32_t>(linear.weight.dims[0]), packed.weights, precision_, &forms->arena);
     pack_transposed({&weights, 1}, packed.weights);
     packed.version = linear.weight.version;
   }
   return packed.weights;
 }
 
-const float* PackedParameters::convolution_pixels(const ops::Conv3x3& convolution) {
+const float* PackedParameters::convolution_pixels(GradientForms& forms, const ops::Conv3x3& convolution) {
   bool stale = false;
-  Entry& packed = entry(transposed_, convolution.weight, stale);
+  Entry& packed = entry(forms.transposed, convolution.weight, stale);
   if (stale) {
     const Tensor source = source_of(convolution.weight);
     const float* weights = source.values().data();
     const std::int64_t out = convolution.weight.dims[0];
     const std::int64_t in = convolution.weight.dims[1];
-    if (packed.unpacked.size() == 0) packed.unpacked = kernels::AlignedBuffer(9 * out * in, arena_);
+    if (packed.unpacked.size() == 0) packed.unpacked = kernels::AlignedBuffer(9 * out * in, forms.arena);
     pool_.parallel_for(out, [&](std::int64_t o, int) {
       for (std::int64_t pixel = 0; pixel < 9; ++pixel) {
         float* to = packed.unpacked.data() + (pixel * out + o) * in;
@@ -214,10 +240,11 @@ const float* PackedParameters::convolution_pixels(const ops::Conv3x3& convolutio
 const kernels::PackedWeights& PackedParameters::convolution_transposed(const ops::Conv3x3& convolution, bool odd_row,
                                                                        bool odd_column) {
   const std::scoped_lock lock(gradients_mutex_);
-  const float* pixels = convolution_pixels(convolution);
+  const std::shared_ptr<GradientForms> forms = gradient_forms();
+  const float* pixels = convolution_pixels(*forms, convolution);
   bool stale = false;
-  Entry& packed =
-      entry(convolutions_transposed_[static_cast<std::size_t>(2 * odd_row + odd_column)], convolution.weight, stale);
+  Entry& packed = entry(forms->convolutions_transposed[static_cast<std::size_t>(2 * odd_row + odd_column)],
+                        convolution.weight, stale);
   if (stale) {
     const auto out = static_cast<std::int32_t>(convolution.weight.dims[0]);
     const auto in = static_cast<std::int32_t>(convolution.weight.dims[1]);
@@ -227,7 +254,8 @@ const kernels::PackedWeights& PackedParameters::convolution_transposed(const ops
         taps.push_back(pixels + std::int64_t{3 * row + column} * out * in);
       }
     }
-    kernels::allocate(nullptr, in, static_cast<std::int32_t>(taps.size()), out, packed.weights, precision_, &arena_);
+    kernels::allocate(nullptr, in, static_cast<std::int32_t>(taps.size()), out, packed.weights, precision_,
+                      &forms->arena);
     pack_transposed(taps, packed.weights);
     packed.version = convolution.weight.version;
   }
@@ -242,13 +270,14 @@ void PackedParameters::pack_transposed(std::span<const float* const> taps, kerne
 
 const float* PackedParameters::depthwise_flipped(const ops::Parameter& weight) {
   const std::scoped_lock lock(gradients_mutex_);
+  const std::shared_ptr<GradientForms> forms = gradient_forms();
   bool stale = false;
-  Entry& packed = entry(transposed_, weight, stale);
+  Entry& packed = entry(forms->transposed, weight, stale);
   if (stale) {
     const Tensor source = source_of(weight);
     const float* values = source.values().data();
     const std::int64_t channels = weight.dims[0];
-    if (packed.unpacked.size() == 0) packed.unpacked = kernels::AlignedBuffer(9 * channels, arena_);
+    if (packed.unpacked.size() == 0) packed.unpacked = kernels::AlignedBuffer(9 * channels, forms->arena);
     for (std::int64_t c = 0; c < channels; ++c) {
       for (std::int64_t tap = 0; tap < 9; ++tap) packed.unpacked.data()[tap * channels + c] = values[c * 9 + 8 - tap];
     }
@@ -317,8 +346,11 @@ std::int64_t PackedParameters::bytes() const {
     }
   };
   add(entries_);
-  add(transposed_);
-  std::ranges::for_each(convolutions_transposed_, add);
+  const std::scoped_lock lock(gradients_mutex_);
+  if (const std::shared_ptr<GradientForms> forms = gradient_forms_.lock()) {
+    add(forms->transposed);
+    std::ranges::for_each(forms->convolutions_transposed, add);
+  }
   return floats * static_cast<std::int64_t>(sizeof(float));
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -36,7 +37,7 @@ class PackedParameters {
   void reserve(std::int64_t floats) { arena_.reserve(floats); }
 
   /// From here on every form that a forward reads stays as it is, and any thread may read it: one that hasn't been packed is an
-  /// `Error`. What only gradients need is still packed on first use, once, from the forms that are there.
+  /// `Error`. What only gradients need is still packed on first use, from the forms that are there, and goes when nobody holds it.
   void share();
 
   const kernels::PackedWeights& linear(const ops::Linear& linear);
@@ -47,6 +48,10 @@ class PackedParameters {
   const kernels::PackedBias& bias_table(const ops::Parameter& table, ops::Window window);
 
   // What only gradients need: from gradients of outputs to gradients of inputs.
+
+  struct GradientForms;
+  /// Keeps it while the result lives, which every backward needs. Of parameters that aren't shared it stays in any case.
+  std::shared_ptr<GradientForms> hold_gradient_forms();
   const kernels::PackedWeights& linear_transposed(const ops::Linear& linear);
   /// For input positions whose row and column are odd or not (see convolution.cc): one tap an output they take part in.
   const kernels::PackedWeights& convolution_transposed(const ops::Conv3x3& convolution, bool odd_row, bool odd_column);
@@ -74,19 +79,21 @@ class PackedParameters {
 
   /// The parameter's values as f32: its own, or once shared what `unpack` makes.
   Tensor source_of(const ops::Parameter& parameter) const;
+  /// Under the mutex: those that somebody holds; throws `Error` when nobody does.
+  std::shared_ptr<GradientForms> gradient_forms();
   /// [9][out][in].
-  const float* convolution_pixels(const ops::Conv3x3& convolution);
+  const float* convolution_pixels(GradientForms& forms, const ops::Conv3x3& convolution);
   void pack_transposed(std::span<const float* const> taps, kernels::PackedWeights& packed);
 
   ThreadPool& pool_;
   kernels::Precision precision_ = kernels::Precision::kF32;
   bool shared_ = false;
   std::vector<float> unpacked_;
-  kernels::Arena arena_;  ///< of all entries but their bias tables, which are allocated anew as they change
+  kernels::Arena arena_;  ///< of `entries_` but their bias tables, which are allocated anew as they change
   std::deque<Entry> entries_;  ///< by parameter id; references stay valid as it grows
-  std::mutex gradients_mutex_;  ///< of the rest
-  std::deque<Entry> transposed_;
-  std::array<std::deque<Entry>, 4> convolutions_transposed_;  ///< [2 * odd row + odd column]
+  mutable std::mutex gradients_mutex_;  ///< of the rest
+  std::shared_ptr<GradientForms> own_gradient_forms_;  ///< null once shared
+  std::weak_ptr<GradientForms> gradient_forms_;
 };
 
 /// The kernels' name for it.

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -39,6 +40,7 @@ struct NativeBackend::State {
   ValueStore values;
   std::shared_ptr<PackedParameters> packed_parameters;  ///< other backends' too where they are a whole model's
   PackedParameters& parameters;
+  std::shared_ptr<PackedParameters::GradientForms> gradient_forms;  ///< of a training run
   std::vector<Scratch> scratches;
   std::int32_t batch = 0;
   std::int32_t largest_batch = 0;

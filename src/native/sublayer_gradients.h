@@ -42,17 +42,19 @@ class GradientLayout {
   std::int64_t size_ = 0;
 };
 
-/// The gradients of a linear layer in a GradientLayout.
+/// The gradients of a linear layer in a GradientLayout, which has room for them only where they are wanted.
 struct LinearGradient {
-  LinearGradient(GradientLayout& layout, const ops::Linear& linear, kernels::Precision operands)
+  LinearGradient(GradientLayout& layout, const ops::Linear& linear, kernels::Precision operands, bool is_wanted)
       : precision(operands),
         out(static_cast<std::int32_t>(linear.weight.dims[0])),
         in(static_cast<std::int32_t>(linear.weight.dims[1])),
-        weight(layout.add(std::int64_t{out} * in)),
-        bias(layout.add(out)) {}
+        wanted(is_wanted),
+        weight(layout.add(wanted ? std::int64_t{out} * in : 0)),
+        bias(layout.add(wanted ? out : 0)) {}
 
   /// Adds what `count` rows give: dy their gradients, x the layer's inputs.
   void add(const float* const* dy, const float* const* x, std::int32_t count, float* sums, float* scratch) const {
+    if (!wanted) return;
     kernels::weight_gradient({.a = dy,
                               .b = x,
                               .count = count,
@@ -77,20 +79,33 @@ struct LinearGradient {
 
   kernels::Precision precision;
   std::int32_t out, in;
+  bool wanted;
   std::int64_t weight, bias;
 };
 
-/// The gradients of a layer normalisation in a GradientLayout.
+/// The gradients of a layer normalisation in a GradientLayout, likewise.
 struct NormGradient {
-  NormGradient(GradientLayout& layout, std::int32_t norm_channels)
-      : channels(norm_channels), weight(layout.add(channels)), bias(layout.add(channels)) {}
+  NormGradient(GradientLayout& layout, std::int32_t norm_channels, bool is_wanted)
+      : channels(norm_channels),
+        wanted(is_wanted),
+        weight(layout.add(wanted ? channels : 0)),
+        bias(layout.add(wanted ? channels : 0)) {}
+  /// Where they are added up; null where they aren't wanted.
+  float* weights(float* sums) const { return wanted ? sums + weight : nullptr; }
+  float* biases(float* sums) const { return wanted ? sums + bias : nullptr; }
   void finish(NativeBackend::State& state, const ops::LayerNorm& norm, const float* sums) const {
     if (state.trains(norm.weight)) kernels::add_to(state.gradient_of(norm.weight), sums + weight, channels);
     if (state.trains(norm.bias)) kernels::add_to(state.gradient_of(norm.bias), sums + bias, channels);
   }
   std::int32_t channels;
+  bool wanted;
   std::int64_t weight, bias;
 };
+
+/// Whether a backward needs the sums of a branch's last layer: gamma's gradient is made of them.
+inline bool needs_sums(const NativeBackend::State& state, const ops::Linear& linear, const ops::Parameter* gamma) {
+  return state.trains(linear) || (gamma != nullptr && state.trains(*gamma));
+}
 
 /// Rows of a tile's own: `count` rows of `width` floats, one after the other.
 struct TileRows {

@@ -15,7 +15,9 @@ namespace gcvit::native {
 using ops::Value;
 
 void NativeBackend::start_training(std::int32_t batch, Training training) {
+  std::shared_ptr<PackedParameters::GradientForms> forms = state_->packed_parameters->hold_gradient_forms();
   start(batch);
+  state_->gradient_forms = std::move(forms);
   state_->start_tape(true, std::move(training));
 }
 
