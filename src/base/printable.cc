@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <iterator>
 
+#include "base/utf8.h"
+
 namespace gcvit {
 namespace {
 
@@ -27,44 +29,15 @@ bool is_hidden(char32_t code) {
                      [code](const Range& range) { return code >= range.first && code <= range.last; });
 }
 
-/// Bytes of the UTF-8 character that `text` begins with; 0 if it begins with none (Unicode 15, table 3-7).
-std::size_t character_size(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0; };
-  const auto continues = [&](std::size_t i) { return (byte(i) & 0xc0) == 0x80; };
-  const int lead = byte(0);
-  if (lead < 0x80) return 1;
-  if (lead >= 0xc2 && lead <= 0xdf) return continues(1) ? 2 : 0;
-  if (lead >= 0xe0 && lead <= 0xef) {
-    const bool overlong = lead == 0xe0 && byte(1) < 0xa0;
-    const bool surrogate = lead == 0xed && byte(1) > 0x9f;
-    return continues(1) && continues(2) && !overlong && !surrogate ? 3 : 0;
-  }
-  if (lead >= 0xf0 && lead <= 0xf4) {
-    const bool overlong = lead == 0xf0 && byte(1) < 0x90;
-    const bool beyond = lead == 0xf4 && byte(1) > 0x8f;
-    return continues(1) && continues(2) && continues(3) && !overlong && !beyond ? 4 : 0;
-  }
-  return 0;
-}
-
-/// The code point of a character's bytes, of which there are 1 to 4.
-char32_t code_of(std::string_view character) {
-  const auto lead = static_cast<unsigned char>(character[0]);
-  if (character.size() == 1) return lead;
-  char32_t code = lead & (0x7fu >> character.size());
-  for (const char byte : character.substr(1)) code = code << 6 | (static_cast<unsigned char>(byte) & 0x3fu);
-  return code;
-}
-
 /// `text` with what `escape(code)` says instead of each hidden character; bytes that are no UTF-8 become "\xff".
 template <typename Escape>
 std::string with_escapes(std::string_view text, Escape&& escape) {
   std::string result;
   result.reserve(text.size());
   while (!text.empty()) {
-    const std::size_t size = character_size(text);
+    const std::size_t size = utf8_size(text);
     const std::string_view bytes = text.substr(0, std::max<std::size_t>(size, 1));
-    const char32_t code = code_of(bytes);
+    const char32_t code = utf8_code(bytes);
     if (size == 0) {
       fmt::format_to(std::back_inserter(result), "\\x{:02x}", static_cast<unsigned>(code));
     } else if (is_hidden(code)) {

@@ -62,12 +62,18 @@ ByteValues normalised(const PreprocessConfig& config) {
   return values;
 }
 
+/// A size that resizing can have; throws `Error` for another.
+Size checked_size(std::int32_t height, std::int32_t width, const PreprocessConfig& config) {
+  const Size size = resized_size(height, width, config);
+  if (std::max(size.height, size.width) > kMaxResizedSide) {
+    fail("[preprocess] size: expected sides that differ less, found {} x {}", width, height);
+  }
+  return size;
+}
+
 void fit_like_pillow(const Image& image, const PreprocessConfig& config, std::span<std::uint8_t> out,
                      PreprocessScratch& scratch) {
-  const Size size = resized_size(image.height, image.width, config);
-  if (std::max(size.height, size.width) > kMaxResizedSide) {
-    fail("[preprocess] size: expected sides that differ less, found {} x {}", image.width, image.height);
-  }
+  const Size size = checked_size(image.height, image.width, config);
   const auto height = static_cast<std::int32_t>(size.height);
   const auto width = static_cast<std::int32_t>(size.width);
   const Window window{crop_offset(height, config.height), crop_offset(width, config.width), config.height,
@@ -191,6 +197,24 @@ std::string describe(const PreprocessConfig& config) {
     steps += describe_numbers(config);
   }
   return fmt::format("{}: {}", to_string(config.preset), steps);
+}
+
+Area seen_area(std::int32_t height, std::int32_t width, const PreprocessConfig& config) {
+  check(config);
+  if (height < 1 || width < 1 || height > kMaxSide || width > kMaxSide) {
+    fail(ErrorCode::kInvalidArgument, "[image] size: expected sides of 1 to {} pixels, found {} x {}", kMaxSide, width,
+         height);
+  }
+  if (!resizes_like_pillow(config.preset)) {
+    return {.height = static_cast<double>(height), .width = static_cast<double>(width)};
+  }
+  const Size size = checked_size(height, width, config);
+  const double down = static_cast<double>(height) / static_cast<double>(size.height);
+  const double across = static_cast<double>(width) / static_cast<double>(size.width);
+  return {.top = down * crop_offset(static_cast<std::int32_t>(size.height), config.height),
+          .left = across * crop_offset(static_cast<std::int32_t>(size.width), config.width),
+          .height = down * config.height,
+          .width = across * config.width};
 }
 
 void fit(const Image& image, const PreprocessConfig& config, std::span<std::uint8_t> out, PreprocessScratch& scratch) {

@@ -54,6 +54,18 @@ void check(const PreprocessConfig& config);
 /// crop 224x224, mean 0.485 0.456 0.406, std 0.229 0.224 0.225".
 std::string describe(const PreprocessConfig& config);
 
+/// A rectangle of a picture, in its pixels; edges may lie within pixels.
+struct Area {
+  double top = 0;
+  double left = 0;
+  double height = 0;
+  double width = 0;
+};
+
+/// What the input tensor shows of a picture of these sides: all of it, or what is left of it by the crop. Its pixel (x, y) is the centre of
+/// the picture's (left + (x + 0.5) * area.width / config.width, ...). Throws `Error` for a bad config and sides that `preprocess` refuses.
+Area seen_area(std::int32_t height, std::int32_t width, const PreprocessConfig& config);
+
 /// Memory kept between pictures; one a thread.
 struct PreprocessScratch {
   ResizeScratch resize;

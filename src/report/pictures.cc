@@ -5,10 +5,15 @@
 
 #include <algorithm>
 
-#include "report/canvas.h"
+#include "image/canvas.h"
 
 namespace gcvit::report {
 namespace {
+
+using image::Canvas;
+using image::Colour;
+using image::fitted;
+using image::written_width;
 
 constexpr Colour kPaper = {255, 255, 255};
 constexpr Colour kInk = {27, 32, 39};

@@ -8,7 +8,7 @@
 
 #include "image/decode.h"
 
-namespace gcvit::report {
+namespace gcvit::image {
 
 using Colour = std::array<std::uint8_t, 3>;
 
@@ -22,15 +22,15 @@ class Canvas {
   Canvas(std::int32_t width, std::int32_t height, Colour paper);
 
   void fill(std::int32_t x, std::int32_t y, std::int32_t width, std::int32_t height, Colour colour);
-  void paste(std::int32_t x, std::int32_t y, const image::Image& picture);
+  void paste(std::int32_t x, std::int32_t y, const Image& picture);
   /// Letters of 5 x 7 dots of `scale` pixels from (x, y) on. Small letters become capitals; a character that the font
   /// doesn't have becomes "?".
   void write(std::int32_t x, std::int32_t y, std::int32_t scale, Colour colour, std::string_view text);
 
-  const image::Image& picture() const { return picture_; }
+  const Image& picture() const { return picture_; }
 
  private:
-  image::Image picture_;
+  Image picture_;
 };
 
 /// The first `count` characters of UTF-8 text; the last two are dots if it is longer.
@@ -39,4 +39,4 @@ std::string fitted(std::string_view text, std::size_t count);
 /// Width in pixels of this text as `write` draws it.
 std::int32_t written_width(std::string_view text, std::int32_t scale);
 
-}  // namespace gcvit::report
+}  // namespace gcvit::image

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "report/canvas.h"
+#include "image/canvas.h"
 
 #include <algorithm>
 #include <string>
 
-namespace gcvit::report {
+namespace gcvit::image {
 namespace {
 
 constexpr std::size_t kLettersInBand = 13;
@@ -79,7 +79,7 @@ void Canvas::fill(std::int32_t x, std::int32_t y, std::int32_t width, std::int32
   }
 }
 
-void Canvas::paste(std::int32_t x, std::int32_t y, const image::Image& picture) {
+void Canvas::paste(std::int32_t x, std::int32_t y, const Image& picture) {
   for (std::int32_t row = 0; row < picture.height; ++row) {
     for (std::int32_t column = 0; column < picture.width; ++column) {
       const std::uint8_t* from =
@@ -122,4 +122,4 @@ std::int32_t written_width(std::string_view text, std::int32_t scale) {
          scale;
 }
 
-}  // namespace gcvit::report
+}  // namespace gcvit::image

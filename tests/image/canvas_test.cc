@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "report/canvas.h"
+#include "image/canvas.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <string>
 
-namespace gcvit::report {
+namespace gcvit::image {
 namespace {
 
 constexpr Colour kWhite = {255, 255, 255};
 constexpr Colour kBlack = {0, 0, 0};
 
 /// The picture as rows of "#" for black and "." for white.
-std::string drawn(const image::Image& picture) {
+std::string drawn(const Image& picture) {
   std::string text;
   for (std::size_t i = 0; i < picture.pixels.size(); i += 3) {
     text += picture.pixels[i] == 0 ? '#' : '.';
@@ -74,4 +74,4 @@ TEST(Canvas, LongNamesAreCutBetweenCharacters) {
 }
 
 }  // namespace
-}  // namespace gcvit::report
+}  // namespace gcvit::image
