@@ -19,6 +19,7 @@ Command add_classify(CLI::App& program);
 Command add_preprocess(CLI::App& program);
 Command add_forward(CLI::App& program);
 Command add_eval(CLI::App& program);
+Command add_explain(CLI::App& program);
 Command add_features(CLI::App& program);
 Command add_similar(CLI::App& program);
 Command add_train(CLI::App& program);

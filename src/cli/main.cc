@@ -87,6 +87,7 @@ std::vector<Command> commands_of_this_build(CLI::App& program) {
   std::vector<Command> commands = {add_classify(program)};
   if constexpr (kWithTraining) commands.push_back(add_train(program));
   commands.push_back(add_eval(program));
+  commands.push_back(add_explain(program));
   commands.push_back(add_features(program));
   commands.push_back(add_similar(program));
   commands.push_back(add_info(program));

@@ -23,8 +23,8 @@ using weights::TemporaryFolder;
 using weights::write_text;
 
 TEST_F(Cli, HelpAndVersionEverywhere) {
-  for (const char* command : {"", "info", "classify", "preprocess", "forward", "eval", "features", "similar", "bench",
-                              "convert", "quantize", "export", "pull"}) {
+  for (const char* command : {"", "info", "classify", "preprocess", "forward", "eval", "explain", "features", "similar",
+                              "bench", "convert", "quantize", "export", "pull"}) {
     const Result version = gcvit(std::string(command) + " --version");
     EXPECT_EQ(version.code, 0) << command;
     EXPECT_TRUE(version.out.starts_with("gcvit ")) << version.out;
