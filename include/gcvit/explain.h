@@ -64,6 +64,8 @@ struct GradCamOptions {
   ExplainedScore score = ExplainedScore::kLogit;
   /// 1 to 4: that level's map before it is downsampled; 0: the last map behind the final norm, which costs no more than a forward.
   std::int32_t level = 0;
+  /// Keep what going backward from a level needs of the weights for the next call: their memory again, for the time to pack them.
+  bool keep_gradient_weights = false;
   std::stop_token stop = {};  ///< ends it with an `Error` of code kCancelled
 };
 
@@ -113,7 +115,7 @@ class GCVIT_EXPORT Explainer {
 
   /// Grad-CAM (Selvaraju et al., ICCV 2017) on a map A [height, width, channels]: ReLU(sum over c of w_c A_c), where w_c is the mean
   /// over positions of d score / d A_c. `tensor`: one input as Session::preprocess makes it. At a level it takes the memory of the
-  /// weights behind that level again, during the call, and that of the maps as long as the explainer lives. Where weights are int8 or
+  /// weights behind that level again, during the call, and that of its maps as long as the explainer lives. Where weights are int8 or
   /// bfloat16, the gradients are those of their values.
   Explanation grad_cam(std::span<const float> tensor, const GradCamOptions& options = {});
   /// Where a block's attention looks: for each key the mean over queries (or one query's) of softmax(q k^T / sqrt(d) + bias), at the

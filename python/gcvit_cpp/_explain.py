@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Why a model says what it says."""
 
-from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple, Union
+import os
+from typing import TYPE_CHECKING, Any, Callable, Optional, Sequence, Tuple, Union
 
 from . import _gcvit
 from ._errors import InvalidArgumentError
@@ -15,10 +16,10 @@ _SCORES = ("logit", "probability")
 
 
 class Explanation:
-    """What of an image a model's answer depends on; `Classifier.explain` makes it."""
+    """What of an image a model's answer depends on; `Classifier.explain` makes it. In a notebook it shows itself on the image."""
 
-    def __init__(self, native: _gcvit.Explanation) -> None:
-        self._native = native
+    def __init__(self, explainers: _gcvit.Explainers, image: _gcvit.Image, native: _gcvit.Explanation) -> None:
+        self._explainers, self._image, self._native = explainers, image, native
 
     @property
     def method(self) -> str:
@@ -66,6 +67,40 @@ class Explanation:
         cells: "numpy.ndarray" = self._native.cells()
         return cells
 
+    @property
+    def map(self) -> "numpy.ndarray":
+        """The values at the image's own pixels: float32 (height, width) of the image, shares of the highest, from 0 to 1. What is
+        negative is 0, and so is what preprocessing crops away."""
+        values: "numpy.ndarray" = self._explainers.on_photo(self._image, self._native)
+        return values
+
+    def overlay(
+        self,
+        beside: Sequence["Explanation"] = (),
+        *,
+        colours: str = "viridis",
+        opacity: float = 0.5,
+        longest_side: int = 1600,
+    ) -> bytes:
+        """The image under the map's colours with a legend, the bytes of a PNG file. `beside` are explanations of the same image to
+        draw on its right. `colours` is "viridis" or "inferno", `opacity` goes from 0 to 1, and `longest_side` is in pixels."""
+        natives = [one._native for one in (self, *beside)]
+        return self._explainers.overlay(self._image, natives, colours, opacity, longest_side)
+
+    def save(self, path: Union[str, "os.PathLike[str]"], **options: Any) -> None:
+        """Writes what `overlay` makes with these options; to a path that ends in ".npy", `map` as a NumPy file."""
+        if os.fspath(path).endswith(".npy"):
+            import numpy
+
+            numpy.save(path, self.map)
+            return
+        data = self.overlay(**options)
+        with open(path, "wb") as file:
+            file.write(data)
+
+    def _repr_png_(self) -> bytes:
+        return self.overlay()
+
     def __repr__(self) -> str:
         answer = "" if self.label is None else f" of {self.label} ({self.of} {self.score:.3g})"
         return f"<gcvit_cpp.Explanation by {self.method}{answer}{', empty' if self.empty else ''}>"
@@ -111,4 +146,4 @@ def explain(
         native = explainers.attention(native_image, 3 if level is None else level, block, head, query)
     else:
         native = explainers.occlusion(native_image, index, score != "logit", patch or 0, stride or 0, progress)
-    return Explanation(native)
+    return Explanation(explainers, native_image, native)

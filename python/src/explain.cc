@@ -15,6 +15,7 @@
 
 #include "gcvit/error.h"
 #include "gcvit/explain.h"
+#include "gcvit/overlay.h"
 #include "image.h"
 #include "model.h"
 #include "of_this_process.h"
@@ -75,6 +76,28 @@ class Explainers {
     return explain(image, [&](Explainer& explainer, const std::vector<float>& tensor) {
       return explainer.occlusion(tensor, options);
     });
+  }
+
+  nb::object on_photo(const HeldImage& image, const Explanation& explanation) {
+    PhotoValues photo;
+    compute([&](Explainer& explainer) { photo = gcvit::on_photo(explainer.session(), image.image(), explanation); });
+    return array_of(photo.height, photo.width, std::move(photo.values));
+  }
+
+  nb::bytes overlay(const HeldImage& image, const nb::list& explanations, const std::string& colours, float opacity,
+                    std::int32_t longest_side) {
+    OverlayOptions options{.opacity = opacity, .longest_side = longest_side};
+    if (colours == name_of(ColourMap::kInferno)) {
+      options.colours = ColourMap::kInferno;
+    } else if (colours != name_of(ColourMap::kViridis)) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "[explain] colours: expected viridis or inferno, found \"" + colours + "\"");
+    }
+    std::vector<Explanation> several;
+    for (const nb::handle one : explanations) several.push_back(nb::cast<const Explanation&>(one));
+    std::string png;
+    compute([&](Explainer& explainer) { png = overlay_png(explainer.session(), image.image(), several, options); });
+    return nb::bytes(png.data(), png.size());
   }
 
  private:
@@ -144,7 +167,9 @@ void bind_explain(nb::module_& module) {
       .def("attention", &Explainers::attention, nb::arg("image"), nb::arg("level"), nb::arg("block").none(),
            nb::arg("head").none(), nb::arg("query").none())
       .def("occlusion", &Explainers::occlusion, nb::arg("image"), nb::arg("target").none(), nb::arg("probability"),
-           nb::arg("patch"), nb::arg("stride"), nb::arg("progress").none());
+           nb::arg("patch"), nb::arg("stride"), nb::arg("progress").none())
+      .def("on_photo", &Explainers::on_photo)
+      .def("overlay", &Explainers::overlay);
 }
 
 }  // namespace gcvit::python

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`Classifier.explain` gives maps and numbers, and refuses what is out of its range in sentences."""
+"""`Classifier.explain` gives maps, numbers and pictures, and refuses what is out of its range in sentences."""
+
+import io
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import gcvit_cpp as gcvit
 
@@ -16,6 +19,14 @@ def test_explains_the_most_probable_class(clf, rose):
     assert why.range == (why.cells.min(), why.cells.max())
     assert why.range[0] >= 0 and not why.empty
     assert best.label in repr(why)
+
+
+def test_the_map_lies_on_the_photo(clf, rose, pixels):
+    why = clf.explain(rose)
+    assert why.map.shape == pixels.shape[:2]
+    assert why.map.dtype == np.float32
+    assert why.map.min() >= 0 and 0.9 < why.map.max() <= 1
+    assert np.array_equal(clf.explain(pixels).map, clf.explain(Image.fromarray(pixels)).map)
 
 
 @pytest.mark.parametrize("level", [1, 2, 3, 4])
@@ -62,6 +73,19 @@ def test_what_progress_raises_comes_out(clf, rose):
     assert clf.explain(rose, "occlusion", patch=64, stride=64).cells.shape == (2, 2)
 
 
+def test_pictures(clf, rose, tmp_path):
+    why = clf.explain(rose)
+    picture = Image.open(io.BytesIO(why.overlay()))
+    assert picture.format == "PNG"
+    assert why._repr_png_() == why.overlay()
+    beside = Image.open(io.BytesIO(why.overlay([clf.explain(rose, target="tulips")], colours="inferno", opacity=0.7)))
+    assert beside.width > 1.5 * picture.width
+    why.save(tmp_path / "why.png")
+    assert (tmp_path / "why.png").read_bytes() == why.overlay()
+    why.save(tmp_path / "why.npy")
+    assert np.array_equal(np.load(tmp_path / "why.npy"), why.map)
+
+
 @pytest.mark.parametrize("arguments, sentence", [
     ({"method": "guess"}, "method: expected grad-cam, attention or occlusion, found 'guess'"),
     ({"score": "odds"}, "score: expected logit or probability, found 'odds'"),
@@ -84,6 +108,8 @@ def test_refuses_classes_that_there_are_not(clf, rose):
         with pytest.raises(gcvit.Error) as caught:
             clf.explain(rose, target=target)
         assert caught.value.code == "not_found"
+    with pytest.raises(gcvit.Error):
+        clf.explain(rose).overlay(colours="rainbow")
     with pytest.raises(FileNotFoundError):
         clf.explain("no such photo.jpg")
 

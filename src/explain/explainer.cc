@@ -13,6 +13,7 @@
 #include "inference/session_state.h"
 #include "model/gcvit.h"
 #include "model/tensor_table.h"
+#include "native/packed_parameters.h"
 
 namespace gcvit {
 
@@ -30,7 +31,8 @@ std::string_view name_of(ExplainedScore score) { return score == ExplainedScore:
 struct Explainer::State {
   Session session;
   std::unique_ptr<ops::TrainingExecutor> executor;  ///< made when it is needed
-  std::vector<float> head;  ///< the last layer's weights, likewise
+  std::shared_ptr<native::PackedParameters::GradientForms> gradient_weights;  ///< kept for the next call, or null
+  std::vector<float> head;  ///< the last layer's weights, made when they are needed
 
   State(Model model, const SessionOptions& options) : session(std::move(model), options) {}
 
@@ -97,6 +99,7 @@ Explanation Explainer::grad_cam(std::span<const float> tensor, const GradCamOpti
     return explain::grad_cam_at_norm(state_->session, state_->head_weights(), tensor, options);
   }
   state_->check_level(options.level);
+  state_->gradient_weights = options.keep_gradient_weights ? model().state().packed->hold_gradient_forms() : nullptr;
   return explain::grad_cam_at_level(model(), state_->differentiating(), tensor, options);
 }
 

@@ -126,7 +126,14 @@ TEST_F(ExplainerTest, WhatGradientsNeededIsGivenBack) {
   const Model model = Model::open(file);
   const std::size_t before = model.weight_bytes();
   Explainer explainer(model);
-  explainer.grad_cam(tensor, {.level = 1});
+  const std::vector<float> expected = explainer.grad_cam(tensor, {.level = 1}).map.values;
+  EXPECT_EQ(model.weight_bytes(), before);
+  EXPECT_EQ(explainer.grad_cam(tensor, {.level = 1, .keep_gradient_weights = true}).map.values, expected);
+  const std::size_t kept = model.weight_bytes();
+  EXPECT_GT(kept, before);
+  EXPECT_EQ(explainer.grad_cam(tensor, {.level = 1, .keep_gradient_weights = true}).map.values, expected);
+  EXPECT_EQ(model.weight_bytes(), kept);
+  explainer.grad_cam(tensor, {.level = 2});
   EXPECT_EQ(model.weight_bytes(), before);
 }
 
