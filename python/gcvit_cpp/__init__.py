@@ -16,6 +16,7 @@ from ._classifier import Classifier, Prediction, Predictions
 from ._convert import Conversion, Quantization, RoundedLayer, convert, quantize
 from ._errors import Error
 from ._evaluate import ClassCount, Evaluation, evaluate
+from ._explain import Explanation
 from ._gcvit import version as __version__
 from ._hub import LicenceNotice, pull
 from ._model import Model, bundled_model, load
@@ -27,6 +28,7 @@ __all__ = [
     "Conversion",
     "Error",
     "Evaluation",
+    "Explanation",
     "LicenceNotice",
     "Model",
     "Prediction",

@@ -4,10 +4,11 @@
 import os
 from collections import deque
 from html import escape
-from typing import TYPE_CHECKING, Any, Deque, Iterable, Iterator, List, Literal, NamedTuple, Optional, Tuple, Union, overload
+from typing import TYPE_CHECKING, Any, Callable, Deque, Iterable, Iterator, List, Literal, NamedTuple, Optional, Tuple, Union, overload
 
 from . import _gcvit
 from ._errors import InvalidArgumentError
+from ._explain import Explanation, explain
 from ._images import image_list, image_of, images_of
 from ._model import Model, ModelSource, bundled_model
 
@@ -74,6 +75,7 @@ class Classifier:
         else:
             self._model, self._threads = Model(bundled_model() if model is None else model, threads=threads), 0
         self._sessions = _gcvit.Sessions(self._model._native, self._threads)
+        self._explainers = _gcvit.Explainers(self._model._native, self._threads)
 
     @property
     def model(self) -> Model:
@@ -186,6 +188,36 @@ class Classifier:
         if len(given) > 0:
             self._sessions.logits(given, out)
         return out
+
+    def explain(
+        self,
+        image: Any,
+        method: str = "grad-cam",
+        target: Union[int, str, None] = None,
+        *,
+        score: Optional[str] = None,
+        level: Optional[int] = None,
+        block: Optional[int] = None,
+        head: Optional[int] = None,
+        query: Optional[Tuple[int, int]] = None,
+        patch: Optional[int] = None,
+        stride: Optional[int] = None,
+        progress: Optional[Callable[[int, int], None]] = None,
+    ) -> Explanation:
+        """Why the model answers as it does for an image.
+
+        "grad-cam": the positions of a map that speak for a class; `level` 1 to 4 is a level's map before it is downsampled, the finest
+        first, without it the last map behind the normalisation. "attention": where a block looks, `block` and `head` from 0; in odd
+        blocks the image's global query looks at every window. Without a block the level's last global one, without a level the third,
+        without a head the mean of all, without `query` (row, column) the mean of all positions that look. "occlusion": how far the
+        score falls when a patch is painted over, `patch` and `stride` in pixels of the model's input; it takes many forwards, and calls
+        `progress(done, patches)`.
+
+        `target` is a class's name or index, without it the most probable class; `score` what of it is explained, its "logit" (of
+        Grad-CAM without it) or its "probability" (of occlusion). Raises for an image that can't be read, NotFoundError for a class that
+        there isn't, ValueError for what is out of its range or for another method.
+        """
+        return explain(self._explainers, image, method, target, score, level, block, head, query, patch, stride, progress)
 
     def _results(self, images: Iterable[Any], batch: int, top_k: int, errors: str) -> Iterator[Result]:
         for result in self._tuples(images, batch, top_k, errors):

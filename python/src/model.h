@@ -27,6 +27,7 @@ class HeldModel {
 
 void bind_model(nanobind::module_& module);
 void bind_classifier(nanobind::module_& module);
+void bind_explain(nanobind::module_& module);
 void bind_stream(nanobind::module_& module);
 
 }  // namespace gcvit::python

@@ -131,5 +131,6 @@ NB_MODULE(_gcvit, module) {
   bind_image(module);
   bind_model(module);
   bind_classifier(module);
+  bind_explain(module);
   bind_stream(module);
 }
