@@ -28,6 +28,7 @@ Command add_convert(CLI::App& program);
 Command add_quantize(CLI::App& program);
 Command add_pull(CLI::App& program);
 Command add_export(CLI::App& program);
+Command add_serve(CLI::App& program);
 /// help, version, completion and man, which describe the commands of the program.
 std::vector<Command> add_about(CLI::App& program);
 

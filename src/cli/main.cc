@@ -97,6 +97,7 @@ std::vector<Command> commands_of_this_build(CLI::App& program) {
   if constexpr (kWithConverter) commands.push_back(add_convert(program));
   if constexpr (kWithConverter) commands.push_back(add_quantize(program));
   if constexpr (kWithOnnx) commands.push_back(add_export(program));
+  if constexpr (kWithServer) commands.push_back(add_serve(program));
   if constexpr (kWithHub) commands.push_back(add_pull(program));
   for (const Command& command : commands) command.app->group("Commands");
   for (const Command& command : add_about(program)) commands.push_back(command);

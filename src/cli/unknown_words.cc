@@ -19,10 +19,11 @@ struct Part {
   std::string_view option;
 };
 
-constexpr std::array<Part, 5> kParts = {{{"train", kWithTraining, "training", "GCVIT_TRAIN"},
+constexpr std::array<Part, 6> kParts = {{{"train", kWithTraining, "training", "GCVIT_TRAIN"},
                                          {"convert", kWithConverter, "converter", "GCVIT_CONVERT"},
                                          {"quantize", kWithConverter, "converter", "GCVIT_CONVERT"},
                                          {"export", kWithOnnx, "ONNX export", "GCVIT_ONNX"},
+                                         {"serve", kWithServer, "HTTP server", "GCVIT_SERVE"},
                                          {"pull", kWithHub, "downloads", "GCVIT_HUB"}}};
 
 constexpr std::size_t kShortestStart = 3;

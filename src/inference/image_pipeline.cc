@@ -28,7 +28,11 @@ std::size_t checked_batch(int batch) {
 }
 
 ImagePipeline::ImagePipeline(Session::State& session, const ImagePipelineOptions& options)
-    : session_(session), batch_(checked_batch(options.batch)), in_order_(options.in_order) {
+    : session_(session),
+      batch_(checked_batch(options.batch)),
+      in_order_(options.in_order),
+      max_delay_(options.max_delay),
+      on_batch_(options.on_batch) {
   const int decode_threads = options.decode_threads == 0 ? session_.engine.pool().size() : options.decode_threads;
   if (decode_threads < 1 || decode_threads > kMaximalDecodeThreads) {
     fail("[pipeline] decode_threads: expected 0 (as many as compute) to {}, found {}", kMaximalDecodeThreads,
@@ -97,6 +101,7 @@ bool ImagePipeline::submit(Job job, bool wait) {
 void ImagePipeline::finish() {
   std::unique_lock lock(mutex_);
   finished_ = true;
+  ready_.notify_all();
   changed_.notify_all();
   changed_.wait(lock, [&] { return inside_ == 0 || stop_; });
 }
@@ -155,7 +160,11 @@ void ImagePipeline::decode_images() {
 void ImagePipeline::decode(Slot& slot, image::PreprocessScratch& scratch) const {
   try {
     slot.tensor.resize(session_.preparation.tensor_size());
-    image::preprocess(slot.job.decode(), session_.preparation.preprocess, slot.tensor, scratch);
+    if (slot.job.prepare) {
+      slot.job.prepare(slot.tensor, scratch);
+    } else {
+      image::preprocess(slot.job.decode(), session_.preparation.preprocess, slot.tensor, scratch);
+    }
   } catch (const ResourceError& error) {
     slot.exhausted = std::current_exception();
     slot.error = error.what();
@@ -179,9 +188,16 @@ bool ImagePipeline::has_ready() const {
   return in_order_ ? is_ready(slots_.front()) : std::ranges::any_of(slots_, is_ready);
 }
 
+bool ImagePipeline::has_full_batch() const {
+  if (stop_ || finished_ || cancelled_) return true;
+  const auto is_ready = [](const auto& slot) { return slot->stage == Stage::kReady; };
+  return static_cast<std::size_t>(std::ranges::count_if(slots_, is_ready)) >= batch_;
+}
+
 ImagePipeline::Slots ImagePipeline::take_ready() {
   std::unique_lock lock(mutex_);
   ready_.wait(lock, [&] { return has_ready() || (stop_ && slots_.empty()); });
+  if (max_delay_.count() > 0) ready_.wait_for(lock, max_delay_, [&] { return has_full_batch(); });
   Slots ready;
   std::size_t whole = 0;
   for (auto slot = slots_.begin(); slot != slots_.end() && whole < batch_;) {
@@ -219,6 +235,7 @@ void ImagePipeline::run(Slots& ready) {
   std::string broken;
   ErrorCode code = ErrorCode::kIo;
   std::exception_ptr exhausted;
+  if (whole > 0 && on_batch_) on_batch_(whole);
   try {
     if (whole > 0) logits = session_.engine.run({tensors_.data(), whole * size});
   } catch (const Error& error) {

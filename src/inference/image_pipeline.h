@@ -3,6 +3,7 @@
 // gcvit::Pipeline share.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
@@ -10,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -23,6 +25,8 @@ namespace gcvit::inference {
 /// An image by what gives its pixels, on any thread.
 struct Job {
   std::function<image::Image()> decode;
+  /// Where it is set, it writes the whole tensor instead, on a thread that decodes.
+  std::function<void(std::span<float> tensor, image::PreprocessScratch& scratch)> prepare = {};
   std::string name;
   /// Gets the result, on the pipeline's thread, once. `exhausted` is set where descriptors, memory or threads have run out.
   std::function<void(ImageLogits result, std::exception_ptr exhausted)> done;
@@ -36,6 +40,10 @@ struct ImagePipelineOptions {
   int decode_threads = 0;  ///< as PipelineOptions has it
   std::size_t capacity = 0;
   bool in_order = true;
+  /// How long a batch that isn't full waits for more images, from its first one on.
+  std::chrono::microseconds max_delay = {};
+  /// Called on the pipeline's thread before a batch of so many images is computed. It must not throw.
+  std::function<void(std::size_t images)> on_batch = {};
 };
 
 class ImagePipeline {
@@ -77,12 +85,16 @@ class ImagePipeline {
   /// What can be computed next, taken off the slots; waits for it. Empty at the end.
   Slots take_ready();
   bool has_ready() const;
+  /// Whether waiting could not make the next batch larger.
+  bool has_full_batch() const;
   void run(Slots& ready);
   void deliver(Slot& slot, ImageLogits result);
 
   Session::State& session_;
   const std::size_t batch_;
   const bool in_order_;
+  const std::chrono::microseconds max_delay_;
+  const std::function<void(std::size_t images)> on_batch_;
   std::size_t capacity_ = 0;
   std::vector<float> tensors_;  ///< of the batch that is computed
 

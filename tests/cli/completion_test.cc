@@ -83,7 +83,7 @@ TEST_F(Completion, ManualPagesHaveNoMistakes) {
     EXPECT_TRUE(has(text, ".SH NAME\ngcvit")) << entry.path();
     ++pages;
   }
-  EXPECT_EQ(pages, 19u);
+  EXPECT_EQ(pages, 20u);
   EXPECT_EQ(gcvit("man train").out, weights::read_text(folder / "pages/gcvit-train.1"));
   EXPECT_EQ(gcvit("man").out, weights::read_text(folder / "pages/gcvit.1"));
   if (installed("groff")) {

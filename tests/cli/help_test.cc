@@ -17,9 +17,9 @@ namespace {
 
 using nlohmann::json;
 
-const std::vector<std::string> kCommands = {"classify", "train",   "eval",       "explain", "features",   "similar",
-                                            "info",     "forward", "preprocess", "bench",   "convert",    "quantize",
-                                            "export",   "pull",    "help",       "version", "completion", "man"};
+const std::vector<std::string> kCommands = {
+    "classify", "train",    "eval",   "explain", "features", "similar", "info",    "forward",    "preprocess", "bench",
+    "convert",  "quantize", "export", "serve",   "pull",     "help",    "version", "completion", "man"};
 
 std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// gcvit serve: models behind HTTP.
+#include <fmt/format.h>
+#include <pthread.h>
+#include <sys/resource.h>
+
+#include <chrono>
+#include <csignal>
+#include <ctime>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "cli/arguments.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "inference/bundled_model.h"
+#include "inference/run_images.h"
+#include "serve/server.h"
+#include "serve/service.h"
+
+namespace gcvit::cli {
+namespace {
+
+constexpr std::chrono::milliseconds kSignalPoll{100};
+
+struct Options {
+  ModelArguments arguments;
+  std::vector<std::string> models;
+  std::string key_file;
+  bool allow_anonymous = false;
+  double max_delay = 0.0;  // ms
+  std::int64_t deadline = 10'000;
+  std::int64_t drain_limit = 30'000;
+  serve::ServiceOptions service;
+  serve::ServerOptions server;
+};
+
+/// Blocks the signals that the server waits for, in this thread and all that it starts.
+sigset_t block_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals, signal);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return signals;
+}
+
+/// The next of the signals, or 0 when none came for a while.
+int next_signal(const sigset_t& signals) {
+  const timespec patience = {.tv_sec = 0, .tv_nsec = std::chrono::nanoseconds(kSignalPoll).count()};
+  const int signal = sigtimedwait(&signals, nullptr, &patience);
+  return signal < 0 ? 0 : signal;
+}
+
+/// A connection takes a descriptor.
+void raise_descriptor_limit() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+serve::ServiceOptions service_options(const Options& options) {
+  const ClassifierOptions chosen = options.arguments.classifier_options();
+  serve::ServiceOptions service = options.service;
+  for (const std::string& model : options.models) {
+    serve::ModelSource source = serve::parse_model_source(model);
+    source.file = file_of_model(source.file);
+    service.models.push_back(std::move(source));
+  }
+  if (service.models.empty()) service.models.push_back(serve::parse_model_source(inference::bundled_model()));
+  service.opening = inference::model_options_of(chosen);
+  service.batching.max_batch = chosen.batch;
+  service.batching.max_delay = std::chrono::microseconds(static_cast<std::int64_t>(1000.0 * options.max_delay));
+  service.batching.images = inference::session_options_of(chosen).images;
+  if (!options.key_file.empty()) service.keys = serve::ApiKeys::read(options.key_file);
+  return service;
+}
+
+int run(const Options& options) {
+  serve::ServiceOptions service_of = service_options(options);
+  if (service_of.keys.empty() && !options.allow_anonymous && !serve::is_loopback(options.server.host)) {
+    throw UsageError(
+        fmt::format("--host {}: others can connect to it: expected --api-key-file, or --allow-anonymous for "
+                    "a server that answers everyone",
+                    options.server.host));
+  }
+  const sigset_t signals = block_signals();
+  raise_descriptor_limit();
+  serve::Service service(std::move(service_of), [](const std::string& sentence) { notice(sentence); });
+  serve::ServerOptions server_of = options.server;
+  server_of.deadline = std::chrono::milliseconds(options.deadline);
+  serve::Server server(service, server_of);
+  print(fmt::format("listening on {}\n", server.url()));
+
+  int signal = 0;
+  while (signal != SIGTERM && signal != SIGINT) {
+    signal = next_signal(signals);
+    if (signal == SIGHUP) service.reload();
+  }
+  notice("[serve] finishing what was accepted; another signal ends at once");
+  server.drain();
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(options.drain_limit);
+  while (!server.wait_until_drained(std::chrono::milliseconds(0))) {
+    signal = next_signal(signals);
+    if (signal == SIGTERM || signal == SIGINT) return 1;
+    if (std::chrono::steady_clock::now() > end) {
+      notice(
+          fmt::format("[serve] expected all requests to finish within {} ms; closing the rest", options.drain_limit));
+      return 1;
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+
+Command add_serve(CLI::App& program) {
+  CLI::App* app = program.add_subcommand("serve", "Answer HTTP requests");
+  const auto options = std::make_shared<Options>();
+  app->add_option(
+         "-m,--model", options->models,
+         "Weight file, folder or name of a pulled file, as other commands take it, or NAME=FILE; clients ask for it "
+         "by NAME, else the file's name without ending. May be given several times")
+      ->type_name("MODEL")
+      ->default_str("the bundled flower model")
+      ->allow_extra_args(false);
+  app->add_option("--host", options->server.host, "Address to listen on")->type_name("ADDRESS")->capture_default_str();
+  app->add_option("--port", options->server.port, "Port to listen on; 0 is any that is free")
+      ->check(CLI::Range(0, 65535))
+      ->capture_default_str();
+  app->add_option("--max-batch", options->arguments.options.batch, "Most photos that go through the model together")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  app->add_option("--max-delay", options->max_delay,
+                  "Milliseconds for which a batch that isn't full waits for more photos")
+      ->check(CLI::Range(0.0, 1000.0))
+      ->capture_default_str();
+  app->add_option("--queue", options->service.batching.queue,
+                  "Photos that a model accepts before it has answered them; more are refused with status 503")
+      ->check(CLI::Range(1, 65536))
+      ->capture_default_str();
+  app->add_option("--deadline", options->deadline,
+                  "Milliseconds within which a request is answered, else with status 504")
+      ->check(CLI::Range(1, 3'600'000))
+      ->capture_default_str();
+  app->add_option("--drain", options->drain_limit,
+                  "Milliseconds for accepted requests to finish behind SIGTERM or Ctrl-C")
+      ->check(CLI::Range(0, 3'600'000))
+      ->capture_default_str();
+  app->add_option("--max-body", options->service.max_body, "Largest body of a request, in bytes or such as 20M")
+      ->transform(CLI::AsSizeValue(false))
+      ->type_name("SIZE")
+      ->default_str("16M");
+  app->add_option("--max-connections", options->server.max_connections, "Most connections at one time")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+  CLI::Option* const keys =
+      app->add_option("--api-key-file", options->key_file,
+                      "File with a key on each line: only requests with one of them, as Authorization: Bearer KEY, are "
+                      "answered")
+          ->type_name("FILE");
+  app->add_flag("--allow-anonymous", options->allow_anonymous,
+                "Answer everyone on a host that is not this machine alone")
+      ->excludes(keys);
+  options->arguments.add_loading(*app);
+  options->arguments.add_images(*app);
+  options->arguments.add_image_size(*app);
+  options->arguments.add_dtype(*app);
+  options->arguments.add_threads(*app);
+  return {app, [options] { return run(*options); }};
+}
+
+}  // namespace gcvit::cli

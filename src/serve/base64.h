@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace gcvit::serve {
+
+/// The bytes of Base64 text (RFC 4648, section 4, with its padding); nothing for another text.
+std::optional<std::vector<std::byte>> decode_base64(std::string_view text);
+
+}  // namespace gcvit::serve
