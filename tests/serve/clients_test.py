@@ -147,6 +147,7 @@ def check_signals(server, photo, answer):
                     lost.append("other bits")
             except Exception as error:  # whatever a client can throw
                 lost.append(repr(error))
+        client.close()  # in the thread that made it, as gevent wants it
 
     thread = threading.Thread(target=ask)
     thread.start()
