@@ -104,7 +104,8 @@ std::vector<Explanation> explain_tensor(const Options& options, Explainer& expla
   std::vector<Explanation> explanations;
   for (const std::optional<std::int32_t>& target : targets) {
     if (options.method == "grad-cam") {
-      explanations.push_back(explainer.grad_cam(tensor, {.target = target, .score = score, .level = options.level}));
+      explanations.push_back(explainer.grad_cam(
+          tensor, {.target = target, .score = score, .level = options.level, .keep_gradient_weights = true}));
       continue;
     }
     std::optional<Progress> progress;
