@@ -13,6 +13,7 @@
 #include "cli/predictions_file.h"
 #include "data/source_summary.h"
 #include "evaluate/evaluate.h"
+#include "gcvit/explain.h"
 #include "inference/model_state.h"
 #include "inference/run_images.h"
 #include "base/build_options.h"
@@ -35,6 +36,7 @@ struct Options {
   bool json = false;
   std::string predictions;
   std::string report;
+  bool no_explain = false;
 };
 
 using Labels = std::vector<std::string>;
@@ -140,7 +142,8 @@ LabelledAnswer answer_of(const Model& model, const data::ImageSet& images, const
 int run(const Options& options) {
   const ClassifierOptions classifier = options.arguments.classifier_options();
   const Model model = Model::open(options.arguments.model_file(), inference::model_options_of(classifier));
-  Session session(model, inference::session_options_of(classifier));
+  Explainer explainer(model, inference::session_options_of(classifier));
+  Session& session = explainer.session();
   for (const std::string& sentence : model.notices()) notice(sentence);
   if (options.json) {  // has the whole confusion matrix
     const auto classes = static_cast<double>(model.labels().size());
@@ -157,7 +160,9 @@ int run(const Options& options) {
   if (!options.predictions.empty()) predictions.emplace(options.predictions);
   std::unique_ptr<EvaluationReport> report;
   if constexpr (kWithTraining) {
-    if (!options.report.empty()) report = std::make_unique<EvaluationReport>(options.report, session, images);
+    if (!options.report.empty()) {
+      report = std::make_unique<EvaluationReport>(options.report, explainer, !options.no_explain, images);
+    }
   }
   Progress progress(images.samples.size());
   const evaluate::Evaluation evaluation =
@@ -214,8 +219,10 @@ Command add_eval(CLI::App& program) {
     app->add_option(
            "--report", options->report,
            "Write a page for a browser to this file, .html: metrics, confusion, reliability, the surest mistakes "
-           "as pictures")
+           "as pictures, each with Grad-CAM")
         ->type_name("FILE");
+    app->add_flag("--no-explain", options->no_explain, "Leave out Grad-CAM beside the mistakes in the report")
+        ->needs("--report");
   }
   options->arguments.add_images(*app);
   options->arguments.add_image_size(*app);

@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <utility>
 
 #include "cli/arguments.h"
 #include "data/image_set.h"
+#include "explain/grad_cam_picture.h"
 #include "inference/model_state.h"
 #include "inference/session_state.h"
 #include "report/run_report.h"
@@ -51,11 +53,13 @@ std::vector<report::Fact> commands_of(const evaluate::LabelledImages& wanted, co
 
 }  // namespace
 
-EvaluationReport::EvaluationReport(const std::string& path, const Session& session, const data::ImageSet& images)
+EvaluationReport::EvaluationReport(const std::string& path, Explainer& explainer, bool explain,
+                                   const data::ImageSet& images)
     : file_(checked(path)),
-      session_(session),
+      explainer_(explainer),
+      explain_(explain),
       images_(images),
-      temperature_(session.model().state().info.temperature.value_or(1.0)),
+      temperature_(explainer.model().state().info.temperature.value_or(1.0)),
       mistakes_(temperature_, kShownMistakes),
       sample_places_(report::spread_out(images.samples.size(), kShownSamples)) {}
 
@@ -69,7 +73,7 @@ void EvaluationReport::add(const ImageLogits& image) {
 
 void EvaluationReport::write(const evaluate::Evaluation& evaluation, const evaluate::LabelledImages& wanted,
                              const std::string& model_file) {
-  const Model::State& model = session_.model().state();
+  const Model::State& model = explainer_.model().state();
   const model::GCViTConfig& config = model.config();
   report::RunReport page;
   page.title = fmt::format("{} on {}", last_parts(model_file), last_parts(wanted.path));
@@ -86,8 +90,10 @@ void EvaluationReport::write(const evaluate::Evaluation& evaluation, const evalu
   page.mistakes = mistakes_.found();
   page.samples = samples_;
   const auto sample_of = [&](std::size_t image) -> const data::Sample& { return images_.samples[image]; };
-  const image::DecodeOptions& decode = session_.state().preparation.decode;
-  report::add_pictures(page.mistakes, sample_of, decode);
+  const image::DecodeOptions& decode = explainer_.session().state().preparation.decode;
+  report::Explain explain;
+  if (explain_) explain = std::bind_front(explain::grad_cam_picture, std::ref(explainer_));
+  report::add_pictures(page.mistakes, sample_of, decode, explain);
   report::add_pictures(page.samples, sample_of, decode);
   page.commands = commands_of(wanted, model_file);
   file_.write(report::report_html(page));

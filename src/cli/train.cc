@@ -42,6 +42,7 @@ struct Options {
   std::string folder;
   bool resume = false;
   double checkpoint_minutes = 5.0;
+  bool no_explain = false;
   train::Recipe flags;  ///< the fields whose flags were given; the others mean nothing
 };
 
@@ -185,6 +186,7 @@ train::RunOptions run_options(const Options& options) {
   result.threads = options.arguments.options.threads;
   result.max_memory = result.start.max_memory = options.arguments.options.max_memory;
   result.checkpoint_minutes = options.checkpoint_minutes;
+  result.explain = !options.no_explain;
   result.stop = [] { return stop_asked != 0; };
   result.notice = [](std::string_view sentence) { notice(sentence); };
   result.watcher = event_watcher(options.folder);
@@ -421,6 +423,8 @@ Command add_train(CLI::App& program) {
       ->type_name("MINUTES")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  app->add_flag("--no-explain", options->no_explain,
+                "Leave out Grad-CAM beside the mistakes in report.html; --resume needs the flag again");
   app->add_option("--recipe", options->flags.recipe, "Defaults of all flags below; tutorial is the Keras example's")
       ->check(CLI::IsMember(train::words_of("recipe")))
       ->default_str("finetune with -m, scratch with --variant");

@@ -14,6 +14,24 @@ namespace {
 
 constexpr std::int32_t kThumbnail = 256;
 
+/// A picture that is scaled until its shorter side is that of a square, which is cut out of its middle.
+struct Scaled {
+  std::int32_t height;
+  std::int32_t width;
+  std::int32_t top;  ///< of the square
+  std::int32_t left;
+};
+
+Scaled scaled_to(const image::Image& picture, std::int32_t side) {
+  const double scale = static_cast<double>(side) / std::min(picture.width, picture.height);
+  const auto scaled = [&](std::int32_t length) {
+    return std::max(side, static_cast<std::int32_t>(std::min(std::round(scale * length), 1e9)));
+  };
+  const std::int32_t height = scaled(picture.height);
+  const std::int32_t width = scaled(picture.width);
+  return {height, width, (height - side) / 2, (width - side) / 2};
+}
+
 }  // namespace
 
 Example example_of(std::size_t image, std::int32_t label, std::span<const float> logits, double temperature) {
@@ -24,7 +42,8 @@ Example example_of(std::size_t image, std::int32_t label, std::span<const float>
           .predicted = static_cast<std::int32_t>(best - probabilities.begin()),
           .probability = *best,
           .name = {},
-          .picture = {}};
+          .picture = {},
+          .grad_cam = {}};
 }
 
 void SurestMistakes::add(std::size_t image, std::int32_t label, std::span<const float> logits) {
@@ -61,30 +80,36 @@ std::vector<Example> samples_of(const evaluate::LabelledLogits& images, double t
 
 image::Image thumbnail(const image::Image& picture, std::int32_t side) {
   image::check(picture);
-  const double scale = static_cast<double>(side) / std::min(picture.width, picture.height);
-  const auto scaled = [&](std::int32_t length) {
-    return std::max(side, static_cast<std::int32_t>(std::min(std::round(scale * length), 1e9)));
-  };
-  const std::int32_t height = scaled(picture.height);
-  const std::int32_t width = scaled(picture.width);
+  const Scaled scaled = scaled_to(picture, side);
   image::Image square{side, side, {}};
   square.pixels.resize(static_cast<std::size_t>(side) * static_cast<std::size_t>(side) * 3);
   image::ResizeScratch scratch;
-  image::resize_antialiased(picture, height, width, image::Filter::kBicubic,
-                            {(height - side) / 2, (width - side) / 2, side, side}, square.pixels, scratch);
+  image::resize_antialiased(picture, scaled.height, scaled.width, image::Filter::kBicubic,
+                            {scaled.top, scaled.left, side, side}, square.pixels, scratch);
   return square;
+}
+
+image::Area thumbnail_area(const image::Image& picture, std::int32_t side) {
+  image::check(picture);
+  const Scaled scaled = scaled_to(picture, side);
+  const double down = static_cast<double>(picture.height) / scaled.height;
+  const double across = static_cast<double>(picture.width) / scaled.width;
+  return {down * scaled.top, across * scaled.left, down * side, across * side};
 }
 
 void add_pictures(std::vector<Example>& examples,
                   const std::function<const data::Sample&(std::size_t image)>& sample_of,
-                  const image::DecodeOptions& decode) {
+                  const image::DecodeOptions& decode, const Explain& explain) {
   for (Example& example : examples) {
     const data::Sample& sample = sample_of(example.image);
     example.name = sample.name;
     try {
-      example.picture = thumbnail(data::decode_sample(sample, decode), kThumbnail);
+      const image::Image photo = data::decode_sample(sample, decode);
+      example.picture = thumbnail(photo, kThumbnail);
+      if (!explain) continue;
+      example.grad_cam = explain(photo, example.predicted, example.picture, thumbnail_area(photo, kThumbnail));
     } catch (const Error&) {
-      // It was removed just now; the report says so.
+      // It was removed just now, which the report says, or has no map, without which it is shown.
     }
   }
 }

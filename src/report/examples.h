@@ -12,6 +12,7 @@
 #include "data/image_set.h"
 #include "evaluate/labelled_logits.h"
 #include "image/decode.h"
+#include "image/preprocess.h"
 
 namespace gcvit::report {
 
@@ -23,6 +24,7 @@ struct Example {
   double probability = 0.0;  ///< of `predicted`
   std::string name;          ///< within the data set: "roses/12.jpg"
   image::Image picture;      ///< a square thumbnail; empty when the photo could not be read again
+  image::Image grad_cam;     ///< the thumbnail under Grad-CAM of `predicted`; empty when there is none
 
   bool right() const { return label == predicted; }
 };
@@ -56,11 +58,17 @@ std::vector<Example> samples_of(const evaluate::LabelledLogits& images, double t
 
 /// The middle of a picture as a square of `side` pixels.
 image::Image thumbnail(const image::Image& picture, std::int32_t side);
+/// What that shows of the picture, in its pixels.
+image::Area thumbnail_area(const image::Image& picture, std::int32_t side);
 
-/// Reads the photos again for their names and thumbnails. `sample_of` gives the sample of a photo's place. The picture of one that can't
-/// be read any more stays empty.
+/// Draws on a photo's thumbnail, which shows `part` of it, why a model takes the photo for class `predicted`.
+using Explain = std::function<image::Image(const image::Image& photo, std::int32_t predicted,
+                                           const image::Image& thumbnail, const image::Area& part)>;
+
+/// Reads the photos again for their names and thumbnails, and with `explain` for what it draws on these. `sample_of` gives the sample of a
+/// photo's place. The pictures of one that can't be read or explained any more stay empty.
 void add_pictures(std::vector<Example>& examples,
                   const std::function<const data::Sample&(std::size_t image)>& sample_of,
-                  const image::DecodeOptions& decode);
+                  const image::DecodeOptions& decode, const Explain& explain = nullptr);
 
 }  // namespace gcvit::report

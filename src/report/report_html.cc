@@ -81,9 +81,13 @@ tbody th,th.name{text-align:left;color:var(--ink);font-size:15px}
 vertical-align:middle;overflow:hidden}
 .bar i{display:block;height:100%;background:var(--bar)}
 .photos{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,max(140px,var(--word))),1fr));gap:14px}
+.pairs{grid-template-columns:repeat(auto-fill,minmax(min(100%,max(280px,var(--word))),1fr))}
+.pairs figure{display:grid;grid-template-columns:1fr 1fr;gap:0 4px;align-content:start}
+.pairs figcaption,.pairs .lost{grid-column:1/-1}
 figure{margin:0;min-width:0}
 figure img,.lost{display:block;width:100%;aspect-ratio:1;object-fit:cover;border-radius:8px;background:var(--line)}
 .lost{display:grid;place-items:center;color:var(--faint);font-size:13px}
+.pairs .lost{aspect-ratio:2}
 figcaption{font-size:13px;line-height:1.4;margin-top:6px;overflow-wrap:break-word}
 figcaption b{font-weight:600}
 .right b{color:var(--good)}
@@ -166,8 +170,7 @@ class Page {
       classes();
       reliability();
     }
-    gallery("The surest mistakes", "Taken for something else, the surest first. Wrong labels are often among them.",
-            report_.mistakes);
+    mistakes();
     gallery("A look at the " + report_.photos, "Picked evenly from all of them.", report_.samples);
     commands();
     text_ += "<footer>gcvit " GCVIT_VERSION "</footer>\n</main>\n</body>\n</html>\n";
@@ -350,17 +353,37 @@ class Page {
                        100.0 * share);
   }
 
+  static bool has_grad_cam(const std::vector<Example>& examples) {
+    return std::ranges::any_of(examples, [](const Example& example) { return !example.grad_cam.pixels.empty(); });
+  }
+
+  void mistakes() {
+    std::string what = "Taken for something else, the surest first. Wrong labels are often among them.";
+    if (has_grad_cam(report_.mistakes)) {
+      what +=
+          " Beside each photo is its Grad-CAM for the class that it was taken for: the brighter a place, the more it "
+          "spoke for that class. The model didn't see what is dark grey. A photo without colours has no such places.";
+    }
+    gallery("The surest mistakes", what, report_.mistakes);
+  }
+
+  void picture(const image::Image& pixels, std::string_view alternative) {
+    text_ += fmt::format("<img alt=\"{}\" loading=\"lazy\" src=\"{}\">", alternative,
+                         data_uri("image/webp", image::encode_webp(pixels, kImageQuality)));
+  }
+
   void gallery(const std::string& title, std::string_view what, const std::vector<Example>& examples) {
     if (examples.empty()) return;
-    text_ += fmt::format("<section>\n<h2>{}</h2>\n<p class=\"faint\">{}</p>\n<div class=\"photos\">\n", title, what);
+    text_ += fmt::format("<section>\n<h2>{}</h2>\n<p class=\"faint\">{}</p>\n<div class=\"photos{}\">\n", title, what,
+                         has_grad_cam(examples) ? " pairs" : "");
     for (const Example& example : examples) {
       text_ += fmt::format("<figure class=\"{}\">", example.right() ? "right" : "wrong");
       if (example.picture.pixels.empty()) {
         text_ += "<span class=\"lost\">can't be read</span>";
       } else {
-        text_ += fmt::format("<img alt=\"\" loading=\"lazy\" src=\"{}\">",
-                             data_uri("image/webp", image::encode_webp(example.picture, kImageQuality)));
+        picture(example.picture, "");
       }
+      if (!example.grad_cam.pixels.empty()) picture(example.grad_cam, "Grad-CAM");
       text_ += fmt::format("<figcaption><b>{} {:.1f} %</b>", name(example.predicted), 100.0 * example.probability);
       if (!example.right()) text_ += fmt::format("<br>is {}", name(example.label));
       text_ += fmt::format("<br><span class=\"faint\">{}</span></figcaption></figure>\n", name_html(example.name));

@@ -2,9 +2,12 @@
 #include "train/results.h"
 
 #include <filesystem>
+#include <functional>
 #include <system_error>
 #include <vector>
 
+#include "explain/grad_cam_picture.h"
+#include "gcvit/explain.h"
 #include "inference/run_images.h"
 #include "inference/session_state.h"
 #include "evaluate/temperature.h"
@@ -144,21 +147,21 @@ std::string resume_command(const std::string& data, const std::string& folder) {
 }
 
 report::RunReport write_results(const RunFolder& folder, const RunState& state, const Prepared& prepared,
-                                double feature_seconds, int threads, std::uint64_t max_memory,
-                                const std::function<void(std::int64_t done)>& progress) {
+                                const ResultsOptions& options) {
   report::RunReport results;
   results.title =
       fmt::format("{}: {} on {}", name_of_run(folder.path()), short_name(start_name(state)), short_name(state.data));
   results.facts = facts_of(state, prepared);
   results.rows = state.rows;
-  if (state.recipe.linear_probe) results.feature_seconds = feature_seconds;
+  if (state.recipe.linear_probe) results.feature_seconds = options.feature_seconds;
   results.classes = prepared.info.classes;
   results.commands = commands_of(state, folder);
   if (!prepared.split.validation.empty()) {
     const std::string best = folder / "best.safetensors";
-    Session session(Model::open(best, {.threads = threads, .max_memory = max_memory}),
-                    {.images = {.max_pixels = state.recipe.max_pixels}});
-    const Answers answers = ask(session, prepared, progress);
+    Explainer explainer(Model::open(best, {.threads = options.threads, .max_memory = options.max_memory}),
+                        {.images = {.max_pixels = state.recipe.max_pixels}});
+    Session& session = explainer.session();
+    const Answers answers = ask(session, prepared, options.progress);
     results.classes = session.model().labels();
     results.best_epoch = state.best ? state.best->epoch : 0;
     const evaluate::Calibration calibration = evaluate::calibrate(answers.logits);
@@ -172,8 +175,11 @@ report::RunReport write_results(const RunFolder& folder, const RunState& state, 
     const auto sample_of = [&](std::size_t image) -> const data::Sample& {
       return prepared.set.samples[answers.samples[image]];
     };
-    report::add_pictures(results.mistakes, sample_of, session.state().preparation.decode);
-    report::add_pictures(results.samples, sample_of, session.state().preparation.decode);
+    report::Explain explain;
+    if (options.explain) explain = std::bind_front(explain::grad_cam_picture, std::ref(explainer));
+    const image::DecodeOptions& decode = session.state().preparation.decode;
+    report::add_pictures(results.mistakes, sample_of, decode, explain);
+    report::add_pictures(results.samples, sample_of, decode);
     store_temperature(best, results.temperature);
   }
   report::write_run_report(folder.path(), results);

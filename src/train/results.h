@@ -20,12 +20,19 @@ std::string shell_word(std::string_view text);
 /// The command that resumes the run.
 std::string resume_command(const std::string& data, const std::string& folder);
 
+struct ResultsOptions {
+  double feature_seconds = 0.0;  ///< time to compute the features of a linear probe
+  int threads = 0;
+  std::uint64_t max_memory = 0;
+  bool explain = true;  ///< show Grad-CAM beside the mistakes
+  /// Called with the number of validation photos done; what it throws is passed on, and leaves the files unchanged.
+  std::function<void(std::int64_t done)> progress;
+};
+
 /// Classifies the validation photos by best.safetensors as `gcvit classify` would, fits a temperature on the logits,
-/// stores it in that file, and writes curves.svg and report.html, whose contents it returns. `progress` is called with the
-/// number of validation photos done; what it throws is passed on, and leaves the files unchanged. Repeating the call gives the
-/// same files. `feature_seconds`: time to compute the features of a linear probe. Throws `Error`.
+/// stores it in that file, and writes curves.svg and report.html, whose contents it returns. Repeating the call gives the
+/// same files. Throws `Error`.
 report::RunReport write_results(const RunFolder& folder, const RunState& state, const Prepared& prepared,
-                                double feature_seconds, int threads, std::uint64_t max_memory,
-                                const std::function<void(std::int64_t done)>& progress);
+                                const ResultsOptions& options);
 
 }  // namespace gcvit::train

@@ -388,11 +388,16 @@ void Run::end_epoch() {
 
 void Run::finish() {
   const auto total = static_cast<std::int64_t>(prepared_.split.validation.size());
-  const report::RunReport results = write_results(folder_, state_, prepared_, feature_seconds_, options_.threads,
-                                                  options_.max_memory, [&](std::int64_t done) {
-                                                    progress_.validate(done, total);
-                                                    stop_if_asked();
-                                                  });
+  const auto progress = [&](std::int64_t done) {
+    progress_.validate(done, total);
+    stop_if_asked();
+  };
+  const report::RunReport results = write_results(folder_, state_, prepared_,
+                                                  {.feature_seconds = feature_seconds_,
+                                                   .threads = options_.threads,
+                                                   .max_memory = options_.max_memory,
+                                                   .explain = options_.explain,
+                                                   .progress = progress});
   progress_.clear();
   if (results.metrics) {
     events_->picture("samples", state_.epoch, report::example_grid(results.samples, results.classes));

@@ -25,6 +25,7 @@ struct RunOptions {
   int threads = 0;      ///< 0: every processor this process may use
   std::uint64_t max_memory = 0;  ///< bytes that training may take; 0 for `default_memory_limit()`
   double checkpoint_minutes = 5.0;
+  bool explain = true;  ///< the report shows Grad-CAM beside the mistakes; a run that goes on doesn't know how it began
   std::function<bool()> stop = [] { return false; };  ///< true: finish the step, write the checkpoint and return
   Notice notice = [](std::string_view) {};
   RunWatcher watcher;

@@ -22,6 +22,12 @@ using nlohmann::json;
 using weights::read_text;
 using weights::write_text;
 
+std::size_t count_of(const std::string& text, const std::string& part) {
+  std::size_t count = 0;
+  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
+  return count;
+}
+
 struct EvalOutput : Cli {
   EvalOutput() {
     for (unsigned i = 0; i < 6; ++i) {
@@ -101,13 +107,33 @@ TEST_F(EvalOutput, TheReportShowsMetricsAndMistakes) {
   ASSERT_GT(wrong, 0);
   EXPECT_NE(page.find("<h2>The surest mistakes</h2>"), std::string::npos);
   EXPECT_NE(page.find("<h2>What it confuses most</h2>"), std::string::npos);
-  std::size_t figures = 0;
-  for (std::size_t at = page.find("<figure class=\"wrong\"><img"); at != std::string::npos;
-       at = page.find("<figure class=\"wrong\"><img", at + 1)) {
-    ++figures;
-  }
+  const std::size_t figures = count_of(page, "<figure class=\"wrong\"><img");
   EXPECT_EQ(figures, static_cast<std::size_t>(2 * wrong));  // as mistakes and among the samples
+  EXPECT_EQ(count_of(page, "<img alt=\"Grad-CAM\""), static_cast<std::size_t>(wrong));  // beside the mistakes alone
   EXPECT_NE(page.find("<code>gcvit eval data -m m.safetensors --predictions answers.csv</code>"), std::string::npos);
+}
+
+TEST_F(EvalOutput, GradCamBesideTheMistakesIsSmallAndCanBeLeftOut) {
+  ASSERT_EQ(gcvit("eval -m m.safetensors data --report with.html").code, 0);
+  ASSERT_EQ(gcvit("eval -m m.safetensors data --report without.html --no-explain").code, 0);
+  const std::string with = read_text(folder / "with.html");
+  const std::string without = read_text(folder / "without.html");
+  EXPECT_EQ(testing::complaint_about_markup(without), "");
+  EXPECT_EQ(without.find("Grad-CAM"), std::string::npos);
+  const std::size_t maps = count_of(with, "<img alt=\"Grad-CAM\"");
+  ASSERT_GT(maps, 0u);
+  EXPECT_LT(with.size(), without.size() + maps * 40'000 + 1'000);
+  expect_usage_error("eval -m m.safetensors data --no-explain", "--no-explain requires --report");
+}
+
+TEST_F(EvalOutput, OnlyTheMistakesThatAreShownAreExplained) {
+  for (unsigned i = 6; i < 40; ++i) {  // a photo of each label: at least one of the two is wrong
+    for (const std::string place : {"data/red", "data/Dark_Orange"}) {
+      write_text(folder / (place + "/" + std::to_string(i) + ".png"), testing::blob_png(i));
+    }
+  }
+  ASSERT_EQ(gcvit("eval -m m.safetensors data --report r.html").code, 0);
+  EXPECT_EQ(count_of(read_text(folder / "r.html"), "<img alt=\"Grad-CAM\""), 24u);
 }
 
 }  // namespace

@@ -96,6 +96,17 @@ TEST(Examples, SamplesComeFromAllOver) {
   EXPECT_TRUE(samples_of(LabelledLogits(3), 1.0, 9).empty());
 }
 
+TEST(Examples, AThumbnailKnowsWhatItShows) {
+  const image::Area wide = thumbnail_area(plain(90, 30, 0), 10);
+  EXPECT_DOUBLE_EQ(wide.top, 0);
+  EXPECT_DOUBLE_EQ(wide.left, 30);
+  EXPECT_DOUBLE_EQ(wide.height, 30);
+  EXPECT_DOUBLE_EQ(wide.width, 30);
+  const image::Area tall = thumbnail_area(plain(20, 60, 0), 40);
+  EXPECT_DOUBLE_EQ(tall.top, 20);
+  EXPECT_DOUBLE_EQ(tall.left, 0);
+}
+
 TEST(Examples, ThumbnailsAreTheMiddle) {
   image::Image wide = plain(90, 30, 0);
   for (std::size_t y = 0; y < 30; ++y) {

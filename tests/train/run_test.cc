@@ -13,6 +13,8 @@
 #include "tests/data/tar_bytes.h"
 #include "tests/report/markup.h"
 #include "tests/train/runs.h"
+#include "train/checkpoint.h"
+#include "train/run_folder.h"
 
 namespace gcvit::train {
 namespace {
@@ -120,6 +122,34 @@ TEST_F(Runs, TheReportShowsTheBestEpoch) {
   // Six photos can't say how sure is too sure.
   EXPECT_EQ(weights::load_model(path + "/best.safetensors").info.temperature, std::nullopt);
   EXPECT_NE(page.find("No temperature is stored: 6 photos are too few"), std::string::npos);
+}
+
+TEST_F(Runs, TheReportExplainsItsMistakes) {
+  const auto count_of = [](const std::string& text, const std::string& part) {
+    std::size_t count = 0;
+    for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
+    return count;
+  };
+  Recipe recipe = busy();
+  recipe.lr = recipe.min_lr = 1e-9;  // learns nothing, so that there are mistakes
+  const std::string path = new_folder();
+  EXPECT_EQ(start_run(path, options(recipe)), Outcome::kFinished);
+  const std::string page = read_text(path + "/report.html");
+  EXPECT_EQ(testing::complaint_about_markup(page), "");
+  const std::string mistakes = page.substr(page.find("<h2>The surest mistakes</h2>"));
+  const std::size_t wrong = count_of(mistakes.substr(0, mistakes.find("</section>")), "<figure class=\"wrong\"><img");
+  ASSERT_GT(wrong, 0u);
+  EXPECT_EQ(count_of(page, "<img alt=\"Grad-CAM\""), wrong);
+
+  // A finished run that goes on writes its report again, as it is wanted then.
+  RunFolder again(path);
+  again.open();
+  RunOptions plain = options(recipe);
+  plain.explain = false;
+  EXPECT_EQ(resume_run(again, plain, read_checkpoint(again.checkpoint())), Outcome::kFinished);
+  const std::string without = read_text(path + "/report.html");
+  EXPECT_EQ(without.find("Grad-CAM"), std::string::npos);
+  EXPECT_LT(page.size(), without.size() + wrong * 40'000 + 1'000);
 }
 
 TEST_F(Runs, WithoutValidationThereIsAReportToo) {
