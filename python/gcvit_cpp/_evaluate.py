@@ -121,6 +121,7 @@ def evaluate(
     side: Optional[str] = None,
     by_index: bool = False,
     report: Optional[StrPath] = None,
+    explain: bool = True,
     predictions: Optional[StrPath] = None,
     dtype: Optional[str] = None,
     image_size: Optional[ImageSize] = None,
@@ -143,7 +144,8 @@ def evaluate(
     `model` is a `Model`, a path, the bytes of a model file, the name of official weights, or None for the bundled flower model. It
     computes in `dtype`; by default in that of the `Model`, or as the file stores its weights.
 
-    `report` is an .html file to write, a page for a browser; `predictions` a .csv or .jsonl file with the answer about each photo.
+    `report` is an .html file to write, a page for a browser, in which `explain` shows Grad-CAM beside the surest mistakes; `predictions`
+    a .csv or .jsonl file with the answer about each photo.
     `image_size`, `window_mode`, `preprocess`, `exif`, `max_pixels`, `batch`, `ema`, `threads` and `max_memory` are the program's flags
     (docs/using.md). With `progress` a bar shows how far it is, if tqdm is installed.
 
@@ -157,7 +159,8 @@ def evaluate(
 
     words = flag_words(list=list, side=side, report=report, predictions=predictions, image_size=size_word(image_size),
                        window_mode=window_mode, preprocess=preprocess, max_pixels=max_pixels, batch=batch)
-    words += switch_words(by_index=by_index, no_exif=not exif) + loading_words(ema, threads, max_memory)
+    words += switch_words(by_index=by_index, no_exif=not exif, no_explain=report is not None and not explain)
+    words += loading_words(ema, threads, max_memory)
     try:
         with model_file(model) as (path, own_dtype):
             printed = _program.run(["eval", "--json", *words, f"--model={path}", f"--dtype={dtype or own_dtype}", "--", file_word(data)],

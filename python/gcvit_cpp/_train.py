@@ -12,7 +12,7 @@ import os
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple, TypedDict, Union
 
 from . import _program
-from ._arguments import AnyModel, ImageSize, MemorySize, Notices, file_word, flag_words, loading_words, model_file, value_word
+from ._arguments import AnyModel, ImageSize, MemorySize, Notices, file_word, flag_words, loading_words, model_file, switch_words, value_word
 from ._errors import InvalidFileError, NotFoundError
 from ._html import image_of_svg, table
 from ._model import Model
@@ -231,6 +231,7 @@ def train(
     callbacks: Union[Callback, Iterable[Callback], None] = None,
     progress: bool = True,
     checkpoint_minutes: Optional[float] = None,
+    explain: bool = True,
     ema: Optional[bool] = None,
     threads: int = 0,
     max_memory: Optional[MemorySize] = None,
@@ -254,6 +255,8 @@ def train(
     A run that was stopped, by a callback or Ctrl-C, has written a checkpoint: the same call with `resume=True`, which needs no more than
     `data` and `output`, goes on with it, to bitwise the same weights. `checkpoint_minutes` is the time between checkpoints.
 
+    With `explain` the report shows Grad-CAM beside the surest mistakes.
+
     With `progress` a bar shows how far it is, by tqdm where that is installed, else a line for each epoch; notices too.
 
     The run is a process of its own. Raises FileNotFoundError, ValueError, MemoryError or another `Error`, and TypeError for a
@@ -273,7 +276,7 @@ def train(
         return any(type(answer).__name__ in ("bool", "bool_") and bool(answer) for answer in answers)
 
     words += flag_words(output=folder, checkpoint_minutes=checkpoint_minutes, variant=variant)
-    words += loading_words(ema, threads, max_memory)
+    words += switch_words(no_explain=not explain) + loading_words(ema, threads, max_memory)
     if resume:
         words.append("--resume")
     try:

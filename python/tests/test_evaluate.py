@@ -75,6 +75,14 @@ def test_files_that_it_writes(flowers, tmp_path):
         assert [row["predicted"] for row in csv.DictReader(file)] == ["daisy", "roses"]
 
 
+def test_the_report_explains_mistakes_unless_it_is_told_not_to(flowers, tmp_path):
+    folder = shutil.copytree(flowers, tmp_path / "photos")
+    shutil.copy(next((folder / "daisy").iterdir()), folder / "roses/taken_for_a_daisy.jpg")
+    for name, explain in (("with.html", True), ("without.html", False)):
+        gcvit.evaluate(folder, report=tmp_path / name, explain=explain, progress=False)
+        assert ("Grad-CAM" in (tmp_path / name).read_text()) == explain
+
+
 def test_a_photo_that_cant_be_read_is_skipped(flowers, tmp_path):
     folder = shutil.copytree(flowers, tmp_path / "photos")
     (folder / "roses/broken.jpg").write_text("no photo")
