@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Dict, Iterator, List, Optional, Sequence
 
 from . import _program
+from ._arguments import model_file
 from ._errors import InvalidArgumentError
 from ._model import Model
 
@@ -18,13 +19,7 @@ def file_of(model: Model) -> Iterator[str]:
     """The path of what the model was opened from; bytes are written to a temporary file."""
     if not isinstance(model, Model):
         raise TypeError(f"expected a gcvit_cpp.Model, found {type(model).__name__}")
-    if isinstance(model._source, str):
-        yield model._source
-        return
-    with tempfile.TemporaryDirectory(prefix="gcvit-") as folder:
-        file = os.path.join(folder, "model")
-        with open(file, "wb") as out:
-            out.write(model._source)
+    with model_file(model) as (file, _):
         yield file
 
 
