@@ -13,14 +13,11 @@ import importlib
 from typing import TYPE_CHECKING, Any, List
 
 from ._classifier import Classifier, Prediction, Predictions
-from ._convert import Conversion, Quantization, RoundedLayer, convert, quantize
 from ._errors import Error
-from ._evaluate import ClassCount, Evaluation, evaluate
 from ._explain import Explanation
 from ._gcvit import version as __version__
 from ._hub import LicenceNotice, pull
 from ._model import Model, bundled_model, load
-from ._train import Recipe, Run, train
 
 __all__ = [
     "ClassCount",
@@ -49,17 +46,28 @@ __all__ = [
 
 if TYPE_CHECKING:
     from . import keras as keras, sklearn as sklearn, timm as timm
+    from ._convert import Conversion, Quantization, RoundedLayer, convert, quantize
+    from ._evaluate import ClassCount, Evaluation, evaluate
+    from ._train import Recipe, Run, train
     from .sklearn import GCViTClassifier as GCViTClassifier, GCViTFeatures as GCViTFeatures
 
-_OF_OTHER_LIBRARIES = {"keras": None, "sklearn": None, "timm": None, "GCViTClassifier": "sklearn", "GCViTFeatures": "sklearn"}
+_NAMES_IN = {  # modules that are imported on use: they need other libraries, or only a few programs need them
+    "_convert": ("Conversion", "Quantization", "RoundedLayer", "convert", "quantize"),
+    "_evaluate": ("ClassCount", "Evaluation", "evaluate"),
+    "_train": ("Recipe", "Run", "train"),
+    "keras": ("keras",),
+    "sklearn": ("sklearn", "GCViTClassifier", "GCViTFeatures"),
+    "timm": ("timm",),
+}
+_ON_USE = {name: module for module, names in _NAMES_IN.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _OF_OTHER_LIBRARIES:
+    if name not in _ON_USE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f"{__name__}.{_OF_OTHER_LIBRARIES[name] or name}")
-    return getattr(module, name) if _OF_OTHER_LIBRARIES[name] else module
+    module = importlib.import_module(f"{__name__}.{_ON_USE[name]}")
+    return module if name == _ON_USE[name] else getattr(module, name)
 
 
 def __dir__() -> List[str]:
-    return sorted({*globals(), *_OF_OTHER_LIBRARIES})
+    return sorted({*globals(), *_ON_USE})
