@@ -12,18 +12,22 @@ namespace gcvit::serve {
 namespace {
 
 constexpr RouteRow kRoutes[] = {
-    {Endpoint::kClassify, "POST", "/v1/classify", "Classify one photo"},
-    {Endpoint::kServerMetadata, "GET", "/v2", "The server's name, version and extensions"},
-    {Endpoint::kLive, "GET", "/v2/health/live", "Whether the server runs"},
-    {Endpoint::kReady, "GET", "/v2/health/ready", "Whether the server takes requests"},
-    {Endpoint::kModelMetadata, "GET", "/v2/models/{model}", "A model's inputs and outputs"},
-    {Endpoint::kModelMetadata, "GET", "/v2/models/{model}/versions/{version}", "A model's inputs and outputs"},
-    {Endpoint::kModelReady, "GET", "/v2/models/{model}/ready", "Whether a model takes requests"},
-    {Endpoint::kModelReady, "GET", "/v2/models/{model}/versions/{version}/ready", "Whether a model takes requests"},
-    {Endpoint::kInfer, "POST", "/v2/models/{model}/infer", "Classify photos or tensors"},
-    {Endpoint::kInfer, "POST", "/v2/models/{model}/versions/{version}/infer", "Classify photos or tensors"},
-    {Endpoint::kMetrics, "GET", "/metrics", "Counts and times in Prometheus' text format"},
-    {Endpoint::kOpenApi, "GET", "/openapi.json", "This document"},
+    {Endpoint::kClassify, RouteGroup::kInference, "POST", "/v1/classify", "Classify one photo"},
+    {Endpoint::kServerMetadata, RouteGroup::kInference, "GET", "/v2", "The server's name, version and extensions"},
+    {Endpoint::kLive, RouteGroup::kInference, "GET", "/v2/health/live", "Whether the server runs"},
+    {Endpoint::kReady, RouteGroup::kInference, "GET", "/v2/health/ready", "Whether the server takes requests"},
+    {Endpoint::kModelMetadata, RouteGroup::kInference, "GET", "/v2/models/{model}", "A model's inputs and outputs"},
+    {Endpoint::kModelMetadata, RouteGroup::kInference, "GET", "/v2/models/{model}/versions/{version}",
+     "A model's inputs and outputs"},
+    {Endpoint::kModelReady, RouteGroup::kInference, "GET", "/v2/models/{model}/ready",
+     "Whether a model takes requests"},
+    {Endpoint::kModelReady, RouteGroup::kInference, "GET", "/v2/models/{model}/versions/{version}/ready",
+     "Whether a model takes requests"},
+    {Endpoint::kInfer, RouteGroup::kInference, "POST", "/v2/models/{model}/infer", "Classify photos or tensors"},
+    {Endpoint::kInfer, RouteGroup::kInference, "POST", "/v2/models/{model}/versions/{version}/infer",
+     "Classify photos or tensors"},
+    {Endpoint::kMetrics, RouteGroup::kMetrics, "GET", "/metrics", "Counts and times in Prometheus' text format"},
+    {Endpoint::kOpenApi, RouteGroup::kInference, "GET", "/openapi.json", "This document"},
 };
 
 /// There is one version of a model at a time.

@@ -22,8 +22,12 @@ enum class Endpoint : std::uint8_t {
   kOpenApi,
 };
 
+/// What a listener offers or doesn't.
+enum class RouteGroup : std::uint8_t { kInference, kMetrics };
+
 struct RouteRow {
   Endpoint endpoint;
+  RouteGroup group;
   std::string_view method;   ///< GET routes answer HEAD as well
   std::string_view pattern;  ///< "/v2/models/{model}/ready"
   std::string_view summary;
