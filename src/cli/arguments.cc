@@ -123,6 +123,14 @@ void ModelArguments::add_dtype(CLI::App& app) {
       ->capture_default_str();
 }
 
+void ModelArguments::add_running(CLI::App& app) {
+  add_images(app);
+  add_image_size(app);
+  add_batch(app);
+  add_dtype(app);
+  add_threads(app);
+}
+
 Precision parse_precision(const std::string& dtype) {
   for (const Precision precision : {Precision::kF32, Precision::kBf16, Precision::kInt8}) {
     if (dtype == inference::name_of(precision)) return precision;
@@ -148,6 +156,14 @@ ClassifierOptions ModelArguments::classifier_options() const {
     if (name_of(preset) == preprocess) result.preprocess = preset;
   }
   return result;
+}
+
+SessionOptions ModelArguments::session_options() const { return inference::session_options_of(classifier_options()); }
+
+Model ModelArguments::open(const std::string& file) const {
+  Model opened = Model::open(file, inference::model_options_of(classifier_options()));
+  for (const std::string& sentence : opened.notices()) notice(sentence);
+  return opened;
 }
 
 weights::LoadOptions ModelArguments::load_options() const {

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "gcvit/classifier.h"
+#include "gcvit/model.h"
+#include "gcvit/session.h"
 #include "weights/load.h"
 
 namespace gcvit::cli {
@@ -56,11 +58,16 @@ struct ModelArguments {
   void add_batch(CLI::App& app);
   /// --dtype: what the model computes in
   void add_dtype(CLI::App& app);
+  /// All of these that a command needs which takes photos through a model.
+  void add_running(CLI::App& app);
 
   /// The file of the model, by `file_of_model`. Throws `Error` when none was given and the bundled one isn't there.
   std::string model_file() const;
   /// All of the above as options of the library.
   ClassifierOptions classifier_options() const;
+  SessionOptions session_options() const;
+  /// The model in that file, opened as they say; notices of it are told.
+  Model open(const std::string& file) const;
   /// What loading alone needs of them.
   weights::LoadOptions load_options() const;
 };

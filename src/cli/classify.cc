@@ -141,11 +141,7 @@ Command add_classify(CLI::App& program) {
       ->check(CLI::Range(0.0, 1.0));
   add_forms(*app, *options);
   add_sorting(*app, *options);
-  options->arguments.add_images(*app);
-  options->arguments.add_image_size(*app);
-  options->arguments.add_batch(*app);
-  options->arguments.add_dtype(*app);
-  options->arguments.add_threads(*app);
+  options->arguments.add_running(*app);
   return {app, [options] { return run(*options); }};
 }
 

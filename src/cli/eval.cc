@@ -140,11 +140,9 @@ LabelledAnswer answer_of(const Model& model, const data::ImageSet& images, const
 }
 
 int run(const Options& options) {
-  const ClassifierOptions classifier = options.arguments.classifier_options();
-  const Model model = Model::open(options.arguments.model_file(), inference::model_options_of(classifier));
-  Explainer explainer(model, inference::session_options_of(classifier));
+  const Model model = options.arguments.open(options.arguments.model_file());
+  Explainer explainer(model, options.arguments.session_options());
   Session& session = explainer.session();
-  for (const std::string& sentence : model.notices()) notice(sentence);
   if (options.json) {  // has the whole confusion matrix
     const auto classes = static_cast<double>(model.labels().size());
     check_memory(kJsonCell * classes * classes, options.arguments.options.max_memory,
@@ -166,7 +164,7 @@ int run(const Options& options) {
   }
   Progress progress(images.samples.size());
   const evaluate::Evaluation evaluation =
-      evaluate::evaluate(session, classifier.batch, images, [&](const ImageLogits& image) {
+      evaluate::evaluate(session, options.arguments.options.batch, images, [&](const ImageLogits& image) {
         if (!image.error.empty()) {
           progress.clear();
           notice(image.error);
@@ -224,11 +222,7 @@ Command add_eval(CLI::App& program) {
     app->add_flag("--no-explain", options->no_explain, "Leave out Grad-CAM beside the mistakes in the report")
         ->needs("--report");
   }
-  options->arguments.add_images(*app);
-  options->arguments.add_image_size(*app);
-  options->arguments.add_batch(*app);
-  options->arguments.add_dtype(*app);
-  options->arguments.add_threads(*app);
+  options->arguments.add_running(*app);
   return {app, [options] { return run(*options); }};
 }
 

@@ -223,11 +223,8 @@ int run(Options& options) {
   const ImageArguments arguments(options.images);
   const std::vector<Image>& images = arguments.images();
   const std::string file = options.arguments.model_file();
-  const ClassifierOptions classifier = options.arguments.classifier_options();
   Outputs outputs(options.output, images);
-  const Model model = Model::open(file, inference::model_options_of(classifier));
-  Explainer explainer(model, inference::session_options_of(classifier));
-  for (const std::string& sentence : model.notices()) notice(sentence);
+  Explainer explainer(options.arguments.open(file), options.arguments.session_options());
   const std::vector<std::optional<std::int32_t>> targets = targets_of(options, explainer);
   Session& session = explainer.session();
   const inference::Preparation& preparation = session.state().preparation;
@@ -333,11 +330,7 @@ Command add_explain(CLI::App& program) {
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   add_json(*app, options->json);
-  options->arguments.add_images(*app);
-  options->arguments.add_image_size(*app);
-  options->arguments.add_batch(*app);
-  options->arguments.add_dtype(*app);
-  options->arguments.add_threads(*app);
+  options->arguments.add_running(*app);
   return {app, [options] { return run(*options); }};
 }
 

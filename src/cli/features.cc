@@ -41,17 +41,14 @@ int run(const Options& options) {
   for (const Image& image : images) names.push_back(image.name());
 
   const std::string file = options.arguments.model_file();
-  const ClassifierOptions classifier = options.arguments.classifier_options();
-  const Model model = Model::open(file, inference::model_options_of(classifier));
-  Session session(model, inference::session_options_of(classifier));
-  for (const std::string& sentence : model.notices()) notice(sentence);
+  Session session(options.arguments.open(file), options.arguments.session_options());
   const Feature feature = feature_of_level(options.level);
   const ValueShape shape = session.shape_of(feature);
   const std::unique_ptr<FeatureFile> output = make_feature_file(options.output, shape, names);
 
   Json errors = Json::array();
   Progress progress(images.size());
-  explain::features_of_images(session, images, feature, classifier.batch,
+  explain::features_of_images(session, images, feature, options.arguments.options.batch,
                               [&](std::size_t image, std::span<const float> values, std::string_view error) {
                                 if (error.empty()) {
                                   output->add(names[image], values);
@@ -101,11 +98,7 @@ Command add_features(CLI::App& program) {
       ->check(CLI::Range(1, 4))
       ->default_str("the pooled vectors");
   add_json(*app, options->json);
-  options->arguments.add_images(*app);
-  options->arguments.add_image_size(*app);
-  options->arguments.add_batch(*app);
-  options->arguments.add_dtype(*app);
-  options->arguments.add_threads(*app);
+  options->arguments.add_running(*app);
   return {app, [options] { return run(*options); }};
 }
 

@@ -43,20 +43,18 @@ Tensor read_input(const std::string& file, const model::GCViTConfig& config) {
 
 int run(const Options& options) {
   const std::string file = options.arguments.model_file();
-  const ClassifierOptions classifier = options.arguments.classifier_options();
-  const Model model = Model::open(file, inference::model_options_of(classifier));
-  Session session(model, inference::session_options_of(classifier));
-  for (const std::string& sentence : model.notices()) notice(sentence);
+  Session session(options.arguments.open(file), options.arguments.session_options());
   inference::Engine& engine = session.state().engine;
   const Tensor input = read_input(options.input, engine.config());
 
-  engine.check_memory(std::min(static_cast<std::size_t>(classifier.batch), static_cast<std::size_t>(input.dims()[0])),
-                      static_cast<double>(input.size()));
+  engine.check_memory(
+      std::min(static_cast<std::size_t>(options.arguments.options.batch), static_cast<std::size_t>(input.dims()[0])),
+      static_cast<double>(input.size()));
 
   // Outputs are larger than inputs: they go to temporaries batch by batch, and from there into the archive.
   std::map<std::string, std::unique_ptr<formats::NpyWriter>, std::less<>> writers;
   for (const char* name : kOutputs) writers[name] = nullptr;
-  RunOptions run{.batch = classifier.batch};
+  RunOptions run{.batch = options.arguments.options.batch};
   run.tap = [&](std::string_view name, const ValueShape& shape, std::span<const float> values) {
     const auto writer = writers.find(name);
     if (writer == writers.end()) return;
@@ -68,7 +66,7 @@ int run(const Options& options) {
     writer->second->append(values);
   };
   const auto images = static_cast<std::size_t>(input.dims()[0]);
-  const auto classes = static_cast<std::size_t>(model.classes());
+  const auto classes = static_cast<std::size_t>(session.model().classes());
   std::vector<std::string> broken;
   Progress progress(images);
   session.state().run(input.values(), run, [&](std::size_t first, std::size_t count, std::span<const float> logits) {

@@ -120,10 +120,7 @@ int run(const Options& options) {
   const std::vector<Image>& images = arguments.images();
   const explain::FeatureIndex index = explain::read_feature_index(options.index);
   const std::string file = options.arguments.model_file();
-  const ClassifierOptions classifier = options.arguments.classifier_options();
-  const Model model = Model::open(file, inference::model_options_of(classifier));
-  Session session(model, inference::session_options_of(classifier));
-  for (const std::string& sentence : model.notices()) notice(sentence);
+  Session session(options.arguments.open(file), options.arguments.session_options());
   check_index(index, options.index, session, file);
 
   const std::size_t size = session.shape_of(Feature::kPooled).size();
@@ -138,7 +135,7 @@ int run(const Options& options) {
     waiting.clear();
     queries.clear();
   };
-  explain::features_of_images(session, images, Feature::kPooled, classifier.batch,
+  explain::features_of_images(session, images, Feature::kPooled, options.arguments.options.batch,
                               [&](std::size_t image, std::span<const float> values, std::string_view error) {
                                 if (!error.empty()) {
                                   notice(error);
@@ -170,11 +167,7 @@ Command add_similar(CLI::App& program) {
       ->capture_default_str();
   add_json(*app, options->json);
   app->add_flag("--csv", options->csv, "Print a CSV table: image,rank,neighbour,similarity,row")->excludes("--json");
-  options->arguments.add_images(*app);
-  options->arguments.add_image_size(*app);
-  options->arguments.add_batch(*app);
-  options->arguments.add_dtype(*app);
-  options->arguments.add_threads(*app);
+  options->arguments.add_running(*app);
   return {app, [options] { return run(*options); }};
 }
 
