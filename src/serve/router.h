@@ -12,6 +12,9 @@ namespace gcvit::serve {
 
 enum class Endpoint : std::uint8_t {
   kClassify,
+  kModels,
+  kExplain,
+  kFeatures,
   kServerMetadata,
   kLive,
   kReady,
@@ -23,7 +26,7 @@ enum class Endpoint : std::uint8_t {
 };
 
 /// What a listener offers or doesn't.
-enum class RouteGroup : std::uint8_t { kInference, kMetrics };
+enum class RouteGroup : std::uint8_t { kInference, kMetrics, kExplain };
 
 struct RouteRow {
   Endpoint endpoint;
@@ -41,6 +44,7 @@ struct Route {
   const RouteRow* row = nullptr;
   std::string model;  ///< empty where the pattern has none
   std::map<std::string, std::string> query;
+  bool explains = true;  ///< whether its listener offers explanations
 };
 
 /// Throws `Refusal`: as `parse_target` does, 404 where there is no such path, 405 with Allow where it has another method.
