@@ -20,10 +20,11 @@ enum class Endpoint : std::uint8_t {
   kInfer,
   kMetrics,
   kOpenApi,
+  kPage,
 };
 
 /// What a listener offers or doesn't.
-enum class RouteGroup : std::uint8_t { kInference, kMetrics };
+enum class RouteGroup : std::uint8_t { kInference, kMetrics, kPage };
 
 struct RouteRow {
   Endpoint endpoint;
@@ -40,6 +41,7 @@ std::span<const RouteRow> routes();
 struct Route {
   const RouteRow* row = nullptr;
   std::string model;  ///< empty where the pattern has none
+  std::string file;   ///< of the page; likewise
   std::map<std::string, std::string> query;
 };
 
