@@ -94,7 +94,7 @@ export class Why {
   #fillLevels() {
     const levels = this.#card?.levels ?? [];
     const options = levels.map(({level, map}) => new Option(`${level}: ${map.join(' × ')} cells`, level));
-    if (!this.#isAttention) options.unshift(new Option('behind the last one', NORM));
+    if (!this.#isAttention) options.unshift(new Option('after the last one', NORM));
     byId('level').replaceChildren(...options);
     if (this.#isAttention && levels.length >= 3) byId('level').value = levels[2].level;
     this.#fillBlocks();
