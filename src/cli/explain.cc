@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -23,6 +22,7 @@
 #include "cli/commands.h"
 #include "cli/image_arguments.h"
 #include "cli/output.h"
+#include "explain/class_name.h"
 #include "explain/overlay.h"
 #include "explain/photo_map.h"
 #include "formats/npy.h"
@@ -73,21 +73,11 @@ void check_flags(const Options& options) {
   }
 }
 
-/// What a person calls a class: its name, else its index.
-std::int32_t class_of(const Explainer& explainer, const std::string& wanted) {
-  std::int32_t index = 0;
-  const char* const end = wanted.data() + wanted.size();
-  const auto [parsed, error] = std::from_chars(wanted.data(), end, index);
-  const bool is_number = error == std::errc() && parsed == end;
-  const bool is_name = std::ranges::count(explainer.model().labels(), wanted) > 0;
-  return is_number && !is_name ? index : explainer.class_named(wanted);
-}
-
 /// One target for each panel; without classes the most probable one.
 std::vector<std::optional<std::int32_t>> targets_of(const Options& options, const Explainer& explainer) {
   if (options.classes.empty()) return {std::nullopt};
   std::vector<std::optional<std::int32_t>> targets;
-  for (const std::string& wanted : options.classes) targets.emplace_back(class_of(explainer, wanted));
+  for (const std::string& wanted : options.classes) targets.emplace_back(explain::class_of(explainer.model(), wanted));
   return targets;
 }
 

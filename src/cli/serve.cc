@@ -142,6 +142,11 @@ Command add_serve(CLI::App& program) {
                   "Photos that a model accepts before it has answered them; more are refused with status 503")
       ->check(CLI::Range(1, 65536))
       ->capture_default_str();
+  app->add_option("--explain-queue", options->service.batching.explain_queue,
+                  "Explanations and feature vectors that a model accepts before it has answered them; more are refused "
+                  "with status 503")
+      ->check(CLI::Range(1, 65536))
+      ->capture_default_str();
   app->add_option("--deadline", options->deadline,
                   "Milliseconds within which a request is answered, else with status 504")
       ->check(CLI::Range(1, 3'600'000))

@@ -153,6 +153,12 @@ std::int32_t default_block(const model::GCViTConfig& config, std::int32_t level)
 
 }  // namespace
 
+AttentionOptions resolved(const Model& model, AttentionOptions options) {
+  if (!options.block) options.block = default_block(model.state().config(), options.level);
+  check(model, options, *options.block);
+  return options;
+}
+
 void attention_rows(const Model& model, ops::Executor& executor, ThreadPool& pool, std::span<const float> tensor,
                     std::int32_t level, std::int32_t block, const std::stop_token& stop, const AttentionRow& take) {
   const model::GCViT& network = *model.state().model;
@@ -192,10 +198,10 @@ void attention_rows(const Model& model, ops::Executor& executor, ThreadPool& poo
 }
 
 Explanation attention_map(const Model& model, ops::Executor& executor, ThreadPool& pool, std::span<const float> tensor,
-                          const AttentionOptions& options) {
+                          const AttentionOptions& wanted) {
   const model::GCViTConfig& config = model.state().config();
-  const std::int32_t block = options.block.value_or(default_block(config, options.level));
-  check(model, options, block);
+  const AttentionOptions options = resolved(model, wanted);
+  const std::int32_t block = *options.block;
   const auto level = static_cast<std::size_t>(options.level - 1);
   const ops::Window map = config.map(options.level - 1);
   const ops::Window window = config.windows[level];

@@ -31,6 +31,9 @@ using AttentionRow = std::function<void(const BlockWindows& windows, std::int32_
 void attention_rows(const Model& model, ops::Executor& executor, ThreadPool& pool, std::span<const float> tensor,
                     std::int32_t level, std::int32_t block, const std::stop_token& stop, const AttentionRow& take);
 
+/// The options, whose level is 1 to 4, with the block that they mean where they name none. Throws `Error` where they name something that the model hasn't.
+AttentionOptions resolved(const Model& model, AttentionOptions options);
+
 Explanation attention_map(const Model& model, ops::Executor& executor, ThreadPool& pool, std::span<const float> tensor,
                           const AttentionOptions& options);
 

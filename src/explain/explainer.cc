@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
 #include <utility>
 
 #include "base/error.h"
 #include "explain/attention.h"
+#include "explain/class_name.h"
 #include "explain/grad_cam.h"
 #include "explain/occlusion.h"
-#include "formats/in_quotes.h"
 #include "gcvit/explain.h"
 #include "inference/executors.h"
 #include "inference/model_state.h"
@@ -79,19 +78,7 @@ Explainer& Explainer::operator=(Explainer&&) noexcept = default;
 Session& Explainer::session() { return state_->session; }
 const Model& Explainer::model() const { return state_->model(); }
 
-std::int32_t Explainer::class_named(std::string_view label) const {
-  const std::vector<std::string>& labels = model().labels();
-  const auto found = std::ranges::find(labels, label);
-  if (found == labels.end()) {
-    fail(ErrorCode::kNotFound, "[explain] {}: class: expected one of its {} names, found {}", model().file(),
-         labels.size(), formats::in_quotes(label));
-  }
-  if (std::find(found + 1, labels.end(), label) != labels.end()) {
-    fail(ErrorCode::kNotFound, "[explain] {}: class: expected a name that one class has, found {}: use an index",
-         model().file(), formats::in_quotes(label));
-  }
-  return static_cast<std::int32_t>(found - labels.begin());
-}
+std::int32_t Explainer::class_named(std::string_view label) const { return explain::class_named(model(), label); }
 
 Explanation Explainer::grad_cam(std::span<const float> tensor, const GradCamOptions& options) {
   state_->check_input(tensor);

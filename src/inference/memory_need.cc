@@ -60,6 +60,11 @@ double MemoryNeed::of_run(double batch, int threads, bool keeps_parameters) cons
   return kBase + kMargin * kFloat * floats;
 }
 
+double MemoryNeed::of_explanation(int threads) const {
+  const double maps = outer_values_ + inner_values_ + 2.0 * buffers_ + image_;
+  return kBase + kMargin * kFloat * (2.0 * parameters_ + maps + threads * backward_scratch_);
+}
+
 double MemoryNeed::of_training(double batch, double slice, bool recompute_sublayers, int threads) const {
   // The start's weights, those trained, their average, two moments, both packed forms, partial sums, and slices'
   // gradients as they wait for each other.

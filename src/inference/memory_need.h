@@ -19,6 +19,8 @@ class MemoryNeed {
   /// as they are too, and beside them either what packing the largest takes or the maps between layers and what each
   /// thread works with. The images themselves count once.
   double of_run(double batch, int threads, bool keeps_parameters) const;
+  /// Bytes of explaining one image, which goes forward and backward: beside the parameters what gradients need of them again.
+  double of_explanation(int threads) const;
   /// Bytes of training with `batch` photos a step, `slice` of which go forward and backward together.
   /// `recompute_sublayers`: blocks keep their inputs alone (gradient checkpointing).
   double of_training(double batch, double slice, bool recompute_sublayers, int threads) const;

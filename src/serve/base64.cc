@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "serve/base64.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -44,6 +45,20 @@ std::optional<std::vector<std::byte>> decode_base64(std::string_view text) {
   // What is left over belongs to no byte, and is zero in honest text.
   if ((bits & ((std::uint32_t{1} << count) - 1)) != 0) return std::nullopt;
   return bytes;
+}
+
+std::string encode_base64(std::string_view bytes) {
+  std::string text;
+  text.reserve((bytes.size() + 2) / 3 * 4);
+  for (std::size_t at = 0; at < bytes.size(); at += 3) {
+    const std::size_t count = std::min<std::size_t>(3, bytes.size() - at);
+    std::uint32_t bits = 0;
+    for (std::size_t i = 0; i < 3; ++i) {
+      bits = bits << 8 | (i < count ? static_cast<unsigned char>(bytes[at + i]) : 0u);
+    }
+    for (std::size_t i = 0; i < 4; ++i) text.push_back(i <= count ? kAlphabet[bits >> (18 - 6 * i) & 63] : '=');
+  }
+  return text;
 }
 
 }  // namespace gcvit::serve

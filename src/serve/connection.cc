@@ -56,21 +56,13 @@ bool is_end_of_connection(const beast::error_code& error) {
 
 }  // namespace
 
-bool Connections::take(std::size_t bytes) {
-  std::size_t taken = buffered;
-  do {
-    if (bytes > options.max_buffered - taken) return false;
-  } while (!buffered.compare_exchange_weak(taken, taken + bytes));
-  return true;
-}
-
 Connection::Connection(asio::ip::tcp::socket socket, Connections& shared)
     : shared_(shared), stream_(std::move(socket)), timer_(stream_.get_executor()), buffer_(kBufferBytes) {
   ++shared_.service.metrics().connections;
 }
 
 Connection::~Connection() {
-  give_back_body_bytes();
+  body_share_.reset();
   --shared_.service.metrics().connections;
   const std::scoped_lock lock(shared_.mutex);
   shared_.open.erase(this);
@@ -131,7 +123,8 @@ void Connection::on_head(ErrorCode error) {
     keep_alive_ = parser_->get().keep_alive();
     route_ = shared_.service.admit(head_);
     route_label_ = route_.row->pattern;
-    take_body_bytes(head_.content_length.value_or(0));
+    body_share_ = std::make_shared<BodyBudget::Share>(shared_.bodies);
+    body_share_->take(head_.content_length.value_or(0));
   } catch (const Error& refused) {
     return respond(request_, response_of(refusal_of(refused)));
   }
@@ -166,7 +159,7 @@ void Connection::on_body(ErrorCode error) {
   try {
     if (error) throw refusal_of_parser(error, shared_.service.options().max_body, shared_.options.max_header);
     const std::size_t bytes = parser_->get().body().size();
-    if (bytes > body_reserved_) take_body_bytes(bytes - body_reserved_);
+    if (bytes > body_share_->taken()) body_share_->take(bytes - body_share_->taken());
   } catch (const Error& refused) {
     keep_alive_ = false;
     return respond(request_, response_of(refusal_of(refused)));
@@ -185,6 +178,7 @@ void Connection::compute() {
   shared_.service.handle({.head = std::move(head_),
                           .route = route_,
                           .body = std::move(parser_->get().body()),
+                          .body_share = body_share_,
                           .arrived = arrived_,
                           .deadline = arrived_ + shared_.options.deadline},
                          [self = shared_from_this(), request = request_](Service::Respond make) {
@@ -238,7 +232,7 @@ void Connection::write(Response response) {
 void Connection::on_written(ErrorCode error) {
   serializer_.reset();
   response_.reset();
-  give_back_body_bytes();
+  body_share_.reset();
   if (error) return close();
   if (keep_alive_) return wait_for_request();
   linger();
@@ -265,19 +259,6 @@ void Connection::discard() {
 void Connection::close() {
   timer_.cancel();
   stream_.close();
-}
-
-void Connection::take_body_bytes(std::size_t bytes) {
-  if (!shared_.take(bytes)) {
-    throw Refusal(503, "memory", "[serve] too many bodies of requests at one time; try again later")
-        .with("Retry-After", "1");
-  }
-  body_reserved_ += bytes;
-}
-
-void Connection::give_back_body_bytes() {
-  shared_.buffered -= body_reserved_;
-  body_reserved_ = 0;
 }
 
 }  // namespace gcvit::serve

@@ -19,6 +19,7 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "serve/body_budget.h"
 #include "serve/server.h"
 
 namespace gcvit::serve {
@@ -30,14 +31,11 @@ struct Connections {
   Service& service;
   ServerOptions options;
   std::atomic<bool> draining = false;
-  std::atomic<std::size_t> buffered = 0;  ///< bytes of bodies
+  BodyBudget bodies{options.max_buffered};
 
   std::mutex mutex = {};
   std::condition_variable none = {};  ///< there are no connections any more
   std::unordered_map<Connection*, std::weak_ptr<Connection>> open = {};
-
-  /// Takes bytes of the limit for bodies; false where there are too few left.
-  bool take(std::size_t bytes);
 };
 
 class Connection : public std::enable_shared_from_this<Connection> {
@@ -70,8 +68,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void linger();
   void discard();
   void close();
-  void take_body_bytes(std::size_t bytes);
-  void give_back_body_bytes();
 
   Connections& shared_;
   boost::beast::tcp_stream stream_;
@@ -86,7 +82,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Clock::time_point arrived_;
   Clock::time_point body_began_;
   std::size_t body_bytes_ = 0;     ///< that came
-  std::size_t body_reserved_ = 0;  ///< of the limit for all bodies
+  std::shared_ptr<BodyBudget::Share> body_share_;
   std::size_t discarded_ = 0;
   std::uint64_t request_ = 0;  ///< counts requests
   bool idle_ = false;

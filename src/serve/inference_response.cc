@@ -100,12 +100,14 @@ InferenceResponse inference_response(const InferenceRequest& request, std::strin
 }
 
 std::string classification_json(std::span<const Prediction> predictions, std::string_view model_name,
-                                double milliseconds) {
+                                double milliseconds, std::string_view explanation) {
   Json json = {{"predictions", Json::array()}, {"model", model_name}, {"milliseconds", milliseconds}};
   for (const Prediction& one : predictions) {
     json["predictions"].push_back({{"index", one.index}, {"label", one.label}, {"probability", one.probability}});
   }
-  return text_of(json);
+  std::string text = text_of(json);
+  if (!explanation.empty()) text.replace(text.size() - 1, 1, fmt::format(R"(,"explanation":{}}})", explanation));
+  return text;
 }
 
 std::string error_json(std::string_view sentence) { return text_of({{"error", sentence}}); }

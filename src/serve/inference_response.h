@@ -25,8 +25,9 @@ InferenceResponse inference_response(const InferenceRequest& request, std::strin
                                      std::span<const std::vector<float>> logits);
 
 /// {"predictions":[{"index":3,"label":"roses","probability":0.99}],"model":"flowers","milliseconds":12.3}
+/// `explanation`: where it isn't empty, the JSON of the member "explanation".
 std::string classification_json(std::span<const Prediction> predictions, std::string_view model_name,
-                                double milliseconds);
+                                double milliseconds, std::string_view explanation = "");
 
 /// {"error":"..."}
 std::string error_json(std::string_view sentence);

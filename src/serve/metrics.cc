@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::array kSeconds = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0};
 constexpr std::array kImages = {1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0};
-constexpr std::array<std::string_view, 4> kStages = {"queue", "decode", "batch", "compute"};
+constexpr std::array<std::string_view, 5> kStages = {"queue", "decode", "batch", "compute", "explain"};
 
 std::string escaped(std::string_view label) {
   std::string out;
@@ -88,7 +88,7 @@ void Metrics::count_reload(bool succeeded) {
   ++reloads_[succeeded ? 1 : 0];
 }
 
-std::string Metrics::text(std::span<const std::pair<std::string, std::size_t>> queues) const {
+std::string Metrics::text(std::span<const QueueLengths> queues) const {
   const std::scoped_lock lock(mutex_);
   std::string text;
   append_head(text, "gcvit_requests_total", "counter", "Requests that were answered.");
@@ -111,8 +111,12 @@ std::string Metrics::text(std::span<const std::pair<std::string, std::size_t>> q
     batches.append_to(text, "gcvit_batch_images", fmt::format("model=\"{}\"", escaped(model)));
   }
   append_head(text, "gcvit_queue_images", "gauge", "Images that were accepted and have no result yet.");
-  for (const auto& [model, images] : queues) {
-    append(text, "gcvit_queue_images", fmt::format("model=\"{}\"", escaped(model)), images);
+  for (const QueueLengths& queue : queues) {
+    append(text, "gcvit_queue_images", fmt::format("model=\"{}\"", escaped(queue.model)), queue.images);
+  }
+  append_head(text, "gcvit_explain_queue", "gauge", "Explanations and features that were accepted and have no answer yet.");
+  for (const QueueLengths& queue : queues) {
+    append(text, "gcvit_explain_queue", fmt::format("model=\"{}\"", escaped(queue.model)), queue.explanations);
   }
   append_head(text, "gcvit_connections", "gauge", "Open connections.");
   append(text, "gcvit_connections", "", connections.load());

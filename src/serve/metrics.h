@@ -37,6 +37,14 @@ enum class Stage : std::uint8_t {
   kDecode,   ///< from bytes to a tensor
   kBatch,    ///< until the model takes it
   kCompute,  ///< in the model, with the images of its batch
+  kExplain,  ///< an explanation, or features, from the photo's bytes to the answer
+};
+
+/// What a model accepted and hasn't answered.
+struct QueueLengths {
+  std::string model;
+  std::size_t images = 0;
+  std::size_t explanations = 0;  ///< and features
 };
 
 /// Any number of threads may call it.
@@ -54,8 +62,7 @@ class Metrics {
 
   std::atomic<std::int64_t> connections = 0;  ///< open now
 
-  /// `queues`: the number of images in each model's queue.
-  std::string text(std::span<const std::pair<std::string, std::size_t>> queues) const;
+  std::string text(std::span<const QueueLengths> queues) const;
 
  private:
   mutable std::mutex mutex_;

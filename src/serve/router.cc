@@ -13,6 +13,9 @@ namespace {
 
 constexpr RouteRow kRoutes[] = {
     {Endpoint::kClassify, RouteGroup::kInference, "POST", "/v1/classify", "Classify one photo"},
+    {Endpoint::kModels, RouteGroup::kInference, "GET", "/v1/models", "What the models are, and whether they are explained"},
+    {Endpoint::kExplain, RouteGroup::kExplain, "POST", "/v1/explain", "What on a photo spoke for a class, or where the model looks"},
+    {Endpoint::kFeatures, RouteGroup::kInference, "POST", "/v1/features", "What a model makes of a photo, as numbers"},
     {Endpoint::kServerMetadata, RouteGroup::kInference, "GET", "/v2", "The server's name, version and extensions"},
     {Endpoint::kLive, RouteGroup::kInference, "GET", "/v2/health/live", "Whether the server runs"},
     {Endpoint::kReady, RouteGroup::kInference, "GET", "/v2/health/ready", "Whether the server takes requests"},

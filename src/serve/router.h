@@ -12,6 +12,9 @@ namespace gcvit::serve {
 
 enum class Endpoint : std::uint8_t {
   kClassify,
+  kModels,
+  kExplain,
+  kFeatures,
   kServerMetadata,
   kLive,
   kReady,
@@ -24,7 +27,7 @@ enum class Endpoint : std::uint8_t {
 };
 
 /// What a listener offers or doesn't.
-enum class RouteGroup : std::uint8_t { kInference, kMetrics, kPage };
+enum class RouteGroup : std::uint8_t { kInference, kMetrics, kExplain, kPage };
 
 struct RouteRow {
   Endpoint endpoint;
@@ -43,6 +46,7 @@ struct Route {
   std::string model;  ///< empty where the pattern has none
   std::string file;   ///< of the page; likewise
   std::map<std::string, std::string> query;
+  bool explains = true;  ///< whether its listener offers explanations
 };
 
 /// Throws `Refusal`: as `parse_target` does, 404 where there is no such path, 405 with Allow where it has another method.

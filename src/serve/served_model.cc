@@ -34,6 +34,7 @@ ServedModel::ServedModel(std::string name, Model model, const BatchingOptions& o
       queue_(options.queue),
       metrics_(metrics),
       session_(std::move(model), {.images = options.images}),
+      explain_worker_(name_, session_.model(), options.images, options.explain_queue, metrics),
       // One more than is accepted: a result is counted as delivered before the pipeline counts its image out.
       pipeline_(session_.state(), {.batch = options.max_batch,
                                    .capacity = options.queue + 1,
@@ -44,7 +45,15 @@ ServedModel::ServedModel(std::string name, Model model, const BatchingOptions& o
                                      metrics_.add_batch(name_, images);
                                    }}) {}
 
-ServedModel::~ServedModel() { pipeline_.finish(); }
+ServedModel::~ServedModel() {
+  pipeline_.finish();
+  explain_worker_.finish();
+}
+
+void ServedModel::cancel() {
+  pipeline_.cancel();
+  explain_worker_.cancel();
+}
 
 bool ServedModel::submit(std::vector<Input> inputs, Clock::time_point deadline, Done done) {
   const std::size_t count = inputs.size();

@@ -17,6 +17,7 @@
 #include "gcvit/pipeline.h"
 #include "gcvit/session.h"
 #include "inference/image_pipeline.h"
+#include "serve/explain_worker.h"
 #include "serve/metrics.h"
 
 namespace gcvit::serve {
@@ -27,6 +28,7 @@ struct BatchingOptions {
   int max_batch = 8;
   std::chrono::microseconds max_delay = {};  ///< that a batch waits for more images
   std::size_t queue = 64;                    ///< images that are accepted and have no result yet
+  std::size_t explain_queue = 8;             ///< explanations and features that are accepted and aren't answered
   ImageOptions images = {};
 };
 
@@ -35,13 +37,16 @@ class ServedModel {
  public:
   /// Throws `Error` when a full queue would take more memory than the model may, or threads can't be started.
   ServedModel(std::string name, Model model, const BatchingOptions& options, Metrics& metrics);
-  /// Waits until every image that was accepted has its result.
+  /// Waits until everything that was accepted has its result.
   ~ServedModel();
   ServedModel(const ServedModel&) = delete;
   ServedModel& operator=(const ServedModel&) = delete;
 
   const std::string& name() const { return name_; }
   const Model& model() const { return session_.model(); }
+  /// Of nobody's run: what it says of the model is for everyone.
+  const Session& session() const { return session_; }
+  ExplainWorker& explain_worker() { return explain_worker_; }
   /// Images that were accepted and have no result yet.
   std::size_t waiting() const { return inside_; }
 
@@ -53,7 +58,7 @@ class ServedModel {
   using Done = std::function<void(std::vector<ImageLogits> results)>;
 
   /// What hasn't been computed gets an error of code kCancelled; nothing may be submitted afterwards.
-  void cancel() { pipeline_.cancel(); }
+  void cancel();
 
   /// Takes all inputs or, when the queue has too little room for them, none: false. `done` gets their results in order, on a thread of the
   /// model's own, which it holds up; it must not throw. An image whose turn comes behind the deadline is an error of code kCancelled.
@@ -70,6 +75,7 @@ class ServedModel {
   Session session_;
   std::atomic<std::size_t> inside_ = 0;
   Clock::time_point batch_began_;  ///< of the pipeline's thread
+  ExplainWorker explain_worker_;   ///< outlives the pipeline, whose results may be explained
   inference::ImagePipeline pipeline_;
 };
 

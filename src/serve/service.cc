@@ -2,6 +2,8 @@
 #include "serve/service.h"
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <chrono>
 #include <exception>
 #include <filesystem>
@@ -12,11 +14,14 @@
 #include <thread>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "gcvit/version.h"
 #include "serve/decompress.h"
+#include "serve/explanation.h"
 #include "serve/fields.h"
 #include "serve/inference_request.h"
 #include "serve/inference_response.h"
+#include "serve/model_card.h"
 #include "serve/multipart.h"
 #include "serve/page.h"
 
@@ -27,6 +32,8 @@ constexpr std::uint64_t kDefaultTopK = 5;
 constexpr std::uint64_t kMostTopK = 1'000'000;
 constexpr std::size_t kLongestName = 128;
 constexpr std::chrono::milliseconds kReloadPause{1};
+constexpr std::size_t kLightBody = std::size_t{64} << 10;
+constexpr std::size_t kReaders = 2;
 
 bool is_name_character(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
@@ -57,6 +64,7 @@ std::span<const std::byte> photo_of(const AdmittedRequest& request) {
 struct ClassifyQuery {
   std::uint64_t top_k = kDefaultTopK;
   std::string model;
+  std::optional<ExplainMethod> explain;
 };
 
 ClassifyQuery classify_query(const std::map<std::string, std::string>& query) {
@@ -70,16 +78,66 @@ ClassifyQuery classify_query(const std::map<std::string, std::string>& query) {
         refuse(400, "invalid_query", "top_k: expected a number from 1 to {}, found \"{}\"", kMostTopK, value);
       }
       result.top_k = *top_k;
+    } else if (name == "explain") {
+      result.explain = parse_method(value);
     } else {
-      refuse(400, "invalid_query", "URL: expected the parameters top_k and model, found \"{}\"", name);
+      refuse(400, "invalid_query", "URL: expected the parameters top_k, model and explain, found \"{}\"", name);
     }
   }
   return result;
 }
 
+/// Whether reading a body takes so long that other requests of the same thread would notice.
+bool is_heavy(const AdmittedRequest& request) {
+  if (!request.head.content_encoding.empty()) return true;
+  if (request.body.size() <= kLightBody) return false;
+  const bool is_json = request.route.row->endpoint == Endpoint::kInfer &&
+                       request.head.inference_json_bytes.value_or(request.body.size()) > kLightBody;
+  return is_json || is_multipart(request.head.content_type);
+}
+
 Refusal queue_is_full(const ServedModel& model) {
   return Refusal(503, "queue_full", fmt::format("[serve] {}: its queue is full; try again later", model.name()))
       .with("Retry-After", "1");
+}
+
+Refusal explain_queue_is_full(const ServedModel& model) {
+  return Refusal(503, "explain_queue_full",
+                 fmt::format("[serve] {}: its queue for explanations and features is full; try again later", model.name()))
+      .with("Retry-After", "1");
+}
+
+ExplainWorker::Place place_in(ServedModel& model) {
+  ExplainWorker::Place place = model.explain_worker().reserve();
+  if (!place) throw explain_queue_is_full(model);
+  return place;
+}
+
+/// A sentence with a model's name where it has the model's file, whose path is no client's business.
+std::string without_path(std::string sentence, const ServedModel& served) {
+  const std::string path = printable(served.model().file());
+  for (std::size_t at = sentence.find(path); at != std::string::npos; at = sentence.find(path, at)) {
+    sentence.replace(at, path.size(), served.name());
+    at += served.name().size();
+  }
+  return sentence;
+}
+
+/// The options of a query, or a `Refusal` 400 where it doesn't fit the model.
+ExplainOptions options_of(const ExplainQuery& query, const ServedModel& served) {
+  try {
+    return options_for(query, served.model());
+  } catch (const Error& error) {
+    throw Refusal(400, "invalid_query", without_path(error.what(), served));
+  }
+}
+
+void check_explains(const Route& route) {
+  if (!route.explains) refuse(404, "no_route", "{}: explanations are not offered here", route.row->pattern);
+}
+
+double milliseconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
 }
 
 /// Throws where an image has no logits.
@@ -110,6 +168,30 @@ Service::Respond guarded(std::function<Response()> make) {
       return response_of(Refusal(500, "internal", fmt::format("[serve] {}", error.what())));
     }
   };
+}
+
+/// Makes an answer on the thread of the model's worker.
+using Make = std::function<Response(Explainer& explainer, const std::stop_token& stop)>;
+
+void submit(ServedModel& served, ExplainWorker::Place place, Clock::time_point deadline, Make make,
+            std::function<void(Service::Respond respond)> done) {
+  const auto response = std::make_shared<Response>();
+  const auto run = [&served, response, make = std::move(make)](Explainer& explainer, const std::stop_token& stop) {
+    try {
+      *response = make(explainer, stop);
+    } catch (const Error& error) {
+      const Refusal refusal = refusal_of(error);
+      Refusal named(refusal.status(), refusal.reason(), without_path(refusal.what(), served));
+      throw std::move(named).with(refusal.field().first, refusal.field().second);
+    }
+  };
+  const auto answer = [response, done = std::move(done)](const std::exception_ptr& error) {
+    done(guarded([response, error]() -> Response {
+      if (error) std::rethrow_exception(error);
+      return std::move(*response);
+    }));
+  };
+  served.explain_worker().submit(std::move(place), {.deadline = deadline, .run = run, .done = answer});
 }
 
 }  // namespace
@@ -149,9 +231,12 @@ Service::Service(ServiceOptions options, std::function<void(const std::string& s
     if (!names.insert(source.name).second) fail("[serve] expected each model's name once, found {} twice", source.name);
   }
   for (const ModelSource& source : options_.models) models_.push_back(open(source));
+  readers_ = std::make_unique<boost::asio::thread_pool>(kReaders);
 }
 
-Service::~Service() = default;
+Service::~Service() {
+  if (readers_) readers_->join();
+}
 
 Service::ModelPointer Service::open(const ModelSource& source) {
   Model model = Model::open(source.file, options_.opening);
@@ -182,6 +267,8 @@ void Service::reload() {
 }
 
 void Service::cancel() {
+  cancelled_ = true;
+  readers_->join();  // their requests reach a model, or are refused
   const std::scoped_lock lock(mutex_);
   for (const ModelPointer& model : models_) model->cancel();
   models_.clear();
@@ -205,20 +292,50 @@ Route Service::admit(const RequestHead& head) const {
   if (found.row->group == RouteGroup::kPage && !options_.page) {
     refuse(404, "no_route", "{}: this server has no page for browsers", head.target);
   }
-  if (found.row->endpoint == Endpoint::kClassify) {
-    find(classify_query(found.query).model);
+  found.explains = options_.explain;
+  const Endpoint endpoint = found.row->endpoint;
+  if (endpoint == Endpoint::kClassify) {
+    const ClassifyQuery query = classify_query(found.query);
+    find(query.model);
+    if (query.explain) check_explains(found);
+  } else if (endpoint == Endpoint::kExplain) {
+    check_explains(found);
+    find(explain_query(found.query).model);
+  } else if (endpoint == Endpoint::kFeatures) {
+    find(feature_query(found.query).model);
   } else if (!found.model.empty()) {
     find(found.model);
   }
   return found;
 }
 
-void Service::handle(AdmittedRequest request, std::function<void(Respond respond)> done) {
+void Service::handle(AdmittedRequest request, const Done& done) {
   try {
-    request.body = decompress(std::move(request.body), request.head.content_encoding, options_.max_body);
+    if (!is_heavy(request)) return begin(std::move(request), done);
+    // Its body is counted, so that there are no more of them than memory allows.
+    boost::asio::post(*readers_, [this, done, kept = std::make_shared<AdmittedRequest>(std::move(request))] {
+      begin(std::move(*kept), done);
+    });
+  } catch (...) {
+    done(guarded([error = std::current_exception()]() -> Response { std::rethrow_exception(error); }));
+  }
+}
+
+void Service::begin(AdmittedRequest request, const Done& done) {
+  try {
+    if (cancelled_) fail(ErrorCode::kCancelled, "[serve] the server ended");
+    if (Clock::now() > request.deadline) {
+      fail(ErrorCode::kCancelled, "[serve] expected an answer in time, found too many requests");
+    }
+    if (!request.head.content_encoding.empty()) {
+      request.body = decompress(std::move(request.body), request.head.content_encoding, options_.max_body);
+      if (request.body_share) request.body_share->take(request.body.size());
+    }
     switch (request.route.row->endpoint) {
       case Endpoint::kClassify: return classify(std::move(request), done);
       case Endpoint::kInfer: return infer(std::move(request), done);
+      case Endpoint::kExplain: return explain(std::move(request), done);
+      case Endpoint::kFeatures: return features(std::move(request), done);
       default: break;
     }
     Response response = answer(request);
@@ -230,6 +347,14 @@ void Service::handle(AdmittedRequest request, std::function<void(Respond respond
 
 Response Service::answer(const AdmittedRequest& request) const {
   switch (request.route.row->endpoint) {
+    case Endpoint::kModels: {
+      nlohmann::ordered_json cards = nlohmann::ordered_json::array();
+      {
+        const std::scoped_lock lock(mutex_);
+        for (const ModelPointer& model : models_) cards.push_back(model_card(model->name(), model->session()));
+      }
+      return {.body = models_json(std::move(cards), request.route.explains)};
+    }
     case Endpoint::kServerMetadata: return {.body = server_metadata_json(GCVIT_VERSION)};
     case Endpoint::kLive: return {.body = R"({"live":true})"};
     case Endpoint::kReady:
@@ -243,42 +368,93 @@ Response Service::answer(const AdmittedRequest& request) const {
       if (draining_) refuse(503, "draining", "the server is about to end");
       return {.body = nlohmann::json{{"name", find(request.route.model)->name()}, {"ready", true}}.dump()};
     case Endpoint::kMetrics: {
-      std::vector<std::pair<std::string, std::size_t>> queues;
+      std::vector<QueueLengths> queues;
       {
         const std::scoped_lock lock(mutex_);
-        for (const ModelPointer& model : models_) queues.emplace_back(model->name(), model->waiting());
+        for (const ModelPointer& model : models_) {
+          queues.push_back({model->name(), model->waiting(), model->explain_worker().waiting()});
+        }
       }
       return {.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = metrics_.text(queues)};
     }
     case Endpoint::kOpenApi: return {.body = openapi_document(GCVIT_VERSION)};
     case Endpoint::kPage: return page_response(request.route.file, request.head.if_none_match);
     case Endpoint::kClassify:
+    case Endpoint::kExplain:
+    case Endpoint::kFeatures:
     case Endpoint::kInfer: break;
   }
   fail("[serve] {}: expected a route that computes nothing", request.route.row->pattern);
 }
 
-void Service::classify(AdmittedRequest request, std::function<void(Respond respond)> done) {
+void Service::classify(AdmittedRequest request, const Done& done) {
   const ClassifyQuery query = classify_query(request.route.query);
   const ModelPointer served = find(query.model);
   const auto kept = std::make_shared<AdmittedRequest>(std::move(request));
-  std::vector<ServedModel::Input> inputs(1);
-  inputs[0].image = Image::encoded(photo_of(*kept), "image");
-  const bool accepted = served->submit(
-      std::move(inputs), kept->deadline,
-      [kept, done, query, model = served->model(), name = served->name()](std::vector<ImageLogits> results) {
-        done(guarded([kept, query, model, name, result = std::move(results.front())]() -> Response {
-          check_result(result);
-          const int k =
-              static_cast<int>(std::min<std::uint64_t>(query.top_k, static_cast<std::uint64_t>(model.classes())));
-          const std::chrono::duration<double, std::milli> taken = Clock::now() - kept->arrived;
-          return {.body = classification_json(model.predictions(result.logits, k), name, taken.count())};
-        }));
-      });
-  if (!accepted) throw queue_is_full(*served);
+  const Image photo = Image::encoded(photo_of(*kept), "image");
+  const ExplainWorker::Place place = query.explain ? place_in(*served) : nullptr;
+  // The model waits for what it accepted, so that it is still there when `answer` is called.
+  const auto answer = [kept, done, query, photo, place, served = served.get()](
+                          std::vector<ImageLogits> results) mutable {
+    const auto predictions = [model = served->model(), query, result = std::move(results.front())] {
+      check_result(result);
+      return model.predictions(result.logits, static_cast<int>(std::min<std::uint64_t>(
+                                                  query.top_k, static_cast<std::uint64_t>(model.classes()))));
+    };
+    if (!query.explain) {
+      return done(guarded([kept, predictions, name = served->name()]() -> Response {
+        return {.body = classification_json(predictions(), name, milliseconds_since(kept->arrived))};
+      }));
+    }
+    submit(
+        *served, std::move(place), kept->deadline,
+        [kept, predictions, photo, method = *query.explain, served](Explainer& explainer, const std::stop_token& stop) {
+          const std::vector<Prediction> found = predictions();
+          ExplainOptions options = options_of({.method = method}, *served);
+          if (auto* grad_cam = std::get_if<GradCamOptions>(&options)) grad_cam->target = found.front().index;
+          const PhotoExplanation explained = explain_photo(explainer, photo, options, stop);
+          return Response{.body = classification_json(found, served->name(), milliseconds_since(kept->arrived),
+                                                      explanation_with_overlay_json(explained))};
+        },
+        done);
+  };
+  if (!served->submit({{.image = photo, .tensor = {}}}, kept->deadline, answer)) throw queue_is_full(*served);
 }
 
-void Service::infer(AdmittedRequest request, std::function<void(Respond respond)> done) {
+void Service::explain(AdmittedRequest request, const Done& done) {
+  const ExplainQuery query = explain_query(request.route.query);
+  const ModelPointer served = find(query.model);
+  const ExplainOptions options = options_of(query, *served);
+  const auto kept = std::make_shared<AdmittedRequest>(std::move(request));
+  const Image photo = Image::encoded(photo_of(*kept), "image");
+  submit(
+      *served, place_in(*served), kept->deadline,
+      [kept, photo, query, options, name = served->name()](Explainer& explainer, const std::stop_token& stop) {
+        const PhotoExplanation explained = explain_photo(explainer, photo, options, stop);
+        if (query.png) return Response{.content_type = "image/png", .body = overlay_of(explained, query.overlay)};
+        return Response{.body = explanation_json(explained, name, milliseconds_since(kept->arrived))};
+      },
+      done);
+}
+
+void Service::features(AdmittedRequest request, const Done& done) {
+  const FeatureQuery query = feature_query(request.route.query);
+  const ModelPointer served = find(query.model);
+  const auto kept = std::make_shared<AdmittedRequest>(std::move(request));
+  const Image photo = Image::encoded(photo_of(*kept), "image");
+  submit(
+      *served, place_in(*served), kept->deadline,
+      [kept, photo, query, name = served->name()](Explainer& explainer, const std::stop_token& stop) {
+        Session& session = explainer.session();
+        const std::vector<float> values =
+            session.features(session.preprocess(photo), query.feature, {.batch = 1, .stop = stop});
+        return Response{.body = features_json(query.feature, session.shape_of(query.feature), values, name,
+                                              milliseconds_since(kept->arrived))};
+      },
+      done);
+}
+
+void Service::infer(AdmittedRequest request, const Done& done) {
   const ModelPointer served = find(request.route.model);
   const Model& model = served->model();
   struct Kept {

@@ -14,11 +14,17 @@
 
 #include "gcvit/model.h"
 #include "serve/api_keys.h"
+#include "serve/body_budget.h"
+#include "serve/explain_query.h"
 #include "serve/metrics.h"
 #include "serve/refusal.h"
 #include "serve/request_head.h"
 #include "serve/router.h"
 #include "serve/served_model.h"
+
+namespace boost::asio {
+class thread_pool;
+}
 
 namespace gcvit::serve {
 
@@ -39,6 +45,7 @@ struct ServiceOptions {
   ApiKeys keys = {};
   /// Bytes, of which a compressed body may not have more either once it is decompressed.
   std::size_t max_body = std::size_t{16} << 20;
+  bool explain = true;  ///< whether explanations are offered
   bool page = true;  ///< whether there is the page for browsers
 };
 
@@ -57,6 +64,7 @@ struct AdmittedRequest {
   RequestHead head;
   Route route;
   std::string body;
+  std::shared_ptr<BodyBudget::Share> body_share;  ///< null where nobody counts
   Clock::time_point arrived;
   Clock::time_point deadline;
 };
@@ -66,6 +74,7 @@ class Service {
  public:
   /// Opens all models. `notice` gets sentences for a person, from any thread. Throws `Error`.
   Service(ServiceOptions options, std::function<void(const std::string& sentence)> notice);
+  /// Waits for everything that was accepted.
   ~Service();
   Service(const Service&) = delete;
   Service& operator=(const Service&) = delete;
@@ -79,8 +88,9 @@ class Service {
 
   /// Makes the response; it doesn't throw.
   using Respond = std::function<Response()>;
-  /// Answers a request: `done` is called once, in this call or from a thread that computes and must not be held up.
-  void handle(AdmittedRequest request, std::function<void(Respond respond)> done);
+  /// Answers a request: `done` is called once, in this call or from a thread that computes and must not be held up. The call is short: a
+  /// body that takes longer to read is read on another thread.
+  void handle(AdmittedRequest request, const std::function<void(Respond respond)>& done);
 
   /// Opens all models again. One that can't be opened stays as it was, and a notice says so. Requests that were accepted are answered by the
   /// model that accepted them. Takes as long as opening does; one thread at a time.
@@ -98,15 +108,22 @@ class Service {
   /// Throws `Refusal` 404.
   ModelPointer find(const std::string& name) const;
   Response answer(const AdmittedRequest& request) const;
-  void classify(AdmittedRequest request, std::function<void(Respond respond)> done);
-  void infer(AdmittedRequest request, std::function<void(Respond respond)> done);
+  using Done = std::function<void(Respond respond)>;
+  /// What `handle` does, however long it takes.
+  void begin(AdmittedRequest request, const Done& done);
+  void classify(AdmittedRequest request, const Done& done);
+  void infer(AdmittedRequest request, const Done& done);
+  void explain(AdmittedRequest request, const Done& done);
+  void features(AdmittedRequest request, const Done& done);
 
   ServiceOptions options_;
   std::function<void(const std::string& sentence)> notice_;
   Metrics metrics_;
   std::atomic<bool> draining_ = false;
+  std::atomic<bool> cancelled_ = false;
   mutable std::mutex mutex_;
   std::vector<ModelPointer> models_;
+  std::unique_ptr<boost::asio::thread_pool> readers_;  ///< of bodies
 };
 
 }  // namespace gcvit::serve

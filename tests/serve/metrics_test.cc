@@ -22,7 +22,7 @@ TEST(Metrics, CountAndTime) {
   metrics.add_batch("m\"\\\n", 3);
   metrics.count_reload(true);
   metrics.connections = 4;
-  const std::vector<std::pair<std::string, std::size_t>> queues = {{"m", 7}};
+  const std::vector<QueueLengths> queues = {{.model = "m", .images = 7, .explanations = 2}};
   const std::string text = metrics.text(queues);
   for (const char* const line :
        {"gcvit_requests_total{route=\"/v2\",status=\"200\"} 2", "gcvit_requests_total{route=\"none\",status=\"404\"} 1",
@@ -32,7 +32,7 @@ TEST(Metrics, CountAndTime) {
         "gcvit_request_seconds_count 3", "gcvit_stage_seconds_bucket{stage=\"compute\",le=\"0.025\"} 1",
         "gcvit_stage_seconds_bucket{stage=\"compute\",le=\"0.01\"} 0", "gcvit_stage_seconds_count{stage=\"queue\"} 0",
         "gcvit_batch_images_bucket{model=\"m\\\"\\\\\\n\",le=\"4\"} 1",
-        "gcvit_batch_images_sum{model=\"m\\\"\\\\\\n\"} 3", "gcvit_queue_images{model=\"m\"} 7", "gcvit_connections 4",
+        "gcvit_batch_images_sum{model=\"m\\\"\\\\\\n\"} 3", "gcvit_queue_images{model=\"m\"} 7", "gcvit_explain_queue{model=\"m\"} 2", "gcvit_connections 4",
         "gcvit_reloads_total{result=\"succeeded\"} 1", "gcvit_reloads_total{result=\"failed\"} 0"}) {
     EXPECT_TRUE(has_line(text, line)) << line << "\nin\n" << text;
   }

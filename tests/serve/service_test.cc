@@ -104,7 +104,7 @@ TEST_F(ServiceTest, RefusesWhatIsNoPhoto) {
   EXPECT_EQ(error_of(post(service, "/v1/classify?top_k=0", photo)),
             "400 [serve] top_k: expected a number from 1 to 1000000, found \"0\"");
   EXPECT_EQ(error_of(post(service, "/v1/classify?k=1", photo)),
-            "400 [serve] URL: expected the parameters top_k and model, found \"k\"");
+            "400 [serve] URL: expected the parameters top_k, model and explain, found \"k\"");
   EXPECT_EQ(error_of(post(service, "/v1/classify?model=../tiny", photo)),
             "404 [serve] ../tiny: there is no model of this name");
   EXPECT_EQ(error_of(post(service, "/v1/classify", "--b--", "multipart/form-data; boundary=b")),
