@@ -17,7 +17,12 @@ const SURE = 0.5;  // below it the verdict is "perhaps"
 const client = new HttpClient(askForKey);
 client.key = keptKey();
 const why = new Why(client, showQuestion);
-const gallery = new Gallery(client, TOP_K, photo => showOne(photo));
+const gallery = new Gallery(client, TOP_K, photo => {
+  // The browser's own button leads back to the gallery.
+  galleryAt = scrollY;
+  history.pushState(null, '');
+  showOne(photo);
+});
 
 let cards = [];
 let card = null;  // of the chosen model; `asked` is its name where requests must tell it
@@ -25,6 +30,7 @@ let canExplain = false;
 let photos = [];
 let shown = null;  // the one photo
 let asked = new AbortController();
+let galleryAt = 0;  // how far down it was left
 let ready;  // once the models are known, or can't be
 
 /** What the newest question is; older ones end. */
@@ -229,14 +235,18 @@ function setUpDrop() {
   });
 }
 
+history.scrollRestoration = 'manual';
 setUpSources();
 setUpCommand();
-byId('back').addEventListener('click', () => {
+byId('back').addEventListener('click', () => history.back());
+addEventListener('popstate', () => {
+  if (photos.length < 2 || !shown) return;
   newQuestion();
   why.explain(null);
   shown = null;
   view('many');
   showQuestion();
+  scrollTo({top: galleryAt});
 });
 byId('again').addEventListener('click', () => {
   if (!card) ready = loadModels();
@@ -250,3 +260,4 @@ byId('model').addEventListener('change', () => {
 });
 showQuestion();
 ready = loadModels();
+byId('drop').disabled = false;

@@ -44,10 +44,11 @@ export class Gallery {
     this.#topK = topK;
     this.#open = open;
     byId('sort').addEventListener('change', () => this.#sort());
+    byId('many-again').addEventListener('click', () => this.show(this.#photos, this.#model));
     byId('csv').addEventListener('click', () => this.#download());
   }
 
-  /** Takes the place of what it showed before. */
+  /** Takes the place of what it showed before, and asks about those that have no answer. */
   async show(photos, model) {
     this.stop();
     const {signal} = this.#work = new AbortController();
@@ -60,14 +61,18 @@ export class Gallery {
     tell(byId('many-error'), '');
     byId('sort').value = 'order';
     byId('sort').querySelector('[value=likeness]').hidden = true;
+    byId('many-again').hidden = true;
     for (const photo of photos) {
       photo.likeness = photo.features = undefined;
+      if (photo.blob) photo.error = '';
       this.#cards.set(photo, this.#cardOf(photo));
+      if (photo.answer) this.#fill(photo);
     }
     this.#sort();
     this.#count();
-    await eachOf(photos, AT_ONCE, photo => this.#classify(photo, signal), signal);
+    await eachOf(photos.filter(photo => !photo.answer), AT_ONCE, photo => this.#classify(photo, signal), signal);
     if (signal.aborted) return;
+    byId('many-again').hidden = !photos.some(photo => photo.blob && photo.error);
     this.#sort();
     announce(byId('tally').textContent);
   }
@@ -106,13 +111,21 @@ export class Gallery {
         photo.error = '';
       } catch (error) {
         if (signal.aborted) return;
-        photo.answer = undefined;
         photo.error = error.message;
+        if (error.status === 401) return this.#giveUp(error);
       }
     }
     if (signal.aborted) return;
     this.#fill(photo);
     this.#count();
+  }
+
+  /** Without a key there is no use in asking about the others. */
+  #giveUp(error) {
+    this.stop();
+    byId('progress').hidden = true;
+    byId('many-again').hidden = false;
+    tell(byId('many-error'), error.message);
   }
 
   #fill(photo) {

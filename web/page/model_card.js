@@ -25,16 +25,16 @@ const OTHERS = {description: 'Description', training: 'Training', licence: 'Lice
 export function showCard(card) {
   const rows = [['Name', card.name]];
   const add = (term, value, text) => value !== undefined && value !== null && rows.push([term, text(value)]);
-  add('Kind', card.family, family => card.preset ? `${family}, ${card.preset}` : family);
+  add('Kind', card.family, family => card.variant && card.variant !== 'custom' ? `${family}, ${card.variant}` : family);
   for (const [name, term] of Object.entries(OTHERS)) {
     if (typeof card[name] === 'string' && card[name]) rows.push([term, card[name]]);
   }
   add('Classes', card.classes, classes => classes.toLocaleString('en'));
   add('Parameters', card.parameters, parameters => parameters.toLocaleString('en'));
-  add('File', card.bytes, bytes);
-  add('Weights', card.dtype, String);
+  add('Weights', card.dtype, dtype => card.bytes ? `${dtype}, ${bytes(card.bytes)} of memory` : dtype);
   add('Input', card.image_size, image => `${size(image)} pixels`);
   add('Preprocessing', card.preprocessing, String);
+  add('Calibration', card.temperature, temperature => `temperature ${temperature.toFixed(3)}`);
   byId('card').replaceChildren(...rows.flatMap(([term, text]) =>
       [element('dt', {textContent: term}), element('dd', {textContent: text})]));
 

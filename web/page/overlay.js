@@ -110,6 +110,7 @@ export class Overlay {
   }
 
   explain(explanation) {
+    if (explanation === this.#explanation) return;
     this.#explanation = explanation;
     this.#coloured = explanation && hasEvidence(explanation) ? colouredMap(explanation) : null;
   }

@@ -51,6 +51,11 @@ export class Why {
 
   /** Explains a class, or takes the colours away where there is none. */
   explain(prediction) {
+    if (prediction && this.#prediction && this.#isAttention) {
+      // Attention belongs to no class, and it is a class that was chosen.
+      byId('method').value = 'grad-cam';
+      this.#fillLevels();
+    }
     this.#prediction = prediction;
     byId('why').hidden = !prediction;
     this.#asked.abort();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Dark or light, as the system is or as was chosen here. A plain script, as it must run before anything is drawn.
+// What can't wait for the modules. Before anything is drawn it makes the page dark or light, as the system is or as was chosen here.
 (() => {
   const PLACE = 'gcvit-theme';
   const dark = matchMedia('(prefers-color-scheme: dark)');
@@ -15,6 +15,8 @@
     button?.setAttribute('aria-pressed', String(document.documentElement.dataset.theme === 'dark'));
   };
   show();
+  // What is dropped too early isn't opened instead of the page.
+  for (const type of ['dragover', 'drop']) addEventListener(type, event => event.preventDefault());
   dark.addEventListener('change', show);
   addEventListener('DOMContentLoaded', () => {
     show();
