@@ -40,7 +40,8 @@ TEST(Target, RefusesWhatIsNone) {
 TEST(Router, FindsEveryRoute) {
   for (const RouteRow& row : routes()) {
     std::string target(row.pattern);
-    for (const auto& [name, value] : {std::pair("{model}", "flowers"), std::pair("{version}", "1"), std::pair("{file}", "app.js")}) {
+    for (const auto& [name, value] :
+         {std::pair("{model}", "flowers"), std::pair("{version}", "1"), std::pair("{file}", "app.js")}) {
       if (const std::size_t at = target.find(name); at != std::string::npos) {
         target.replace(at, std::string_view(name).size(), value);
       }
