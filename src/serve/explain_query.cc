@@ -68,8 +68,8 @@ const std::string* find(const std::map<std::string, std::string>& query, const s
 }
 
 void check_names(const std::map<std::string, std::string>& query) {
-  static constexpr std::array<std::string_view, 11> kNames = {
-      "model", "method", "class", "score", "level", "block", "head", "query", "format", "colours", "opacity"};
+  static constexpr std::array<std::string_view, 11> kNames = {"model", "method", "class",  "score",   "level",  "block",
+                                                              "head",  "query",  "format", "colours", "opacity"};
   for (const auto& [name, value] : query) {
     if (std::ranges::count(kNames, name) == 0) {
       refuse(400, kReason, "URL: expected the parameters {}, found \"{}\"", fmt::join(kNames, ", "), name);
@@ -83,41 +83,40 @@ void check_fit(const std::map<std::string, std::string>& query, const ExplainQue
     const char* name;
     bool known;
     std::string_view expected;
-    std::string_view found;
+    std::string found;
   };
-  const std::string_view method = name_of(asked.method);
   const bool attention = asked.method == ExplainMethod::kAttention;
-  const Parameter parameters[] = {{"class", !attention, "method=grad-cam", method},
-                                  {"score", !attention, "method=grad-cam", method},
-                                  {"block", attention, "method=attention", method},
-                                  {"head", attention, "method=attention", method},
-                                  {"query", attention, "method=attention", method},
-                                  {"colours", asked.png, "format=png", "json"},
-                                  {"opacity", asked.png, "format=png", "json"}};
+  const std::string method = fmt::format("method={}", name_of(asked.method));
+  const Parameter parameters[] = {
+      {"class", !attention, "method=grad-cam", method},   {"score", !attention, "method=grad-cam", method},
+      {"block", attention, "method=attention", method},   {"head", attention, "method=attention", method},
+      {"query", attention, "method=attention", method},   {"colours", asked.png, "format=png", "format=json"},
+      {"opacity", asked.png, "format=png", "format=json"}};
   for (const Parameter& one : parameters) {
     if (one.known || find(query, one.name) == nullptr) continue;
-    refuse(400, kReason, "{}: expected with it {}, found {}", one.name, one.expected, one.found);
+    refuse(400, kReason, "{}: expected {}, found {}", one.name, one.expected, one.found);
   }
 }
 
 }  // namespace
 
-ExplainMethod parse_method(std::string_view text) {
+ExplainMethod parse_method(std::string_view parameter, std::string_view text) {
   if (text == name_of(ExplainMethod::kGradCam)) return ExplainMethod::kGradCam;
   if (text == name_of(ExplainMethod::kAttention)) return ExplainMethod::kAttention;
   if (text == name_of(ExplainMethod::kOcclusion)) {
     refuse(400, kReason,
-           "method: expected grad-cam or attention, found occlusion, which takes a forward for each patch: "
-           "`gcvit explain` has it");
+           "{}: expected grad-cam or attention, found occlusion, which takes a forward for each patch: `gcvit explain` "
+           "has it",
+           parameter);
   }
-  refuse(400, kReason, "method: expected grad-cam or attention, found \"{}\"", text);
+  refuse(400, kReason, "{}: expected grad-cam or attention, found \"{}\"", parameter, text);
 }
 
 ExplainQuery explain_query(const std::map<std::string, std::string>& query) {
   check_names(query);
   ExplainQuery asked;
   if (const std::string* text = find(query, "model")) asked.model = *text;
-  if (const std::string* text = find(query, "method")) asked.method = parse_method(*text);
+  if (const std::string* text = find(query, "method")) asked.method = parse_method("method", *text);
   if (const std::string* text = find(query, "format")) asked.png = choice("format", *text, {"json", "png"}) == 1;
   check_fit(query, asked);
   if (const std::string* text = find(query, "class")) {

@@ -28,8 +28,8 @@ struct ExplainQuery {
   OverlayOptions overlay;
 };
 
-/// "grad-cam" or "attention". Throws `Refusal` 400 for another method: occlusion takes a forward for each patch.
-ExplainMethod parse_method(std::string_view text);
+/// "grad-cam" or "attention", the value of `parameter`. Throws `Refusal` 400 for another method: occlusion takes a forward for each patch.
+ExplainMethod parse_method(std::string_view parameter, std::string_view text);
 
 /// Throws `Refusal` 400 for a parameter that there isn't, that the method or format doesn't know, or whose value is out of its range
 /// whatever the model.

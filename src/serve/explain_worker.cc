@@ -91,8 +91,7 @@ void ExplainWorker::compute(const Job& job, const std::stop_token& stop) {
     fail(ErrorCode::kCancelled, "[serve] {}: expected an answer in time, found the queue too long", name_);
   }
   job.run(explainer(), stop);
-  metrics_.add_stage(Stage::kExplain,
-                     std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
+  metrics_.add_stage(Stage::kExplain, std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
 }
 
 void ExplainWorker::watch() {

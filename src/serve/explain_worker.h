@@ -87,7 +87,7 @@ class ExplainWorker {
   std::optional<Running> running_;
   bool cancelled_ = false;
   bool finished_ = false;  ///< no job will come any more
-  bool ended_ = false;     ///< no job will run any more
+  bool ended_ = false;  ///< no job will run any more
 
   std::thread worker_;
   std::thread watcher_;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -25,6 +26,14 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 std::string text_of(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+/// Of all numbers that read back as the same float the one with the shortest text, as which JSON then has it.
+double shortest(float value) {
+  const std::string text = fmt::format("{}", value);
+  double number = value;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
 
 /// [0.1,2]: of each number the shortest text that reads back as the same float.
 void append_floats(std::string& text, std::span<const float> values) {
@@ -85,10 +94,10 @@ Json summary(const PhotoExplanation& explained) {
   if (why.index >= 0) {
     json["index"] = why.index;
     json["label"] = why.label;
-    json["score"] = why.score;
+    json["score"] = shortest(why.score);
     json["score_is"] = name_of(why.of);
   }
-  json["range"] = {why.lowest, why.highest};
+  json["range"] = {shortest(why.lowest), shortest(why.highest)};
   json["empty"] = !explain::has_evidence(why);
   json["photo"] = {{"height", explained.photo.height}, {"width", explained.photo.width}};
   json["seen"] = {{"left", explained.seen.left},

@@ -114,7 +114,8 @@ std::string Metrics::text(std::span<const QueueLengths> queues) const {
   for (const QueueLengths& queue : queues) {
     append(text, "gcvit_queue_images", fmt::format("model=\"{}\"", escaped(queue.model)), queue.images);
   }
-  append_head(text, "gcvit_explain_queue", "gauge", "Explanations and features that were accepted and have no answer yet.");
+  append_head(text, "gcvit_explain_queue", "gauge",
+              "Explanations and features that were accepted and have no answer yet.");
   for (const QueueLengths& queue : queues) {
     append(text, "gcvit_explain_queue", fmt::format("model=\"{}\"", escaped(queue.model)), queue.explanations);
   }

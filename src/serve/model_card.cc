@@ -40,20 +40,18 @@ nlohmann::ordered_json model_card(std::string_view name, const Session& session)
   const Model& model = session.model();
   const Model::State& state = model.state();
   const model::GCViTConfig& config = state.config();
-  const image::PreprocessConfig& preprocess = session.state().preparation.preprocess;
   // Names that only count ("class 17") tell nothing.
   const bool has_names = !state.info.classes.empty() || model.classes() == kImageNetClasses;
   Json card = {{"name", name},
                {"family", "gcvit"},
-               {"variant", model::variant_name(config)},
+               {"preset", model::variant_name(config)},
                {"parameters", state.model->parameter_count()},
                {"bytes", model.weight_bytes()},
                {"dtype", inference::name_of(model.precision())},
                {"classes", model.classes()},
                {"labels", has_names ? Json(model.labels()) : Json::array()},
                {"image_size", {model.image_height(), model.image_width()}},
-               {"preset", image::to_string(preprocess.preset)},
-               {"preprocessing", image::describe(preprocess)},
+               {"preprocessing", image::describe(session.state().preparation.preprocess)},
                {"format", model.format()},
                {"layout", model.layout()}};
   if (state.info.temperature) card["temperature"] = *state.info.temperature;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "serve/router.h"
 
+#include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "serve/refusal.h"
@@ -13,8 +15,10 @@ namespace {
 
 constexpr RouteRow kRoutes[] = {
     {Endpoint::kClassify, RouteGroup::kInference, "POST", "/v1/classify", "Classify one photo"},
-    {Endpoint::kModels, RouteGroup::kInference, "GET", "/v1/models", "What the models are, and whether they are explained"},
-    {Endpoint::kExplain, RouteGroup::kExplain, "POST", "/v1/explain", "What on a photo spoke for a class, or where the model looks"},
+    {Endpoint::kModels, RouteGroup::kInference, "GET", "/v1/models",
+     "What the models are, and whether they are explained"},
+    {Endpoint::kExplain, RouteGroup::kExplain, "POST", "/v1/explain",
+     "What on a photo spoke for a class, or where the model looks"},
     {Endpoint::kFeatures, RouteGroup::kInference, "POST", "/v1/features", "What a model makes of a photo, as numbers"},
     {Endpoint::kServerMetadata, RouteGroup::kInference, "GET", "/v2", "The server's name, version and extensions"},
     {Endpoint::kLive, RouteGroup::kInference, "GET", "/v2/health/live", "Whether the server runs"},
@@ -74,7 +78,7 @@ Json parameter(std::string_view name, std::string_view place, std::string_view t
   return {{"name", name}, {"in", place}, {"required", place == "path"}, {"description", text}, {"schema", schema}};
 }
 
-Json classify_request() {
+Json photo_request() {
   const Json binary = {{"schema", {{"type", "string"}, {"format", "binary"}}}};
   Json content;
   for (const char* const type : {"image/jpeg", "image/png", "image/webp", "application/octet-stream"})
@@ -84,6 +88,51 @@ Json classify_request() {
                                       {"properties", {{"image", {{"type", "string"}, {"format", "binary"}}}}},
                                       {"required", {"image"}}}}};
   return {{"required", true}, {"content", content}};
+}
+
+Json one_of(std::initializer_list<std::string_view> words) { return {{"type", "string"}, {"enum", words}}; }
+
+Json from_0() { return {{"type", "integer"}, {"minimum", 0}}; }
+
+Json model_parameter() {
+  return parameter("model", "query", "The model's name; without it, the first model", {{"type", "string"}});
+}
+
+Json classify_parameters() {
+  Json top_k = {{"type", "integer"}, {"minimum", 1}, {"default", 5}};
+  return {parameter("top_k", "query", "The number of classes, most probable first", top_k), model_parameter(),
+          parameter("explain", "query", "Explain the most probable class, or show where the model looks",
+                    one_of({"grad-cam", "attention"}))};
+}
+
+Json explain_parameters() {
+  const Json level = {{"type", "integer"}, {"minimum", 0}, {"maximum", 4}};
+  const Json opacity = {{"type", "number"}, {"minimum", 0}, {"maximum", 1}, {"default", 0.5}};
+  const Json text = {{"type", "string"}};
+  return {
+      model_parameter(),
+      parameter("method", "query", "What is shown; without it, grad-cam", one_of({"grad-cam", "attention"})),
+      parameter("class", "query", "grad-cam: the class, by name or index; without it, the most probable one", text),
+      parameter("score", "query", "grad-cam: what of the class is explained; without it, its logit",
+                one_of({"logit", "probability"})),
+      parameter("level", "query",
+                "grad-cam: the map of this level, without it or with 0 the one behind the final norm; attention: the "
+                "block's level, 1 to 4, without it 3",
+                level),
+      parameter("block", "query", "attention: the block; without it, the level's last global one", from_0()),
+      parameter("head", "query", "attention: the head; without it, the mean of all", from_0()),
+      parameter("query", "query",
+                "attention: ROW,COLUMN of the query whose look is shown, a cell of the global query or in a local "
+                "block of the level's map; without it, the mean of all",
+                {{"type", "string"}, {"pattern", "^[0-9]+,[0-9]+$"}}),
+      parameter("format", "query", "The map as numbers, or drawn on the photo", one_of({"json", "png"})),
+      parameter("colours", "query", "png: the colours of the map", one_of({"viridis", "inferno"})),
+      parameter("opacity", "query", "png: the opacity of the colours over the photo", opacity)};
+}
+
+Json features_parameters() {
+  return {model_parameter(), parameter("feature", "query", "Which of the model's values; without it, the pooled vector",
+                                       one_of({"pooled", "features", "level1", "level2", "level3", "level4"}))};
 }
 
 Json operation_of(const RouteRow& row) {
@@ -101,12 +150,20 @@ Json operation_of(const RouteRow& row) {
   }
   Json answer = {{"description", "The answer"}};
   if (row.endpoint == Endpoint::kClassify) {
-    parameters.push_back(parameter("top_k", "query", "The number of classes, most probable first",
-                                   {{"type", "integer"}, {"minimum", 1}, {"default", 5}}));
-    parameters.push_back(
-        parameter("model", "query", "The model's name; without it, the first model", {{"type", "string"}}));
-    operation["requestBody"] = classify_request();
+    parameters = classify_parameters();
+    operation["requestBody"] = photo_request();
     answer["content"]["application/json"]["schema"]["$ref"] = "#/components/schemas/Classification";
+  } else if (row.endpoint == Endpoint::kExplain) {
+    parameters = explain_parameters();
+    operation["requestBody"] = photo_request();
+    answer["content"]["application/json"]["schema"]["$ref"] = "#/components/schemas/Explanation";
+    answer["content"]["image/png"]["schema"] = {{"type", "string"}, {"format", "binary"}};
+  } else if (row.endpoint == Endpoint::kFeatures) {
+    parameters = features_parameters();
+    operation["requestBody"] = photo_request();
+    answer["content"]["application/json"]["schema"]["$ref"] = "#/components/schemas/Features";
+  } else if (row.endpoint == Endpoint::kModels) {
+    answer["content"]["application/json"]["schema"]["$ref"] = "#/components/schemas/Models";
   } else if (row.endpoint == Endpoint::kInfer) {
     const Json tensors = {{"application/json", {{"schema", {{"type", "object"}}}}},
                           {"application/octet-stream", {{"schema", {{"type", "string"}, {"format", "binary"}}}}}};
@@ -124,6 +181,86 @@ Json operation_of(const RouteRow& row) {
   operation["responses"]["200"] = answer;
   operation["responses"]["default"] = error_response("One sentence that says what is wrong");
   return operation;
+}
+
+Json type(std::string_view name) { return {{"type", name}}; }
+
+Json array_of(const Json& items) { return {{"type", "array"}, {"items", items}}; }
+
+/// An object that has all of these members, and maybe those of `optional`.
+Json object_of(Json members, const Json& optional = Json::object()) {
+  Json required = Json::array();
+  for (const auto& [name, schema] : members.items()) required.push_back(name);
+  members.update(optional);
+  return {{"type", "object"}, {"properties", std::move(members)}, {"required", std::move(required)}};
+}
+
+Json explanation_schema() {
+  const Json number = type("number");
+  const Json integer = type("integer");
+  return object_of({{"method", one_of({"grad-cam", "attention"})},
+                    {"level", integer},
+                    {"range", array_of(number)},
+                    {"empty", type("boolean")},
+                    {"photo", object_of({{"height", integer}, {"width", integer}})},
+                    {"seen", object_of({{"left", number}, {"top", number}, {"width", number}, {"height", number}})}},
+                   {{"block", integer},
+                    {"head", integer},
+                    {"query", array_of(integer)},
+                    {"index", integer},
+                    {"label", type("string")},
+                    {"score", number},
+                    {"score_is", one_of({"logit", "probability"})},
+                    {"map", object_of({{"height", integer}, {"width", integer}, {"values", array_of(number)}})},
+                    {"overlay", {{"type", "string"}, {"contentEncoding", "base64"}, {"contentMediaType", "image/png"}}},
+                    {"model", type("string")},
+                    {"milliseconds", number}});
+}
+
+Json model_schema() {
+  const Json integer = type("integer");
+  const Json text = type("string");
+  const Json sides = array_of(integer);
+  const Json level = object_of({{"level", integer},
+                                {"blocks", integer},
+                                {"heads", integer},
+                                {"channels", integer},
+                                {"map", sides},
+                                {"window", sides},
+                                {"global_blocks", sides},
+                                {"query", sides}});
+  return object_of({{"name", text},
+                    {"family", text},
+                    {"preset", text},
+                    {"parameters", integer},
+                    {"bytes", integer},
+                    {"dtype", text},
+                    {"classes", integer},
+                    {"labels", array_of(text)},
+                    {"image_size", sides},
+                    {"preprocessing", text},
+                    {"format", text},
+                    {"layout", text},
+                    {"levels", array_of(level)}},
+                   {{"temperature", type("number")}});
+}
+
+Json schemas() {
+  const Json number = type("number");
+  const Json text = type("string");
+  const Json prediction = object_of({{"index", type("integer")}, {"label", text}, {"probability", number}});
+  Json all;
+  all["Error"] = object_of({{"error", text}});
+  all["Classification"] = object_of({{"predictions", array_of(prediction)}, {"model", text}, {"milliseconds", number}},
+                                    {{"explanation", {{"$ref", "#/components/schemas/Explanation"}}}});
+  all["Explanation"] = explanation_schema();
+  all["Features"] = object_of({{"feature", text},
+                               {"shape", array_of(type("integer"))},
+                               {"values", array_of(number)},
+                               {"model", text},
+                               {"milliseconds", number}});
+  all["Models"] = object_of({{"models", array_of(model_schema())}, {"explain", type("boolean")}});
+  return all;
 }
 
 }  // namespace
@@ -157,19 +294,7 @@ std::string openapi_document(std::string_view version) {
   for (const RouteRow& row : kRoutes) {
     document["paths"][std::string(row.pattern)][row.method == "GET" ? "get" : "post"] = operation_of(row);
   }
-  Json& schemas = document["components"]["schemas"];
-  schemas["Error"] = {{"type", "object"}, {"properties", {{"error", {{"type", "string"}}}}}, {"required", {"error"}}};
-  const Json prediction = {
-      {"type", "object"},
-      {"properties",
-       {{"index", {{"type", "integer"}}}, {"label", {{"type", "string"}}}, {"probability", {{"type", "number"}}}}},
-      {"required", {"index", "label", "probability"}}};
-  schemas["Classification"] = {{"type", "object"},
-                               {"properties",
-                                {{"predictions", {{"type", "array"}, {"items", prediction}}},
-                                 {"model", {{"type", "string"}}},
-                                 {"milliseconds", {{"type", "number"}}}}},
-                               {"required", {"predictions", "model", "milliseconds"}}};
+  document["components"]["schemas"] = schemas();
   document["components"]["securitySchemes"]["key"] = {{"type", "http"}, {"scheme", "bearer"}};
   document["security"] = {{{"key", Json::array()}}, Json::object()};  // a server without keys asks for none
   return document.dump();

@@ -75,7 +75,7 @@ class ServedModel {
   Session session_;
   std::atomic<std::size_t> inside_ = 0;
   Clock::time_point batch_began_;  ///< of the pipeline's thread
-  ExplainWorker explain_worker_;   ///< outlives the pipeline, whose results may be explained
+  ExplainWorker explain_worker_;  ///< outlives the pipeline, whose results may be explained
   inference::ImagePipeline pipeline_;
 };
 

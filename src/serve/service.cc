@@ -79,7 +79,7 @@ ClassifyQuery classify_query(const std::map<std::string, std::string>& query) {
       }
       result.top_k = *top_k;
     } else if (name == "explain") {
-      result.explain = parse_method(value);
+      result.explain = parse_method("explain", value);
     } else {
       refuse(400, "invalid_query", "URL: expected the parameters top_k, model and explain, found \"{}\"", name);
     }
@@ -102,8 +102,9 @@ Refusal queue_is_full(const ServedModel& model) {
 }
 
 Refusal explain_queue_is_full(const ServedModel& model) {
-  return Refusal(503, "explain_queue_full",
-                 fmt::format("[serve] {}: its queue for explanations and features is full; try again later", model.name()))
+  return Refusal(
+             503, "explain_queue_full",
+             fmt::format("[serve] {}: its queue for explanations and features is full; try again later", model.name()))
       .with("Retry-After", "1");
 }
 
@@ -314,7 +315,10 @@ void Service::handle(AdmittedRequest request, const Done& done) {
     if (!is_heavy(request)) return begin(std::move(request), done);
     // Its body is counted, so that there are no more of them than memory allows.
     boost::asio::post(*readers_, [this, done, kept = std::make_shared<AdmittedRequest>(std::move(request))] {
-      begin(std::move(*kept), done);
+      if (!cancelled_ && Clock::now() <= kept->deadline) return begin(std::move(*kept), done);
+      done(guarded([]() -> Response {
+        fail(ErrorCode::kCancelled, "[serve] expected an answer in time, found too many requests");
+      }));
     });
   } catch (...) {
     done(guarded([error = std::current_exception()]() -> Response { std::rethrow_exception(error); }));
@@ -323,10 +327,6 @@ void Service::handle(AdmittedRequest request, const Done& done) {
 
 void Service::begin(AdmittedRequest request, const Done& done) {
   try {
-    if (cancelled_) fail(ErrorCode::kCancelled, "[serve] the server ended");
-    if (Clock::now() > request.deadline) {
-      fail(ErrorCode::kCancelled, "[serve] expected an answer in time, found too many requests");
-    }
     if (!request.head.content_encoding.empty()) {
       request.body = decompress(std::move(request.body), request.head.content_encoding, options_.max_body);
       if (request.body_share) request.body_share->take(request.body.size());
@@ -392,10 +392,9 @@ void Service::classify(AdmittedRequest request, const Done& done) {
   const ModelPointer served = find(query.model);
   const auto kept = std::make_shared<AdmittedRequest>(std::move(request));
   const Image photo = Image::encoded(photo_of(*kept), "image");
-  const ExplainWorker::Place place = query.explain ? place_in(*served) : nullptr;
   // The model waits for what it accepted, so that it is still there when `answer` is called.
-  const auto answer = [kept, done, query, photo, place, served = served.get()](
-                          std::vector<ImageLogits> results) mutable {
+  auto answer = [kept, done, query, photo, place = query.explain ? place_in(*served) : nullptr,
+                 served = served.get()](std::vector<ImageLogits> results) mutable {
     const auto predictions = [model = served->model(), query, result = std::move(results.front())] {
       check_result(result);
       return model.predictions(result.logits, static_cast<int>(std::min<std::uint64_t>(
@@ -410,7 +409,9 @@ void Service::classify(AdmittedRequest request, const Done& done) {
         *served, std::move(place), kept->deadline,
         [kept, predictions, photo, method = *query.explain, served](Explainer& explainer, const std::stop_token& stop) {
           const std::vector<Prediction> found = predictions();
-          ExplainOptions options = options_of({.method = method}, *served);
+          ExplainQuery asked;
+          asked.method = method;
+          ExplainOptions options = options_of(asked, *served);
           if (auto* grad_cam = std::get_if<GradCamOptions>(&options)) grad_cam->target = found.front().index;
           const PhotoExplanation explained = explain_photo(explainer, photo, options, stop);
           return Response{.body = classification_json(found, served->name(), milliseconds_since(kept->arrived),
@@ -418,7 +419,9 @@ void Service::classify(AdmittedRequest request, const Done& done) {
         },
         done);
   };
-  if (!served->submit({{.image = photo, .tensor = {}}}, kept->deadline, answer)) throw queue_is_full(*served);
+  if (!served->submit({{.image = photo, .tensor = {}}}, kept->deadline, std::move(answer))) {
+    throw queue_is_full(*served);
+  }
 }
 
 void Service::explain(AdmittedRequest request, const Done& done) {

@@ -32,8 +32,9 @@ TEST(Metrics, CountAndTime) {
         "gcvit_request_seconds_count 3", "gcvit_stage_seconds_bucket{stage=\"compute\",le=\"0.025\"} 1",
         "gcvit_stage_seconds_bucket{stage=\"compute\",le=\"0.01\"} 0", "gcvit_stage_seconds_count{stage=\"queue\"} 0",
         "gcvit_batch_images_bucket{model=\"m\\\"\\\\\\n\",le=\"4\"} 1",
-        "gcvit_batch_images_sum{model=\"m\\\"\\\\\\n\"} 3", "gcvit_queue_images{model=\"m\"} 7", "gcvit_explain_queue{model=\"m\"} 2", "gcvit_connections 4",
-        "gcvit_reloads_total{result=\"succeeded\"} 1", "gcvit_reloads_total{result=\"failed\"} 0"}) {
+        "gcvit_batch_images_sum{model=\"m\\\"\\\\\\n\"} 3", "gcvit_queue_images{model=\"m\"} 7",
+        "gcvit_explain_queue{model=\"m\"} 2", "gcvit_connections 4", "gcvit_reloads_total{result=\"succeeded\"} 1",
+        "gcvit_reloads_total{result=\"failed\"} 0"}) {
     EXPECT_TRUE(has_line(text, line)) << line << "\nin\n" << text;
   }
 }
