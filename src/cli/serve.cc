@@ -170,6 +170,7 @@ Command add_serve(CLI::App& program) {
   app->add_flag("--allow-anonymous", options->allow_anonymous,
                 "Answer everyone on a host that is not this machine alone")
       ->excludes(keys);
+  app->add_flag("!--no-page", options->service.page, "Serve no page for browsers at /, only the routes for programs");
   options->arguments.add_loading(*app);
   options->arguments.add_images(*app);
   options->arguments.add_image_size(*app);

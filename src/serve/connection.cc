@@ -206,7 +206,8 @@ void Connection::respond(std::uint64_t request, Response response) {
 
 void Connection::write(Response response) {
   const http::request<http::string_body>& request = parser_->get();
-  const bool is_head = request.method() == http::verb::head;
+  // Of these the length is told, and the body isn't sent.
+  const bool no_body = request.method() == http::verb::head || response.status == 304;
   keep_alive_ = keep_alive_ && !unread_ && !shared_.draining;
   response_.emplace(static_cast<http::status>(response.status), request.version() == 10 ? 10u : 11u);
   response_->set(http::field::server, "gcvit/" GCVIT_VERSION);
@@ -217,11 +218,11 @@ void Connection::write(Response response) {
   for (const auto& [name, value] : response.fields) response_->set(name, value);
   response_->keep_alive(keep_alive_);
   response_->content_length(response.body.size());
-  if (!is_head) response_->body() = std::move(response.body);
+  if (!no_body) response_->body() = std::move(response.body);
   serializer_.emplace(*response_);
   stream_.expires_after(shared_.options.write_timeout);
   const auto written = [self = shared_from_this()](ErrorCode error, std::size_t) { self->on_written(error); };
-  if (is_head) {
+  if (no_body) {
     http::async_write_header(stream_, *serializer_, written);
   } else {
     http::async_write(stream_, *serializer_, written);

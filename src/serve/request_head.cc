@@ -63,6 +63,7 @@ RequestHead read_head(const http::request_header<>& header) {
   head.authorization = std::string(only(header, "Authorization").value_or(""));
   head.content_type = std::string(only(header, "Content-Type").value_or(""));
   head.content_encoding = std::string(only(header, "Content-Encoding").value_or(""));
+  head.if_none_match = std::string(only(header, "If-None-Match").value_or(""));
   head.inference_json_bytes = number_of(header, kInferenceHeader);
   return head;
 }

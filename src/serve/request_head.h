@@ -17,6 +17,7 @@ struct RequestHead {
   std::string authorization;
   std::string content_type;
   std::string content_encoding;
+  std::string if_none_match;
   std::optional<std::uint64_t> content_length;
   std::optional<std::size_t> inference_json_bytes;  ///< Inference-Header-Content-Length
   bool expects_continue = false;

@@ -35,28 +35,36 @@ constexpr RouteRow kRoutes[] = {
      "Classify photos or tensors"},
     {Endpoint::kMetrics, RouteGroup::kMetrics, "GET", "/metrics", "Counts and times in Prometheus' text format"},
     {Endpoint::kOpenApi, RouteGroup::kInference, "GET", "/openapi.json", "This document"},
+    {Endpoint::kPage, RouteGroup::kPage, "GET", "/", "A page that asks this server, for browsers"},
+    {Endpoint::kPage, RouteGroup::kPage, "GET", "/page/{file}", "A file of the page"},
 };
 
 /// There is one version of a model at a time.
 constexpr std::string_view kVersion = "1";
 
-/// The model's name where `path` is of the pattern, empty for a pattern without one; nothing for another path.
-std::optional<std::string> match(std::string_view pattern, const std::vector<std::string>& path) {
+/// What `path` gives the names in the pattern; nothing for a path that isn't of the pattern.
+struct Names {
   std::string model;
+  std::string file;
+};
+std::optional<Names> match(std::string_view pattern, const std::vector<std::string>& path) {
+  Names names;
   pattern.remove_prefix(1);
   for (const std::string& segment : path) {
     if (pattern.empty()) return std::nullopt;
     const std::size_t end = pattern.find('/');
     const std::string_view expected = pattern.substr(0, end);
     if (expected == "{model}") {
-      model = segment;
+      names.model = segment;
+    } else if (expected == "{file}") {
+      names.file = segment;
     } else if (segment != (expected == "{version}" ? kVersion : expected)) {
       return std::nullopt;
     }
     pattern = end == std::string_view::npos ? "" : pattern.substr(end + 1);
   }
   if (!pattern.empty()) return std::nullopt;
-  return model;
+  return names;
 }
 
 using Json = nlohmann::ordered_json;
@@ -137,6 +145,9 @@ Json operation_of(const RouteRow& row) {
     parameters.push_back(
         parameter("version", "path", "The model's version", {{"type", "string"}, {"enum", {kVersion}}}));
   }
+  if (row.pattern.find("{file}") != std::string_view::npos) {
+    parameters.push_back(parameter("file", "path", "The file's name", {{"type", "string"}}));
+  }
   Json answer = {{"description", "The answer"}};
   if (row.endpoint == Endpoint::kClassify) {
     parameters = classify_parameters();
@@ -158,6 +169,9 @@ Json operation_of(const RouteRow& row) {
                           {"application/octet-stream", {{"schema", {{"type", "string"}, {"format", "binary"}}}}}};
     operation["requestBody"] = {{"required", true}, {"content", tensors}};
     answer["content"] = tensors;
+  } else if (row.endpoint == Endpoint::kPage) {
+    answer["content"][row.pattern == "/" ? "text/html" : "*/*"]["schema"]["type"] = "string";
+    operation["security"] = {Json::object()};  // it is there for everyone
   } else if (row.endpoint == Endpoint::kMetrics) {
     answer["content"]["text/plain"]["schema"]["type"] = "string";
   } else {
@@ -257,10 +271,13 @@ Route route(std::string_view method, std::string_view target) {
   Target parsed = parse_target(target);
   std::string allowed;
   for (const RouteRow& row : kRoutes) {
-    std::optional<std::string> model = match(row.pattern, parsed.path);
-    if (!model) continue;
+    std::optional<Names> names = match(row.pattern, parsed.path);
+    if (!names) continue;
     if (method == row.method || (method == "HEAD" && row.method == "GET")) {
-      return {.row = &row, .model = std::move(*model), .query = std::move(parsed.query)};
+      return {.row = &row,
+              .model = std::move(names->model),
+              .file = std::move(names->file),
+              .query = std::move(parsed.query)};
     }
     allowed = row.method == "GET" ? "GET, HEAD" : row.method;
   }

@@ -23,10 +23,11 @@ enum class Endpoint : std::uint8_t {
   kInfer,
   kMetrics,
   kOpenApi,
+  kPage,
 };
 
 /// What a listener offers or doesn't.
-enum class RouteGroup : std::uint8_t { kInference, kMetrics, kExplain };
+enum class RouteGroup : std::uint8_t { kInference, kMetrics, kExplain, kPage };
 
 struct RouteRow {
   Endpoint endpoint;
@@ -43,6 +44,7 @@ std::span<const RouteRow> routes();
 struct Route {
   const RouteRow* row = nullptr;
   std::string model;  ///< empty where the pattern has none
+  std::string file;   ///< of the page; likewise
   std::map<std::string, std::string> query;
   bool explains = true;  ///< whether its listener offers explanations
 };

@@ -23,6 +23,7 @@
 #include "serve/inference_response.h"
 #include "serve/model_card.h"
 #include "serve/multipart.h"
+#include "serve/page.h"
 
 namespace gcvit::serve {
 namespace {
@@ -144,6 +145,15 @@ double milliseconds_since(Clock::time_point begin) {
 void check_result(const ImageLogits& result) {
   if (result.overflowed) throw Refusal(500, "not_finite", result.error);
   if (!result.error.empty()) throw refusal_of(result.code, result.error);
+}
+
+/// The page's files are the same for everyone and hold no data, and a browser must have them before it can ask its user for a key.
+bool is_of_page(const RequestHead& head) {
+  try {
+    return route(head.method, head.target).row->group == RouteGroup::kPage;
+  } catch (const Refusal&) {
+    return false;
+  }
 }
 
 /// `make`, with what it throws made a response.
@@ -274,12 +284,15 @@ Service::ModelPointer Service::find(const std::string& name) const {
 }
 
 Route Service::admit(const RequestHead& head) const {
-  if (!options_.keys.allow(head.authorization)) {
+  if (!options_.keys.allow(head.authorization) && !(options_.page && is_of_page(head))) {
     throw Refusal(401, "key",
                   "[serve] Authorization: expected Bearer and a key of this server, found another value or none")
         .with("WWW-Authenticate", "Bearer");
   }
   Route found = route(head.method, head.target);
+  if (found.row->group == RouteGroup::kPage && !options_.page) {
+    refuse(404, "no_route", "{}: this server has no page for browsers", head.target);
+  }
   found.explains = options_.explain;
   const Endpoint endpoint = found.row->endpoint;
   if (endpoint == Endpoint::kClassify) {
@@ -365,6 +378,7 @@ Response Service::answer(const AdmittedRequest& request) const {
       return {.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = metrics_.text(queues)};
     }
     case Endpoint::kOpenApi: return {.body = openapi_document(GCVIT_VERSION)};
+    case Endpoint::kPage: return page_response(request.route.file, request.head.if_none_match);
     case Endpoint::kClassify:
     case Endpoint::kExplain:
     case Endpoint::kFeatures:

@@ -40,7 +40,8 @@ TEST(Target, RefusesWhatIsNone) {
 TEST(Router, FindsEveryRoute) {
   for (const RouteRow& row : routes()) {
     std::string target(row.pattern);
-    for (const auto& [name, value] : {std::pair("{model}", "flowers"), std::pair("{version}", "1")}) {
+    for (const auto& [name, value] :
+         {std::pair("{model}", "flowers"), std::pair("{version}", "1"), std::pair("{file}", "app.js")}) {
       if (const std::size_t at = target.find(name); at != std::string::npos) {
         target.replace(at, std::string_view(name).size(), value);
       }
@@ -48,6 +49,7 @@ TEST(Router, FindsEveryRoute) {
     const Route found = route(row.method, target);
     EXPECT_EQ(found.row, &row) << target;
     EXPECT_EQ(found.model, row.pattern.find("{model}") == std::string_view::npos ? "" : "flowers") << target;
+    EXPECT_EQ(found.file, row.pattern.find("{file}") == std::string_view::npos ? "" : "app.js") << target;
     if (row.method == "GET") {
       EXPECT_EQ(route("HEAD", target).row, &row) << target;
     }

@@ -50,6 +50,18 @@ TEST_F(ServerTest, AnswersOneRequestAfterTheOtherOnAConnection) {
   EXPECT_EQ(client.ask(get("/v2")).status, 200);
 }
 
+TEST_F(ServerTest, SendsNoBodyOfWhatABrowserHas) {
+  Client client(start());
+  const Reply page = client.ask(get("/"));
+  EXPECT_EQ(page.status, 200);
+  EXPECT_EQ(page.field("Cache-Control"), "no-cache");
+  client.send(get("/", "If-None-Match: " + page.field("ETag") + "\r\n"));
+  const Reply same = client.receive(true);
+  EXPECT_EQ(same.status, 304);
+  EXPECT_EQ(same.field("ETag"), page.field("ETag"));
+  EXPECT_EQ(client.ask(get("/v2/health/live")).status, 200);  // the connection is still in step
+}
+
 TEST_F(ServerTest, AnswersPipelinedRequestsInOrder) {
   Client client(start());
   std::string requests;
