@@ -14,8 +14,8 @@ namespace {
 constexpr RouteRow kRoutes[] = {
     {Endpoint::kClassify, RouteGroup::kInference, "POST", "/v1/classify", "Classify one photo"},
     {Endpoint::kServerMetadata, RouteGroup::kInference, "GET", "/v2", "The server's name, version and extensions"},
-    {Endpoint::kLive, RouteGroup::kInference, "GET", "/v2/health/live", "Whether the server runs"},
-    {Endpoint::kReady, RouteGroup::kInference, "GET", "/v2/health/ready", "Whether the server takes requests"},
+    {Endpoint::kLive, RouteGroup::kHealth, "GET", "/v2/health/live", "Whether the server runs"},
+    {Endpoint::kReady, RouteGroup::kHealth, "GET", "/v2/health/ready", "Whether the server takes requests"},
     {Endpoint::kModelMetadata, RouteGroup::kInference, "GET", "/v2/models/{model}", "A model's inputs and outputs"},
     {Endpoint::kModelMetadata, RouteGroup::kInference, "GET", "/v2/models/{model}/versions/{version}",
      "A model's inputs and outputs"},
@@ -113,28 +113,37 @@ Json operation_of(const RouteRow& row) {
 
 std::span<const RouteRow> routes() { return kRoutes; }
 
-Route route(std::string_view method, std::string_view target) {
+Route route(std::string_view method, std::string_view target, RouteGroups offered) {
   Target parsed = parse_target(target);
   std::string allowed;
+  bool elsewhere = false;
   for (const RouteRow& row : kRoutes) {
     std::optional<std::string> model = match(row.pattern, parsed.path);
     if (!model) continue;
+    if (!offered.contains(row.group)) {
+      elsewhere = true;
+      continue;
+    }
     if (method == row.method || (method == "HEAD" && row.method == "GET")) {
-      return {.row = &row, .model = std::move(*model), .query = std::move(parsed.query)};
+      return {.row = &row, .model = std::move(*model), .query = std::move(parsed.query), .offered = offered};
     }
     allowed = row.method == "GET" ? "GET, HEAD" : row.method;
   }
   const std::string_view path = target.substr(0, target.find('?'));
+  if (allowed.empty() && elsewhere) {
+    refuse(404, "no_route", "{}: this address doesn't offer this path", path);
+  }
   if (allowed.empty())
     refuse(404, "no_route", "{}: there is no such path; /openapi.json lists those that there are", path);
   throw Refusal(405, "method", fmt::format("[serve] {}: expected {}, found {}", path, allowed, method))
       .with("Allow", allowed);
 }
 
-std::string openapi_document(std::string_view version) {
+std::string openapi_document(std::string_view version, RouteGroups offered) {
   Json document = {{"openapi", "3.1.0"},
                    {"info", {{"title", "gcvit serve"}, {"version", version}, {"license", {{"name", "Apache-2.0"}}}}}};
   for (const RouteRow& row : kRoutes) {
+    if (!offered.contains(row.group)) continue;
     document["paths"][std::string(row.pattern)][row.method == "GET" ? "get" : "post"] = operation_of(row);
   }
   Json& schemas = document["components"]["schemas"];

@@ -185,13 +185,13 @@ Service::ModelPointer Service::find(const std::string& name) const {
   refuse(404, "no_model", "{}: there is no model of this name", name);
 }
 
-Route Service::admit(const RequestHead& head) const {
+Route Service::admit(const RequestHead& head, RouteGroups offered) const {
   if (!options_.keys.allow(head.authorization)) {
     throw Refusal(401, "key",
                   "[serve] Authorization: expected Bearer and a key of this server, found another value or none")
         .with("WWW-Authenticate", "Bearer");
   }
-  Route found = route(head.method, head.target);
+  Route found = route(head.method, head.target, offered);
   if (found.row->endpoint == Endpoint::kClassify) {
     find(classify_query(found.query).model);
   } else if (!found.model.empty()) {
@@ -237,7 +237,7 @@ Response Service::answer(const AdmittedRequest& request) const {
       }
       return {.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = metrics_.text(queues)};
     }
-    case Endpoint::kOpenApi: return {.body = openapi_document(GCVIT_VERSION)};
+    case Endpoint::kOpenApi: return {.body = openapi_document(GCVIT_VERSION, request.route.offered)};
     case Endpoint::kClassify:
     case Endpoint::kInfer: break;
   }

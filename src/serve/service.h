@@ -73,8 +73,8 @@ class Service {
   Metrics& metrics() { return metrics_; }
 
   /// Checks the key, then finds the route and whether there is such a model: all that can be known before the body is read. Throws
-  /// `Refusal`.
-  Route admit(const RequestHead& head) const;
+  /// `Refusal`. `offered`: by the listener that is asked.
+  Route admit(const RequestHead& head, RouteGroups offered = RouteGroups::all()) const;
 
   /// Makes the response; it doesn't throw.
   using Respond = std::function<Response()>;
