@@ -34,15 +34,22 @@ std::string decoded(std::string_view text, Plus plus) {
 
 }  // namespace
 
+std::optional<std::string_view> authority_of(std::string_view target) {
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (!target.starts_with(scheme)) continue;
+    const std::string_view rest = target.substr(scheme.size());
+    return rest.substr(0, rest.find_first_of("/?#"));
+  }
+  return std::nullopt;
+}
+
 Target parse_target(std::string_view text) {
   if (text.size() > kLongestTarget) {
     refuse(414, "target_too_long", "URL: expected at most {} bytes, found {}", kLongestTarget, text.size());
   }
-  for (const std::string_view scheme : {"http://", "https://"}) {
-    if (!text.starts_with(scheme)) continue;
-    const std::size_t path = text.find_first_of("/?", scheme.size());
-    text = path == std::string_view::npos ? "/" : text.substr(path);
-    break;
+  if (const auto authority = authority_of(text)) {
+    text.remove_prefix(static_cast<std::size_t>(authority->data() - text.data()) + authority->size());
+    if (text.empty()) text = "/";
   }
   if (!text.starts_with('/'))
     refuse(400, "invalid_target", "URL: expected a path that begins with /, found \"{}\"", text);
