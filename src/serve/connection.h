@@ -6,7 +6,6 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http/message.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/serializer.hpp>
@@ -16,10 +15,12 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <unordered_map>
 
 #include "serve/server.h"
+#include "serve/stream.h"
 
 namespace gcvit::serve {
 
@@ -40,9 +41,16 @@ struct Connections {
   bool take(std::size_t bytes);
 };
 
+/// What a listener offers, and to whom.
+struct Offer {
+  RouteGroups groups;
+  std::optional<std::string> only_host;  ///< where a browser must not ask for other names than this one and localhost
+};
+
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(boost::asio::ip::tcp::socket socket, Connections& shared);
+  /// Encrypted where there is a context, which isn't used afterwards. `offer` outlives the connection.
+  Connection(boost::asio::ip::tcp::socket socket, Connections& shared, const Offer& offer, Tls::Context* context);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -54,9 +62,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
  private:
   using ErrorCode = boost::beast::error_code;
 
+  void shake_hands();
   void wait_for_request();
   void read_head();
   void on_head(ErrorCode error);
+  void check_browser() const;
   void send_continue();
   void read_body();
   void on_body(ErrorCode error);
@@ -74,7 +84,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void give_back_body_bytes();
 
   Connections& shared_;
-  boost::beast::tcp_stream stream_;
+  const Offer& offer_;
+  Stream stream_;
   boost::asio::steady_timer timer_;  ///< of the deadline; while the server drains, of an idle connection
   boost::beast::flat_buffer buffer_;
   std::optional<boost::beast::http::request_parser<boost::beast::http::string_body>> parser_;

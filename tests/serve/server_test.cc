@@ -25,7 +25,10 @@ struct ServerTest : ::testing::Test {
   std::unique_ptr<Service> service;
   std::unique_ptr<Server> server;
 
-  ServerTest() { options.port = 0; }
+  ServerTest() {
+    options.listeners.front().port = 0;
+    options.any_host = true;  // tests ask for whatever host they like
+  }
 
   std::uint16_t start() {
     service = std::make_unique<Service>(service_options, notices.listener());
