@@ -47,15 +47,16 @@ Target parse_target(std::string_view text) {
   if (text.size() > kLongestTarget) {
     refuse(414, "target_too_long", "URL: expected at most {} bytes, found {}", kLongestTarget, text.size());
   }
-  if (const auto authority = authority_of(text)) {
-    text.remove_prefix(static_cast<std::size_t>(authority->data() - text.data()) + authority->size());
-    if (text.empty()) text = "/";
-  }
-  if (!text.starts_with('/'))
-    refuse(400, "invalid_target", "URL: expected a path that begins with /, found \"{}\"", text);
+  const auto authority = authority_of(text);
+  if (authority) text.remove_prefix(static_cast<std::size_t>(authority->data() - text.data()) + authority->size());
   text = text.substr(0, text.find('#'));
   const std::size_t mark = text.find('?');
-  std::string_view path = text.substr(1, mark == std::string_view::npos ? mark : mark - 1);
+  std::string_view path = text.substr(0, mark);
+  if (path.starts_with('/')) {
+    path.remove_prefix(1);
+  } else if (!authority) {
+    refuse(400, "invalid_target", "URL: expected a path that begins with /, found \"{}\"", text);
+  }
 
   Target target;
   while (!path.empty()) {

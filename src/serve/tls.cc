@@ -46,9 +46,9 @@ Tls::Context rules() {
   return context;
 }
 
-/// Whether `text` is of PEM at all: OpenSSL's own words for that are about start lines and decoders.
-std::string_view what_is_wrong(std::string_view text, const std::string& reason) {
-  return text.find("-----BEGIN ") == std::string_view::npos ? "another kind of file" : std::string_view(reason);
+/// Whether a text in PEM holds something of this kind. OpenSSL's own words for one that doesn't are about start lines and decoders.
+bool holds(std::string_view pem, std::string_view kind) {
+  return pem.find(fmt::format("{}-----", kind)) != std::string_view::npos;
 }
 
 std::shared_ptr<Tls::Context> read(const TlsFiles& files) {
@@ -59,14 +59,14 @@ std::shared_ptr<Tls::Context> read(const TlsFiles& files) {
   context->use_certificate_chain(asio::buffer(certificate), error);
   if (error) {
     fail("[serve] {}: expected a chain of certificates in PEM, found: {}", files.certificate,
-         what_is_wrong(certificate, error.message()));
+         holds(certificate, "CERTIFICATE") ? error.message() : "another kind of file");
   }
   // Without it OpenSSL would ask at the terminal.
   context->set_password_callback([](std::size_t, Tls::Context::password_purpose) { return std::string(); }, error);
   ERR_clear_error();
   context->use_private_key(asio::buffer(key), Tls::Context::pem, error);
   const bool fits = SSL_CTX_check_private_key(context->native_handle()) == 1;
-  const bool is_key = key.find("PRIVATE KEY-----") != std::string::npos;
+  const bool is_key = holds(key, "PRIVATE KEY");
   const bool is_encrypted = key.find("ENCRYPTED") != std::string::npos;
   std::ranges::fill(key, '\0');
   if (!is_key || is_encrypted) {
