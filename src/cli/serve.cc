@@ -198,7 +198,9 @@ Command add_serve(CLI::App& program) {
       ->type_name("MODEL")
       ->default_str("the bundled flower model")
       ->allow_extra_args(false);
-  app->add_option("--host", options->listener.host, "Address to listen on")->type_name("ADDRESS")->capture_default_str();
+  app->add_option("--host", options->listener.host, "Address to listen on")
+      ->type_name("ADDRESS")
+      ->capture_default_str();
   app->add_option("--port", options->listener.port, "Port to listen on; 0 is any that is free")
       ->check(CLI::Range(0, 65535))
       ->capture_default_str();

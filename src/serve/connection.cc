@@ -66,7 +66,11 @@ bool Connections::take(std::size_t bytes) {
 }
 
 Connection::Connection(asio::ip::tcp::socket socket, Connections& shared, const Offer& offer, Tls::Context* context)
-    : shared_(shared), offer_(offer), stream_(std::move(socket), context), timer_(stream_.get_executor()), buffer_(kBufferBytes) {
+    : shared_(shared),
+      offer_(offer),
+      stream_(std::move(socket), context),
+      timer_(stream_.get_executor()),
+      buffer_(kBufferBytes) {
   ++shared_.service.metrics().connections;
 }
 
@@ -273,11 +277,11 @@ void Connection::linger() {
 
 void Connection::discard() {
   stream_.tcp().async_read_some(buffer_.prepare(kBufferBytes),
-                          [self = shared_from_this()](ErrorCode error, std::size_t bytes) {
-                            self->discarded_ += bytes;
-                            if (error || self->discarded_ > kMostDiscarded) return self->close();
-                            self->discard();
-                          });
+                                [self = shared_from_this()](ErrorCode error, std::size_t bytes) {
+                                  self->discarded_ += bytes;
+                                  if (error || self->discarded_ > kMostDiscarded) return self->close();
+                                  self->discard();
+                                });
 }
 
 void Connection::close() {

@@ -96,7 +96,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::string_view route_label_;
   Clock::time_point arrived_;
   Clock::time_point body_began_;
-  std::size_t body_bytes_ = 0;     ///< that came
+  std::size_t body_bytes_ = 0;  ///< that came
   std::size_t body_reserved_ = 0;  ///< of the limit for all bodies
   std::size_t discarded_ = 0;
   std::uint64_t request_ = 0;  ///< counts requests

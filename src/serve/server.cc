@@ -98,16 +98,16 @@ struct Server::State {
   }
 
   void accept(Listener& listener) {
-    listener.acceptor.async_accept(
-        asio::make_strand(context), [this, &listener](SocketError error, tcp::socket socket) {
-          if (!error) add(std::move(socket), listener.offer);
-          if (!listener.acceptor.is_open()) return;
-          if (!error) return accept(listener);
-          listener.pause.expires_after(kAcceptPause);
-          listener.pause.async_wait([this, &listener](SocketError stopped) {
-            if (!stopped) accept(listener);
-          });
-        });
+    listener.acceptor.async_accept(asio::make_strand(context),
+                                   [this, &listener](SocketError error, tcp::socket socket) {
+                                     if (!error) add(std::move(socket), listener.offer);
+                                     if (!listener.acceptor.is_open()) return;
+                                     if (!error) return accept(listener);
+                                     listener.pause.expires_after(kAcceptPause);
+                                     listener.pause.async_wait([this, &listener](SocketError stopped) {
+                                       if (!stopped) accept(listener);
+                                     });
+                                   });
   }
 
   void add(tcp::socket socket, const Offer& offer) {

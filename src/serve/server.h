@@ -27,7 +27,7 @@ struct ServerOptions {
   /// Bytes of all bodies that are read or computed at one time: a request that needs more gets 503.
   std::size_t max_buffered = std::size_t{256} << 20;
   std::chrono::milliseconds deadline{10'000};  ///< from the request's last byte to the answer: later it is 504
-  std::chrono::milliseconds idle_timeout{60'000};    ///< of a connection without a request
+  std::chrono::milliseconds idle_timeout{60'000};  ///< of a connection without a request
   std::chrono::milliseconds header_timeout{10'000};  ///< from a head's first byte to its last
   std::chrono::milliseconds body_timeout{
       10'000};  ///< of a body, and a second more for each `body_rate` bytes that came

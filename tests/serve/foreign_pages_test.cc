@@ -36,14 +36,14 @@ TEST(ForeignPages, HaveAnotherOrigin) {
 }
 
 TEST(ForeignPages, AskForTheirOwnName) {
-  for (const char* const host : {"localhost", "LOCALHOST:8080", "127.0.0.1:8080", "[::1]:8080", "[::1]", "10.1.2.3", "box:8080",
-                                 "photos.localhost:80", ""}) {
+  for (const char* const host : {"localhost", "LOCALHOST:8080", "127.0.0.1:8080", "[::1]:8080", "[::1]", "10.1.2.3",
+                                 "box:8080", "photos.localhost:80", ""}) {
     EXPECT_EQ(with_host(host), "accepted") << host;
   }
   EXPECT_EQ(with_host("evil.example:8080"),
             "403 [serve] Host: expected localhost or an address of this machine, found evil.example:8080");
-  for (const char* const host : {"evil.example", "localhost.evil.example", "xlocalhost", "127.0.0.1.evil.example", "[evil", "box.evil",
-                                 "evil.example:8080:127.0.0.1", "user@evil.example"}) {
+  for (const char* const host : {"evil.example", "localhost.evil.example", "xlocalhost", "127.0.0.1.evil.example",
+                                 "[evil", "box.evil", "evil.example:8080:127.0.0.1", "user@evil.example"}) {
     EXPECT_TRUE(with_host(host).starts_with("403 ")) << host;
   }
 }

@@ -36,8 +36,10 @@ TEST(Listener, IsParsed) {
   EXPECT_EQ(one.groups, RouteGroups({}));
   EXPECT_EQ(parse_listener("[::1]:0").host, "::1");
   EXPECT_EQ(parse_listener("name:1").host, "name");
-  for (const char* const text : {"", "on", ":80", "::1:80", "a:", "a:65536", "a:-1", "a:+1", "a:b", "[]:80", "[::1]", "[::1:80"}) {
-    EXPECT_TRUE(refused([&] { parse_listener(text); }).starts_with("400 [serve] expected on, off or HOST:PORT")) << text;
+  for (const char* const text :
+       {"", "on", ":80", "::1:80", "a:", "a:65536", "a:-1", "a:+1", "a:b", "[]:80", "[::1]", "[::1:80"}) {
+    EXPECT_TRUE(refused([&] { parse_listener(text); }).starts_with("400 [serve] expected on, off or HOST:PORT"))
+        << text;
   }
 }
 

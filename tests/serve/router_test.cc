@@ -76,7 +76,8 @@ TEST(Router, RefusesWhatTheListenerDoesNotOffer) {
   const RouteGroups offered = {RouteGroup::kMetrics};
   EXPECT_EQ(route("GET", "/metrics", offered).offered, offered);
   EXPECT_EQ(route("GET", "/v2/health/live", offered).row->group, RouteGroup::kHealth);
-  EXPECT_EQ(refused([&] { route("GET", "/v2?x=1", offered); }), "404 [serve] /v2: this address doesn't offer this path");
+  EXPECT_EQ(refused([&] { route("GET", "/v2?x=1", offered); }),
+            "404 [serve] /v2: this address doesn't offer this path");
   EXPECT_EQ(refused([&] { route("PUT", "/v2", offered); }).substr(0, 3), "404");
   EXPECT_EQ(refused([&] { route("PUT", "/metrics", offered); }).substr(0, 3), "405");
   const nlohmann::json paths = nlohmann::json::parse(openapi_document("1", offered))["paths"];

@@ -158,7 +158,8 @@ TEST_F(ServerTest, BoundsTheBodiesThatAreThereAtOneTime) {
   const std::uint16_t port = start();
   Client first(port);
   const auto head = [](std::size_t bytes) {
-    return fmt::format("POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n", bytes);
+    return fmt::format("POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n",
+                       bytes);
   };
   EXPECT_EQ(first.ask(head(90'000)).status, 100);
   Client second(port);
@@ -343,20 +344,20 @@ TEST_F(ServerTest, TakesNoMoreConnectionsThanItMay) {
 
 TEST_F(ServerTest, OffersRoutesWhereTheyArePlaced) {
   options.drain_grace = 50ms;
-  options.listeners = place({.port = 0}, std::vector<Placement>{{.group = RouteGroup::kMetrics, .where = "[::1]:0"},
-                                                                {.group = RouteGroup::kExplain, .where = "127.0.0.1:0"}});
+  options.listeners =
+      place({.port = 0}, std::vector<Placement>{{.group = RouteGroup::kMetrics, .where = "[::1]:0"},
+                                                {.group = RouteGroup::kExplain, .where = "127.0.0.1:0"}});
   const std::uint16_t main = start();
   const std::uint16_t other = server->port(2);
   EXPECT_TRUE(server->url(1).starts_with("http://[::1]:")) << server->url(1);
   EXPECT_EQ(server->url(2), "http://127.0.0.1:" + std::to_string(other));
   Client client(main);
-  Client elsewhere(other);
   EXPECT_EQ(client.ask(post("/v1/classify", photo)).status, 200);
   const Reply refused = client.ask(get("/metrics"));
   EXPECT_EQ(refused.status, 404);
   EXPECT_EQ(json::parse(refused.body)["error"], "[serve] /metrics: this address doesn't offer this path");
   EXPECT_FALSE(json::parse(client.ask(get("/openapi.json")).body)["paths"].contains("/metrics"));
-  EXPECT_EQ(elsewhere.ask(post("/v1/classify", photo, "Expect: 100-continue\r\n")).status, 404);
+  EXPECT_EQ(Client(other).ask(post("/v1/classify", photo)).status, 404);
   EXPECT_EQ(Client(other).ask(get("/v2/health/live")).status, 200);
   EXPECT_EQ(Client(other).ask(get("/metrics")).status, 404);
   Client idle(other);
@@ -398,10 +399,10 @@ TEST_F(ServerTest, RefusesWhatIsNotQuiteHttp) {
        {"GET /v2 HTTP/1.1\nHost: a\n\n\r\n\r\n", "GET /v2 HTTP/1.1\r\nHost: a\nX: y\r\n\r\n",
         "GET /v2 HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n", "GET /v2 HTTP/1.1\r\nHost: a\r\n: y\r\n\r\n",
         "GET /v2 HTTP/1.1\r\n Host: a\r\n\r\n", "GET /v2 HTTP/1.1\r\nHost: a\rX: y\r\n\r\n",
-        "GET /v2 HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", "GET /v2 HTTP/1.1\r\n\r\n", "GET  /v2 HTTP/1.1\r\nHost: a\r\n\r\n",
-        "GET /v2\tHTTP/1.1\r\nHost: a\r\n\r\n", "GET /v2 HTTP/1.1 \r\nHost: a\r\n\r\n", "GET /v2\r\n\r\n",
-        "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", "CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n",
-        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"}) {
+        "GET /v2 HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", "GET /v2 HTTP/1.1\r\n\r\n",
+        "GET  /v2 HTTP/1.1\r\nHost: a\r\n\r\n", "GET /v2\tHTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /v2 HTTP/1.1 \r\nHost: a\r\n\r\n", "GET /v2\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+        "CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"}) {
     EXPECT_EQ(status(head), 400) << head;
   }
   for (const char* const method : {"TRACE", "OPTIONS", "DELETE", "get", "X-OTHER"}) {

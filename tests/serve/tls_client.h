@@ -107,8 +107,12 @@ class TlsClient : public Client {
   bool renegotiate() { return SSL_renegotiate(ssl_.get()) == 1 && SSL_do_handshake(ssl_.get()) == 1; }
 
  private:
-  ssize_t put(std::string_view bytes) override { return SSL_write(ssl_.get(), bytes.data(), static_cast<int>(bytes.size())); }
-  ssize_t take(std::span<char> bytes) override { return SSL_read(ssl_.get(), bytes.data(), static_cast<int>(bytes.size())); }
+  ssize_t put(std::string_view bytes) override {
+    return SSL_write(ssl_.get(), bytes.data(), static_cast<int>(bytes.size()));
+  }
+  ssize_t take(std::span<char> bytes) override {
+    return SSL_read(ssl_.get(), bytes.data(), static_cast<int>(bytes.size()));
+  }
 
   std::unique_ptr<SSL_CTX, Freed<SSL_CTX_free>> context_;
   std::unique_ptr<SSL, Freed<SSL_free>> ssl_;

@@ -90,17 +90,22 @@ TEST_F(TlsTest, TakesBodiesPieceByPieceAndWhenAsked) {
 }
 
 TEST_F(TlsTest, LetsClientsReadTheLastAnswer) {
-  TlsClient client(start());
-  // The answer comes before the body has, which the client goes on sending.
-  client.send("POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n");
-  client.send(std::string(3'000'000, 'x'));
-  EXPECT_EQ(client.receive().status, 413);
-  EXPECT_TRUE(client.is_closed());
-  EXPECT_TRUE(client.is_finished_by_server());
-  TlsClient half(server->port());
-  half.send(post("/v1/classify", photo));
-  half.finish();
-  EXPECT_EQ(half.receive().status, 200);
+  const std::uint16_t port = start();
+  {
+    TlsClient client(port);
+    // The answer comes before the body has, which the client goes on sending.
+    client.send("POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n");
+    client.send(std::string(3'000'000, 'x'));
+    EXPECT_EQ(client.receive().status, 413);
+    EXPECT_TRUE(client.is_closed());
+    EXPECT_TRUE(client.is_finished_by_server());
+  }
+  {
+    TlsClient half(port);
+    half.send(post("/v1/classify", photo));
+    half.finish();
+    EXPECT_EQ(half.receive().status, 200);
+  }
   EXPECT_TRUE(has_connections(0));
 }
 
@@ -155,7 +160,8 @@ TEST_F(TlsTest, ClosesConnectionsThatAreNone) {
     EXPECT_EQ(nonsense.receive().status, 0);
   }
   EXPECT_TRUE(has_connections(0));
-  EXPECT_NE(TlsClient(port).ask(get("/metrics")).body.find("gcvit_errors_total{reason=\"tls\"} 2\n"), std::string::npos);
+  EXPECT_NE(TlsClient(port).ask(get("/metrics")).body.find("gcvit_errors_total{reason=\"tls\"} 2\n"),
+            std::string::npos);
   options.tls.reset();
   EXPECT_THROW(TlsClient{start()}, std::runtime_error);
   EXPECT_TRUE(has_connections(0));
@@ -188,11 +194,11 @@ TEST_F(TlsTest, TakesNewCertificatesWhileItRuns) {
 }
 
 TEST_F(TlsTest, FinishesWhatItAcceptedBeforeItEnds) {
-  service_options.batching.max_delay = 1s;
+  service_options.batching.max_delay = 300ms;
   options.drain_grace = 50ms;
   const std::uint16_t port = start();
-  TlsClient waiting(port);
-  waiting.send(post("/v1/classify", photo));
+  auto waiting = std::make_unique<TlsClient>(port);
+  waiting->send(post("/v1/classify", photo));
   TlsClient idle(port);
   while (idle.ask(get("/metrics")).body.find("gcvit_queue_images{model=\"tiny\"} 1\n") == std::string::npos) {
   }
@@ -201,9 +207,10 @@ TEST_F(TlsTest, FinishesWhatItAcceptedBeforeItEnds) {
   server->drain();
   EXPECT_TRUE(silent.is_closed());
   EXPECT_TRUE(idle.is_closed());
-  EXPECT_EQ(waiting.receive().field("Connection"), "close");
-  EXPECT_TRUE(waiting.is_closed());
-  EXPECT_TRUE(waiting.is_finished_by_server());
+  EXPECT_EQ(waiting->receive().field("Connection"), "close");
+  EXPECT_TRUE(waiting->is_closed());
+  EXPECT_TRUE(waiting->is_finished_by_server());
+  waiting.reset();
   EXPECT_TRUE(server->wait_until_drained(20s));
 }
 
