@@ -6,7 +6,7 @@ option(GCVIT_HUB "Downloads of official weights and `gcvit pull` (needs OpenSSL 
 option(GCVIT_ONNX "`gcvit export` (needs ONNX and protobuf)" ON)
 option(GCVIT_CONVERT "`gcvit convert` (needs OpenSSL)" ON)
 option(GCVIT_KERAS_WRITER "Writing Keras' .weights.h5 files (needs HDF5); reading them is always built" ON)
-option(GCVIT_SERVE "The HTTP server `gcvit serve` (needs Boost's headers)" ON)
+option(GCVIT_SERVE "The HTTP server `gcvit serve` (needs Boost's headers and OpenSSL)" ON)
 option(GCVIT_FMT_HEADER_ONLY "Use fmt as a header-only library" OFF)
 
 foreach(part IN LISTS parts)

@@ -9,7 +9,9 @@
 #include "fuzz/target.h"
 #include "serve/api_keys.h"
 #include "serve/decompress.h"
+#include "serve/foreign_pages.h"
 #include "serve/multipart.h"
+#include "serve/refusal.h"
 #include "serve/request_head.h"
 #include "serve/router.h"
 
@@ -35,6 +37,16 @@ void check_body(const serve::RequestHead& head, std::string body) {
   }
 }
 
+/// Most requests are from no page of this server, and are read on all the same.
+void check_browser(const serve::RequestHead& head) {
+  try {
+    serve::check_origin(head);
+    serve::check_host(head, "localhost");
+  } catch (const serve::Refusal& refusal) {
+    expect(refusal.status() == 403, "a refusal of a page");
+  }
+}
+
 /// Parses a request from the beginning of `bytes`; how many bytes it took, 0 when it isn't whole.
 std::size_t take_request(std::string_view bytes) {
   static const serve::ApiKeys keys("0123456789abcdef", "fuzz");
@@ -52,6 +64,7 @@ std::size_t take_request(std::string_view bytes) {
   if (!parser.is_header_done()) return 0;
   const serve::RequestHead head = serve::read_head(parser.get());
   (void)keys.allow(head.authorization);
+  check_browser(head);
   const serve::Route found = serve::route(head.method, head.target);
   expect(found.row != nullptr, "a route");
   if (error || !parser.is_done()) return 0;

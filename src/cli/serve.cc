@@ -9,6 +9,7 @@
 #include <ctime>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -31,6 +32,11 @@ struct Options {
   std::vector<std::string> models;
   std::string key_file;
   bool allow_anonymous = false;
+  serve::TlsFiles tls;
+  serve::ListenerOptions listener;
+  std::string metrics = "on";
+  std::string explain = "on";
+  bool page = true;
   double max_delay = 0.0;  // ms
   std::int64_t deadline = 10'000;
   std::int64_t drain_limit = 30'000;
@@ -79,26 +85,94 @@ serve::ServiceOptions service_options(const Options& options) {
   return service;
 }
 
-int run(const Options& options) {
-  serve::ServiceOptions service_of = service_options(options);
-  if (service_of.keys.empty() && !options.allow_anonymous && !serve::is_loopback(options.server.host)) {
-    throw UsageError(
-        fmt::format("--host {}: others can connect to it: expected --api-key-file, or --allow-anonymous for "
-                    "a server that answers everyone",
-                    options.server.host));
+/// A group of routes that a flag puts somewhere else.
+struct Placed {
+  std::string_view flag;
+  serve::Placement placement;
+};
+
+std::vector<Placed> placed(const Options& options) {
+  return {{"metrics", {.group = serve::RouteGroup::kMetrics, .where = options.metrics}},
+          {"explain", {.group = serve::RouteGroup::kExplain, .where = options.explain}}};
+}
+
+serve::ServerOptions server_options(const Options& options) {
+  serve::ServerOptions server = options.server;
+  server.deadline = std::chrono::milliseconds(options.deadline);
+  server.any_host = options.allow_anonymous;
+  std::vector<serve::Placement> placements;
+  for (const Placed& one : placed(options)) placements.push_back(one.placement);
+  serve::ListenerOptions main = options.listener;
+  if (!options.page) main.groups.remove(serve::RouteGroup::kPage);
+  try {
+    server.listeners = serve::place(main, placements);
+  } catch (const Error& error) {
+    throw UsageError(error.what());
   }
+  if (options.tls.certificate.empty() != options.tls.key.empty()) {
+    throw UsageError("expected --tls-certificate and --tls-key, found one of them");
+  }
+  if (!options.tls.key.empty()) server.tls = options.tls;
+  return server;
+}
+
+/// Whom the server answers, and whether others can listen to that.
+void check_exposure(const Options& options, const serve::ServerOptions& server) {
+  for (const serve::ListenerOptions& listener : server.listeners) {
+    if (serve::is_loopback(listener.host)) continue;
+    if (options.key_file.empty() && !options.allow_anonymous) {
+      throw UsageError(
+          fmt::format("{}: others can connect to it: expected --api-key-file, or --allow-anonymous for a server that "
+                      "answers everyone",
+                      listener.host));
+    }
+    if (!options.key_file.empty() && !server.tls) {
+      notice(
+          fmt::format("[serve] {}: without --tls-certificate keys cross the network as they are, unless a proxy before "
+                      "this server encrypts them",
+                      listener.host));
+    }
+  }
+}
+
+/// "listening on URL", and where that is another one, "metrics on URL".
+void print_addresses(const Options& options, const serve::Server& server, const serve::ServerOptions& server_of) {
+  print(fmt::format("listening on {}\n", server.url()));
+  for (const Placed& one : placed(options)) {
+    for (std::size_t i = 1; i < server_of.listeners.size(); ++i) {
+      if (!server_of.listeners[i].groups.contains(one.placement.group)) continue;
+      print(fmt::format("{} on {}\n", one.flag, server.url(i)));
+    }
+  }
+}
+
+/// What is read from files again while the server goes on.
+void reload(serve::Service& service, serve::Server& server, const Options& options) {
+  if (!options.tls.certificate.empty()) {
+    try {
+      server.reload_tls();
+      notice(fmt::format("[serve] certificate: read again from {}", options.tls.certificate));
+    } catch (const Error& error) {
+      notice(fmt::format("[serve] the certificate stays as it was: {}", error.what()));
+    }
+  }
+  service.reload();
+}
+
+int run(const Options& options) {
+  serve::ServerOptions server_of = server_options(options);
+  serve::ServiceOptions service_of = service_options(options);
+  check_exposure(options, server_of);
   const sigset_t signals = block_signals();
   raise_descriptor_limit();
   serve::Service service(std::move(service_of), [](const std::string& sentence) { notice(sentence); });
-  serve::ServerOptions server_of = options.server;
-  server_of.deadline = std::chrono::milliseconds(options.deadline);
   serve::Server server(service, server_of);
-  print(fmt::format("listening on {}\n", server.url()));
+  print_addresses(options, server, server_of);
 
   int signal = 0;
   while (signal != SIGTERM && signal != SIGINT) {
     signal = next_signal(signals);
-    if (signal == SIGHUP) service.reload();
+    if (signal == SIGHUP) reload(service, server, options);
   }
   notice("[serve] finishing what was accepted; another signal ends at once");
   server.drain();
@@ -127,9 +201,23 @@ Command add_serve(CLI::App& program) {
       ->type_name("MODEL")
       ->default_str("the bundled flower model")
       ->allow_extra_args(false);
-  app->add_option("--host", options->server.host, "Address to listen on")->type_name("ADDRESS")->capture_default_str();
-  app->add_option("--port", options->server.port, "Port to listen on; 0 is any that is free")
+  app->add_option("--host", options->listener.host, "Address to listen on")
+      ->type_name("ADDRESS")
+      ->capture_default_str();
+  app->add_option("--port", options->listener.port, "Port to listen on; 0 is any that is free")
       ->check(CLI::Range(0, 65535))
+      ->capture_default_str();
+  app->add_option("--tls-certificate", options->tls.certificate,
+                  "PEM file with the server's certificate and those that vouch for it: connections are encrypted")
+      ->type_name("FILE");
+  app->add_option("--tls-key", options->tls.key, "PEM file with the certificate's private key")->type_name("FILE");
+  app->add_option("--metrics", options->metrics,
+                  "Where /metrics is: on (the address of all else), off, or an address of its own")
+      ->type_name("on|off|HOST:PORT")
+      ->capture_default_str();
+  app->add_option("--explain", options->explain,
+                  "Where explanations are: on (the address of all else), off, or an address of their own")
+      ->type_name("on|off|HOST:PORT")
       ->capture_default_str();
   app->add_option("--max-batch", options->arguments.options.batch, "Most photos that go through the model together")
       ->check(CLI::Range(1, 1024))
@@ -170,7 +258,7 @@ Command add_serve(CLI::App& program) {
   app->add_flag("--allow-anonymous", options->allow_anonymous,
                 "Answer everyone on a host that is not this machine alone")
       ->excludes(keys);
-  app->add_flag("!--no-page", options->service.page, "Serve no page for browsers at /, only the routes for programs");
+  app->add_flag("!--no-page", options->page, "Serve no page for browsers at /, only the routes for programs");
   options->arguments.add_loading(*app);
   options->arguments.add_images(*app);
   options->arguments.add_image_size(*app);

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "gcvit/version.h"
+#include "serve/foreign_pages.h"
 
 namespace gcvit::serve {
 namespace {
@@ -47,17 +48,21 @@ Refusal refusal_of_parser(const beast::error_code& error, std::size_t max_body, 
   return {400, "invalid_http", fmt::format("[serve] expected a request in HTTP/1.1, found: {}", error.message())};
 }
 
-/// Whether an error says that the client has gone or was too slow, so that there is nobody to answer.
+/// Whether an error says that the client has gone, was too slow or broke TLS, so that there is nobody to answer. What the parser finds is of
+/// HTTP's category.
 bool is_end_of_connection(const beast::error_code& error) {
   return error == http::error::end_of_stream || error == http::error::partial_message ||
-         error == beast::error::timeout || error.category() == asio::error::get_system_category() ||
-         error.category() == asio::error::get_misc_category();
+         error.category() != beast::error_code(http::error::end_of_stream).category();
 }
 
 }  // namespace
 
-Connection::Connection(asio::ip::tcp::socket socket, Connections& shared)
-    : shared_(shared), stream_(std::move(socket)), timer_(stream_.get_executor()), buffer_(kBufferBytes) {
+Connection::Connection(asio::ip::tcp::socket socket, Connections& shared, const Offer& offer, Tls::Context* context)
+    : shared_(shared),
+      offer_(offer),
+      stream_(std::move(socket), context),
+      timer_(stream_.get_executor()),
+      buffer_(kBufferBytes) {
   ++shared_.service.metrics().connections;
 }
 
@@ -70,7 +75,7 @@ Connection::~Connection() {
 }
 
 void Connection::start() {
-  asio::dispatch(stream_.get_executor(), [self = shared_from_this()] { self->wait_for_request(); });
+  asio::dispatch(stream_.get_executor(), [self = shared_from_this()] { self->shake_hands(); });
 }
 
 void Connection::drain() {
@@ -78,8 +83,21 @@ void Connection::drain() {
     if (!self->idle_) return;
     self->timer_.expires_after(self->shared_.options.drain_grace);
     self->timer_.async_wait([self](ErrorCode error) {
-      if (!error && self->idle_) self->stream_.cancel();
+      if (!error && self->idle_) self->stream_.tcp().cancel();
     });
+  });
+}
+
+void Connection::shake_hands() {
+  if (!stream_.is_encrypted()) return wait_for_request();
+  idle_ = true;
+  stream_.tcp().expires_after(shared_.options.header_timeout);
+  stream_.async_handshake([self = shared_from_this()](ErrorCode error) {
+    self->idle_ = false;
+    self->timer_.cancel();
+    if (!error) return self->wait_for_request();
+    self->shared_.service.metrics().count_error("tls");
+    self->linger();  // for the client to read why
   });
 }
 
@@ -95,7 +113,7 @@ void Connection::wait_for_request() {
   if (buffer_.size() > 0) return read_head();
   buffer_.shrink_to_fit();  // an idle connection keeps no buffer
   idle_ = true;
-  stream_.expires_after(shared_.draining ? shared_.options.drain_grace : shared_.options.idle_timeout);
+  stream_.tcp().expires_after(shared_.draining ? shared_.options.drain_grace : shared_.options.idle_timeout);
   stream_.async_read_some(buffer_.prepare(kFirstRead), [self = shared_from_this()](ErrorCode error, std::size_t bytes) {
     self->idle_ = false;
     self->timer_.cancel();
@@ -106,7 +124,7 @@ void Connection::wait_for_request() {
 }
 
 void Connection::read_head() {
-  stream_.expires_after(shared_.options.header_timeout);
+  stream_.tcp().expires_after(shared_.options.header_timeout);
   http::async_read_header(stream_, buffer_, *parser_,
                           [self = shared_from_this()](ErrorCode error, std::size_t) { self->on_head(error); });
 }
@@ -121,7 +139,8 @@ void Connection::on_head(ErrorCode error) {
     }
     head_ = serve::read_head(parser_->get());
     keep_alive_ = parser_->get().keep_alive();
-    route_ = shared_.service.admit(head_);
+    if (shared_.service.options().keys.empty()) check_browser();
+    route_ = shared_.service.admit(head_, offer_.groups);
     route_label_ = route_.row->pattern;
     body_share_ = std::make_shared<BodyBudget::Share>(shared_.bodies);
     body_share_->take(head_.content_length.value_or(0));
@@ -134,8 +153,14 @@ void Connection::on_head(ErrorCode error) {
   read_body();
 }
 
+/// Who has a key, which no browser adds by itself, may be a page of any site.
+void Connection::check_browser() const {
+  check_origin(head_);
+  if (offer_.only_host) check_host(head_, *offer_.only_host);
+}
+
 void Connection::send_continue() {
-  stream_.expires_after(shared_.options.write_timeout);
+  stream_.tcp().expires_after(shared_.options.write_timeout);
   asio::async_write(stream_, asio::buffer(kContinue.data(), kContinue.size()),
                     [self = shared_from_this()](ErrorCode error, std::size_t) {
                       if (error) return self->close();
@@ -147,7 +172,7 @@ void Connection::read_body() {
   if (parser_->is_done()) return compute();
   const ServerOptions& options = shared_.options;
   const std::chrono::milliseconds earned(static_cast<std::int64_t>(1000 * body_bytes_ / options.body_rate));
-  stream_.expires_at(body_began_ + options.body_timeout + earned);
+  stream_.tcp().expires_at(body_began_ + options.body_timeout + earned);
   http::async_read_some(stream_, buffer_, *parser_, [self = shared_from_this()](ErrorCode error, std::size_t bytes) {
     self->body_bytes_ += bytes;
     self->on_body(error);
@@ -170,7 +195,7 @@ void Connection::on_body(ErrorCode error) {
 void Connection::compute() {
   unread_ = false;
   arrived_ = Clock::now();
-  stream_.expires_never();
+  stream_.tcp().expires_never();
   timer_.expires_after(shared_.options.deadline);
   timer_.async_wait([self = shared_from_this(), request = request_](ErrorCode error) {
     if (!error && request == self->request_) self->on_deadline();
@@ -220,7 +245,7 @@ void Connection::write(Response response) {
   response_->content_length(response.body.size());
   if (!no_body) response_->body() = std::move(response.body);
   serializer_.emplace(*response_);
-  stream_.expires_after(shared_.options.write_timeout);
+  stream_.tcp().expires_after(shared_.options.write_timeout);
   const auto written = [self = shared_from_this()](ErrorCode error, std::size_t) { self->on_written(error); };
   if (no_body) {
     http::async_write_header(stream_, *serializer_, written);
@@ -239,26 +264,24 @@ void Connection::on_written(ErrorCode error) {
 }
 
 void Connection::linger() {
-  ErrorCode ignored;
-  stream_.socket().shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
   buffer_.consume(buffer_.size());
   discarded_ = 0;
-  stream_.expires_after(kLinger);
-  discard();
+  stream_.tcp().expires_after(kLinger);
+  stream_.async_finish([self = shared_from_this()] { self->discard(); });
 }
 
 void Connection::discard() {
-  stream_.async_read_some(buffer_.prepare(kBufferBytes),
-                          [self = shared_from_this()](ErrorCode error, std::size_t bytes) {
-                            self->discarded_ += bytes;
-                            if (error || self->discarded_ > kMostDiscarded) return self->close();
-                            self->discard();
-                          });
+  stream_.tcp().async_read_some(buffer_.prepare(kBufferBytes),
+                                [self = shared_from_this()](ErrorCode error, std::size_t bytes) {
+                                  self->discarded_ += bytes;
+                                  if (error || self->discarded_ > kMostDiscarded) return self->close();
+                                  self->discard();
+                                });
 }
 
 void Connection::close() {
   timer_.cancel();
-  stream_.close();
+  stream_.tcp().close();
 }
 
 }  // namespace gcvit::serve

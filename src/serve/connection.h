@@ -6,7 +6,6 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http/message.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/serializer.hpp>
@@ -16,11 +15,13 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <unordered_map>
 
 #include "serve/body_budget.h"
 #include "serve/server.h"
+#include "serve/stream.h"
 
 namespace gcvit::serve {
 
@@ -38,9 +39,16 @@ struct Connections {
   std::unordered_map<Connection*, std::weak_ptr<Connection>> open = {};
 };
 
+/// What a listener offers, and to whom.
+struct Offer {
+  RouteGroups groups;
+  std::optional<std::string> only_host;  ///< where a browser must not ask for other names than this one and localhost
+};
+
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(boost::asio::ip::tcp::socket socket, Connections& shared);
+  /// Encrypted where there is a context, which isn't used afterwards. `offer` outlives the connection.
+  Connection(boost::asio::ip::tcp::socket socket, Connections& shared, const Offer& offer, Tls::Context* context);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -52,9 +60,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
  private:
   using ErrorCode = boost::beast::error_code;
 
+  void shake_hands();
   void wait_for_request();
   void read_head();
   void on_head(ErrorCode error);
+  void check_browser() const;
   void send_continue();
   void read_body();
   void on_body(ErrorCode error);
@@ -70,7 +80,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void close();
 
   Connections& shared_;
-  boost::beast::tcp_stream stream_;
+  const Offer& offer_;
+  Stream stream_;
   boost::asio::steady_timer timer_;  ///< of the deadline; while the server drains, of an idle connection
   boost::beast::flat_buffer buffer_;
   std::optional<boost::beast::http::request_parser<boost::beast::http::string_body>> parser_;
@@ -81,7 +92,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::string_view route_label_;
   Clock::time_point arrived_;
   Clock::time_point body_began_;
-  std::size_t body_bytes_ = 0;     ///< that came
+  std::size_t body_bytes_ = 0;  ///< that came
   std::shared_ptr<BodyBudget::Share> body_share_;
   std::size_t discarded_ = 0;
   std::uint64_t request_ = 0;  ///< counts requests

@@ -5,6 +5,7 @@
 
 #include "serve/fields.h"
 #include "serve/refusal.h"
+#include "serve/target.h"
 
 namespace gcvit::serve {
 namespace {
@@ -54,6 +55,8 @@ RequestHead read_head(const http::request_header<>& header) {
   }
   const std::optional<std::string_view> host = only(header, "Host");
   if (is_current && !host) refuse(400, "invalid_head", "Host: expected the field in HTTP/1.1, found none");
+  head.host = std::string(authority_of(head.target).value_or(host.value_or("")));
+  head.origin = std::string(only(header, "Origin").value_or(""));
   if (const auto expect = only(header, "Expect"); expect && is_current) {
     if (!equals_ignoring_case(*expect, "100-continue")) {
       refuse(417, "expectation", "Expect: expected 100-continue, found \"{}\"", *expect);

@@ -14,6 +14,8 @@ namespace gcvit::serve {
 struct RequestHead {
   std::string method;
   std::string target;
+  std::string host;    ///< whom the client asks, "name:port"; empty where an old client doesn't say
+  std::string origin;  ///< of the page that made a browser ask; empty where no page did
   std::string authorization;
   std::string content_type;
   std::string content_encoding;

@@ -21,8 +21,8 @@ constexpr RouteRow kRoutes[] = {
      "What on a photo spoke for a class, or where the model looks"},
     {Endpoint::kFeatures, RouteGroup::kInference, "POST", "/v1/features", "What a model makes of a photo, as numbers"},
     {Endpoint::kServerMetadata, RouteGroup::kInference, "GET", "/v2", "The server's name, version and extensions"},
-    {Endpoint::kLive, RouteGroup::kInference, "GET", "/v2/health/live", "Whether the server runs"},
-    {Endpoint::kReady, RouteGroup::kInference, "GET", "/v2/health/ready", "Whether the server takes requests"},
+    {Endpoint::kLive, RouteGroup::kHealth, "GET", "/v2/health/live", "Whether the server runs"},
+    {Endpoint::kReady, RouteGroup::kHealth, "GET", "/v2/health/ready", "Whether the server takes requests"},
     {Endpoint::kModelMetadata, RouteGroup::kInference, "GET", "/v2/models/{model}", "A model's inputs and outputs"},
     {Endpoint::kModelMetadata, RouteGroup::kInference, "GET", "/v2/models/{model}/versions/{version}",
      "A model's inputs and outputs"},
@@ -267,31 +267,41 @@ Json schemas() {
 
 std::span<const RouteRow> routes() { return kRoutes; }
 
-Route route(std::string_view method, std::string_view target) {
+Route route(std::string_view method, std::string_view target, RouteGroups offered) {
   Target parsed = parse_target(target);
   std::string allowed;
+  bool elsewhere = false;
   for (const RouteRow& row : kRoutes) {
     std::optional<Names> names = match(row.pattern, parsed.path);
     if (!names) continue;
+    if (!offered.contains(row.group)) {
+      elsewhere = true;
+      continue;
+    }
     if (method == row.method || (method == "HEAD" && row.method == "GET")) {
       return {.row = &row,
               .model = std::move(names->model),
               .file = std::move(names->file),
-              .query = std::move(parsed.query)};
+              .query = std::move(parsed.query),
+              .offered = offered};
     }
     allowed = row.method == "GET" ? "GET, HEAD" : row.method;
   }
   const std::string_view path = target.substr(0, target.find('?'));
+  if (allowed.empty() && elsewhere) {
+    refuse(404, "no_route", "{}: this address doesn't offer this path", path);
+  }
   if (allowed.empty())
     refuse(404, "no_route", "{}: there is no such path; /openapi.json lists those that there are", path);
   throw Refusal(405, "method", fmt::format("[serve] {}: expected {}, found {}", path, allowed, method))
       .with("Allow", allowed);
 }
 
-std::string openapi_document(std::string_view version) {
+std::string openapi_document(std::string_view version, RouteGroups offered) {
   Json document = {{"openapi", "3.1.0"},
                    {"info", {{"title", "gcvit serve"}, {"version", version}, {"license", {{"name", "Apache-2.0"}}}}}};
   for (const RouteRow& row : kRoutes) {
+    if (!offered.contains(row.group)) continue;
     document["paths"][std::string(row.pattern)][row.method == "GET" ? "get" : "post"] = operation_of(row);
   }
   document["components"]["schemas"] = schemas();

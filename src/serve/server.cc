@@ -8,6 +8,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 #include <exception>
+#include <optional>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -40,28 +41,21 @@ tcp::endpoint resolve(const std::string& host, std::uint16_t port) {
   return found.begin()->endpoint();
 }
 
-}  // namespace
-
-bool is_loopback(const std::string& host) { return resolve(host, 0).address().is_loopback(); }
-
-struct Server::State {
-  Connections connections;  // outlives the context, whose handlers hold connections
-  asio::io_context context;
-  bool accepting = true;  ///< guarded by the connections' mutex
-  asio::strand<asio::io_context::executor_type> strand;  ///< of the acceptor and its timer
+/// An address on which the server accepts connections.
+struct Listener {
+  ListenerOptions options;
+  Offer offer;
+  tcp::endpoint endpoint;
   tcp::acceptor acceptor;
   asio::steady_timer pause;
-  tcp::endpoint endpoint;
-  asio::executor_work_guard<asio::io_context::executor_type> work;
-  std::vector<std::thread> threads;
 
-  State(Service& service, const ServerOptions& options)
-      : connections{.service = service, .options = options},
-        strand(asio::make_strand(context)),
-        acceptor(strand),
-        pause(strand),
-        endpoint(resolve(options.host, options.port)),
-        work(asio::make_work_guard(context)) {}
+  template <typename Executor>
+  Listener(const ListenerOptions& chosen, const Executor& executor)
+      : options(chosen),
+        offer{.groups = chosen.groups, .only_host = std::nullopt},
+        endpoint(resolve(chosen.host, chosen.port)),
+        acceptor(executor),
+        pause(executor) {}
 
   void listen() {
     try {
@@ -71,26 +65,55 @@ struct Server::State {
       acceptor.listen(asio::socket_base::max_listen_connections);
       endpoint = acceptor.local_endpoint();
     } catch (const boost::system::system_error& error) {
-      fail(ErrorCode::kIo, "[serve] {}:{}: expected an address to listen on, found: {}", connections.options.host,
-           connections.options.port, error.code().message());
+      fail(ErrorCode::kIo, "[serve] {}: expected an address to listen on, found: {}",
+           name_of(options.host, options.port), error.code().message());
+    }
+  }
+};
+
+}  // namespace
+
+struct Server::State {
+  Connections connections;  // outlives the context, whose handlers hold connections
+  asio::io_context context;
+  bool accepting = true;  ///< guarded by the connections' mutex
+  asio::strand<asio::io_context::executor_type> strand;  ///< of the listeners
+  std::optional<Tls> tls;
+  std::vector<std::unique_ptr<Listener>> listeners;
+  asio::executor_work_guard<asio::io_context::executor_type> work;
+  std::vector<std::thread> threads;
+
+  State(Service& service, const ServerOptions& options)
+      : connections{.service = service, .options = options},
+        strand(asio::make_strand(context)),
+        work(asio::make_work_guard(context)) {
+    if (options.tls) tls.emplace(*options.tls);
+    for (const ListenerOptions& one : options.listeners) {
+      listeners.push_back(std::make_unique<Listener>(one, strand));
+      Listener& listener = *listeners.back();
+      if (listener.endpoint.address().is_loopback() && service.options().keys.empty() && !options.any_host) {
+        listener.offer.only_host = one.host;
+      }
     }
   }
 
-  void accept() {
-    acceptor.async_accept(asio::make_strand(context), [this](SocketError error, tcp::socket socket) {
-      if (!error) add(std::move(socket));
-      if (!acceptor.is_open()) return;
-      if (!error) return accept();
-      pause.expires_after(kAcceptPause);
-      pause.async_wait([this](SocketError stopped) {
-        if (!stopped) accept();
-      });
-    });
+  void accept(Listener& listener) {
+    listener.acceptor.async_accept(asio::make_strand(context),
+                                   [this, &listener](SocketError error, tcp::socket socket) {
+                                     if (!error) add(std::move(socket), listener.offer);
+                                     if (!listener.acceptor.is_open()) return;
+                                     if (!error) return accept(listener);
+                                     listener.pause.expires_after(kAcceptPause);
+                                     listener.pause.async_wait([this, &listener](SocketError stopped) {
+                                       if (!stopped) accept(listener);
+                                     });
+                                   });
   }
 
-  void add(tcp::socket socket) {
+  void add(tcp::socket socket, const Offer& offer) {
     SocketError ignored;
     socket.set_option(tcp::no_delay(true), ignored);
+    const std::shared_ptr<Tls::Context> encryption = tls ? tls->context() : nullptr;
     std::shared_ptr<Connection> connection;
     {
       const std::scoped_lock lock(connections.mutex);
@@ -98,7 +121,7 @@ struct Server::State {
         connections.service.metrics().count_error("too_many_connections");
         return;  // which closes it
       }
-      connection = std::make_shared<Connection>(std::move(socket), connections);
+      connection = std::make_shared<Connection>(std::move(socket), connections, offer, encryption.get());
       connections.open.emplace(connection.get(), connection);
     }
     connection->start();
@@ -106,18 +129,23 @@ struct Server::State {
 
   /// On the strand.
   void stop_accepting() {
+    if (!accepting) return;
+    for (const auto& listener : listeners) stop_accepting(*listener);
+    // Behind the handlers of connections that were accepted at the same time.
+    asio::post(strand, [this] { drain_connections(); });
+  }
+
+  void stop_accepting(Listener& listener) {
     // What the system has accepted is ours already.
     SocketError error;
-    acceptor.non_blocking(true, error);
+    listener.acceptor.non_blocking(true, error);
     while (!error) {
       tcp::socket socket(asio::make_strand(context));
-      acceptor.accept(socket, error);
-      if (!error) add(std::move(socket));
+      listener.acceptor.accept(socket, error);
+      if (!error) add(std::move(socket), listener.offer);
     }
-    acceptor.close(error);
-    pause.cancel();
-    // Behind the handler of a connection that was accepted at the same time.
-    asio::post(strand, [this] { drain_connections(); });
+    listener.acceptor.close(error);
+    listener.pause.cancel();
   }
 
   void drain_connections() {
@@ -147,9 +175,11 @@ struct Server::State {
   }
 };
 
+bool is_loopback(const std::string& host) { return resolve(host, 0).address().is_loopback(); }
+
 Server::Server(Service& service, const ServerOptions& options) : state_(std::make_unique<State>(service, options)) {
-  state_->listen();
-  state_->accept();
+  for (const auto& listener : state_->listeners) listener->listen();
+  for (const auto& listener : state_->listeners) state_->accept(*listener);
   try {
     for (int i = 0; i < options.io_threads; ++i) {
       state_->threads.emplace_back([this] { state_->run(); });
@@ -167,20 +197,22 @@ Server::~Server() {
   state_->connections.service.cancel();  // whose results still go to connections
 }
 
-std::uint16_t Server::port() const { return state_->endpoint.port(); }
+std::uint16_t Server::port(std::size_t listener) const { return state_->listeners.at(listener)->endpoint.port(); }
 
-std::string Server::url() const {
-  const asio::ip::address address = state_->endpoint.address();
-  const std::string host = address.is_v6() ? fmt::format("[{}]", address.to_string()) : address.to_string();
-  return fmt::format("http://{}:{}", host, port());
+std::string Server::url(std::size_t listener) const {
+  const tcp::endpoint& endpoint = state_->listeners.at(listener)->endpoint;
+  return fmt::format("{}://{}", state_->tls ? "https" : "http",
+                     name_of(endpoint.address().to_string(), endpoint.port()));
+}
+
+void Server::reload_tls() {
+  if (state_->tls) state_->tls->reload();
 }
 
 void Server::drain() {
   state_->connections.service.drain();
   state_->connections.draining = true;
-  asio::post(state_->strand, [this] {
-    if (state_->acceptor.is_open()) state_->stop_accepting();
-  });
+  asio::post(state_->strand, [this] { state_->stop_accepting(); });
 }
 
 bool Server::wait_until_drained(std::chrono::milliseconds most) {

@@ -1,27 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
-// A Service on sockets: HTTP/1.1 and 1.0, with keep-alive and pipelining.
+// A Service on sockets: HTTP/1.1 and 1.0, with keep-alive and pipelining, plain or through TLS.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
+#include "serve/listener.h"
 #include "serve/service.h"
+#include "serve/tls.h"
 
 namespace gcvit::serve {
 
 struct ServerOptions {
-  std::string host = "127.0.0.1";  ///< an address, or a name that stands for one
-  std::uint16_t port = 8080;       ///< 0 for one that is free
+  std::vector<ListenerOptions> listeners = {ListenerOptions{}};
+  std::optional<TlsFiles> tls = std::nullopt;  ///< without, connections are plain
+  /// Whether a server without keys that listens to this machine alone answers requests for other names than this machine's.
+  bool any_host = false;
   int io_threads = 2;
   std::size_t max_connections = 10'000;
   std::size_t max_header = std::size_t{16} << 10;  ///< bytes
   /// Bytes of all bodies that are read or computed at one time: a request that needs more gets 503.
   std::size_t max_buffered = std::size_t{256} << 20;
   std::chrono::milliseconds deadline{10'000};  ///< from the request's last byte to the answer: later it is 504
-  std::chrono::milliseconds idle_timeout{60'000};    ///< of a connection without a request
+  std::chrono::milliseconds idle_timeout{60'000};  ///< of a connection without a request
   std::chrono::milliseconds header_timeout{10'000};  ///< from a head's first byte to its last
   std::chrono::milliseconds body_timeout{
       10'000};  ///< of a body, and a second more for each `body_rate` bytes that came
@@ -35,7 +41,7 @@ bool is_loopback(const std::string& host);
 
 class Server {
  public:
-  /// Listens, and answers from now on. `service` must outlive the server and serves no other. Throws `Error` of code kIo where the address
+  /// Listens, and answers from now on. `service` must outlive the server and serves no other. Throws `Error`, of code kIo where an address
   /// can't be had.
   Server(Service& service, const ServerOptions& options);
   /// Ends at once what hasn't ended.
@@ -43,9 +49,13 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  std::uint16_t port() const;
+  /// Of a listener, by its place in the options.
+  std::uint16_t port(std::size_t listener = 0) const;
   /// "http://127.0.0.1:8080"
-  std::string url() const;
+  std::string url(std::size_t listener = 0) const;
+
+  /// Reads the certificate and its key again; connections that are open go on. Throws `Error`, and then all stays as it was.
+  void reload_tls();
 
   /// From any thread: takes no new connection, lets every request that has begun to arrive finish, and closes the connections.
   void drain();

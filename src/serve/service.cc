@@ -134,7 +134,8 @@ ExplainOptions options_of(const ExplainQuery& query, const ServedModel& served) 
 }
 
 void check_explains(const Route& route) {
-  if (!route.explains) refuse(404, "no_route", "{}: explanations are not offered here", route.row->pattern);
+  if (!route.offered.contains(RouteGroup::kExplain))
+    refuse(404, "no_route", "{}: explanations are not offered here", route.row->pattern);
 }
 
 double milliseconds_since(Clock::time_point begin) {
@@ -147,10 +148,12 @@ void check_result(const ImageLogits& result) {
   if (!result.error.empty()) throw refusal_of(result.code, result.error);
 }
 
-/// The page's files are the same for everyone and hold no data, and a browser must have them before it can ask its user for a key.
-bool is_of_page(const RequestHead& head) {
+/// What needs no key: health, since those who watch over a server have none, and the page's files, which hold no data and which a browser
+/// must have before it can ask its user for a key.
+bool is_open(const RequestHead& head, RouteGroups offered) {
   try {
-    return route(head.method, head.target).row->group == RouteGroup::kPage;
+    const RouteGroup group = route(head.method, head.target, offered).row->group;
+    return group == RouteGroup::kHealth || group == RouteGroup::kPage;
   } catch (const Refusal&) {
     return false;
   }
@@ -283,24 +286,19 @@ Service::ModelPointer Service::find(const std::string& name) const {
   refuse(404, "no_model", "{}: there is no model of this name", name);
 }
 
-Route Service::admit(const RequestHead& head) const {
-  if (!options_.keys.allow(head.authorization) && !(options_.page && is_of_page(head))) {
+Route Service::admit(const RequestHead& head, RouteGroups offered) const {
+  if (!options_.keys.allow(head.authorization) && !is_open(head, offered)) {
     throw Refusal(401, "key",
                   "[serve] Authorization: expected Bearer and a key of this server, found another value or none")
         .with("WWW-Authenticate", "Bearer");
   }
-  Route found = route(head.method, head.target);
-  if (found.row->group == RouteGroup::kPage && !options_.page) {
-    refuse(404, "no_route", "{}: this server has no page for browsers", head.target);
-  }
-  found.explains = options_.explain;
+  Route found = route(head.method, head.target, offered);
   const Endpoint endpoint = found.row->endpoint;
   if (endpoint == Endpoint::kClassify) {
     const ClassifyQuery query = classify_query(found.query);
     find(query.model);
     if (query.explain) check_explains(found);
   } else if (endpoint == Endpoint::kExplain) {
-    check_explains(found);
     find(explain_query(found.query).model);
   } else if (endpoint == Endpoint::kFeatures) {
     find(feature_query(found.query).model);
@@ -353,7 +351,7 @@ Response Service::answer(const AdmittedRequest& request) const {
         const std::scoped_lock lock(mutex_);
         for (const ModelPointer& model : models_) cards.push_back(model_card(model->name(), model->session()));
       }
-      return {.body = models_json(std::move(cards), request.route.explains)};
+      return {.body = models_json(std::move(cards), request.route.offered.contains(RouteGroup::kExplain))};
     }
     case Endpoint::kServerMetadata: return {.body = server_metadata_json(GCVIT_VERSION)};
     case Endpoint::kLive: return {.body = R"({"live":true})"};
@@ -377,7 +375,7 @@ Response Service::answer(const AdmittedRequest& request) const {
       }
       return {.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = metrics_.text(queues)};
     }
-    case Endpoint::kOpenApi: return {.body = openapi_document(GCVIT_VERSION)};
+    case Endpoint::kOpenApi: return {.body = openapi_document(GCVIT_VERSION, request.route.offered)};
     case Endpoint::kPage: return page_response(request.route.file, request.head.if_none_match);
     case Endpoint::kClassify:
     case Endpoint::kExplain:

@@ -45,8 +45,6 @@ struct ServiceOptions {
   ApiKeys keys = {};
   /// Bytes, of which a compressed body may not have more either once it is decompressed.
   std::size_t max_body = std::size_t{16} << 20;
-  bool explain = true;  ///< whether explanations are offered
-  bool page = true;  ///< whether there is the page for browsers
 };
 
 struct Response {
@@ -82,9 +80,9 @@ class Service {
   const ServiceOptions& options() const { return options_; }
   Metrics& metrics() { return metrics_; }
 
-  /// Checks the key, which the page's files don't need, then finds the route and whether there is such a model: all that can be known
-  /// before the body is read. Throws `Refusal`.
-  Route admit(const RequestHead& head) const;
+  /// Checks the key, which health and the page's files don't need, then finds the route and whether there is such a model: all that can be
+  /// known before the body is read. Throws `Refusal`. `offered`: by the listener that is asked.
+  Route admit(const RequestHead& head, RouteGroups offered = RouteGroups::all()) const;
 
   /// Makes the response; it doesn't throw.
   using Respond = std::function<Response()>;

@@ -34,21 +34,29 @@ std::string decoded(std::string_view text, Plus plus) {
 
 }  // namespace
 
+std::optional<std::string_view> authority_of(std::string_view target) {
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (!target.starts_with(scheme)) continue;
+    const std::string_view rest = target.substr(scheme.size());
+    return rest.substr(0, rest.find_first_of("/?#"));
+  }
+  return std::nullopt;
+}
+
 Target parse_target(std::string_view text) {
   if (text.size() > kLongestTarget) {
     refuse(414, "target_too_long", "URL: expected at most {} bytes, found {}", kLongestTarget, text.size());
   }
-  for (const std::string_view scheme : {"http://", "https://"}) {
-    if (!text.starts_with(scheme)) continue;
-    const std::size_t path = text.find_first_of("/?", scheme.size());
-    text = path == std::string_view::npos ? "/" : text.substr(path);
-    break;
-  }
-  if (!text.starts_with('/'))
-    refuse(400, "invalid_target", "URL: expected a path that begins with /, found \"{}\"", text);
+  const auto authority = authority_of(text);
+  if (authority) text.remove_prefix(static_cast<std::size_t>(authority->data() - text.data()) + authority->size());
   text = text.substr(0, text.find('#'));
   const std::size_t mark = text.find('?');
-  std::string_view path = text.substr(1, mark == std::string_view::npos ? mark : mark - 1);
+  std::string_view path = text.substr(0, mark);
+  if (path.starts_with('/')) {
+    path.remove_prefix(1);
+  } else if (!authority) {
+    refuse(400, "invalid_target", "URL: expected a path that begins with /, found \"{}\"", text);
+  }
 
   Target target;
   while (!path.empty()) {

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,9 @@ struct Target {
   std::vector<std::string> path;             ///< its segments, decoded; "/" has none
   std::map<std::string, std::string> query;  ///< decoded
 };
+
+/// "host:80" of an absolute URL "http://host:80/path", which counts before the field Host; nothing for a target that begins with its path.
+std::optional<std::string_view> authority_of(std::string_view target);
 
 /// Reads a path with its query, or an absolute URL of this server ("http://host/path"). Throws `Refusal`: 414 for one that is too long,
 /// 400 for one with broken percent escapes, control characters or a parameter that appears twice.

@@ -7,8 +7,21 @@ namespace {
 
 TEST_F(Cli, ServeWantsAKeyWhereOthersCanConnect) {
   expect_usage_error("serve -m m.safetensors --host 0.0.0.0 --port 0", "expected --api-key-file, or --allow-anonymous");
+  expect_usage_error("serve -m m.safetensors --metrics 0.0.0.0:0 --port 0", "0.0.0.0: others can connect to it");
   weights::write_text(folder / "keys", "short");
   expect_failure("serve -m m.safetensors --api-key-file keys", "keys: line 1: expected a key of 16 to 256");
+}
+
+TEST_F(Cli, ServeWantsACertificateAndItsKey) {
+  expect_usage_error("serve -m m.safetensors --port 0 --tls-certificate c.pem",
+                     "expected --tls-certificate and --tls-key, found one of them");
+  expect_failure("serve -m m.safetensors --port 0 --tls-certificate c.pem --tls-key k.pem", "c.pem: no such file");
+}
+
+TEST_F(Cli, ServeWantsPlacesForMetrics) {
+  expect_usage_error("serve -m m.safetensors --port 0 --metrics 9090",
+                     "expected on, off or HOST:PORT, with an IPv6 address in brackets, found \"9090\"");
+  expect_usage_error("serve -m m.safetensors --port 0 --explain ::1:80", "found \"::1:80\"");
 }
 
 TEST_F(Cli, ServeSaysWhatItCanNotServe) {
@@ -33,6 +46,20 @@ TEST_F(Cli, ServeAnswersUntilItIsTerminated) {
   EXPECT_EQ(result.code, 0) << result.err;
   EXPECT_EQ(result.out, "m\nother\n");
   EXPECT_EQ(result.err, "gcvit: [serve] finishing what was accepted; another signal ends at once\n");
+}
+
+TEST_F(Cli, ServeOffersMetricsWhereTheyAreWanted) {
+  const Result result = shell(
+      "echo 0123456789abcdef >keys; "
+      "\"$G\" serve -m m.safetensors --port 0 --explain off --metrics 0.0.0.0:0 --api-key-file keys >addresses & "
+      "server=$!; "
+      "until grep -q metrics addresses; do sleep 0.05; done; sed 's/:[0-9]*$//' addresses; "
+      "kill -TERM $server; wait $server");
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, "listening on http://127.0.0.1\nmetrics on http://0.0.0.0\n");
+  EXPECT_TRUE(
+      result.err.starts_with("gcvit: [serve] 0.0.0.0: without --tls-certificate keys cross the network as they are"))
+      << result.err;
 }
 
 }  // namespace

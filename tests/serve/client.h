@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -42,14 +43,14 @@ class Client {
       throw std::runtime_error("can't connect");
     }
   }
-  ~Client() { ::close(socket_); }
+  virtual ~Client() { ::close(socket_); }
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
   /// Whether all bytes could be sent.
-  bool send(std::string_view bytes) const {
+  bool send(std::string_view bytes) {
     while (!bytes.empty()) {
-      const ssize_t sent = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      const ssize_t sent = put(bytes);
       if (sent <= 0) return false;
       bytes.remove_prefix(static_cast<std::size_t>(sent));
     }
@@ -87,10 +88,15 @@ class Client {
     return received_.empty() && ::poll(&one, 1, milliseconds) == 1 && !more();
   }
 
+ protected:
+  virtual ssize_t put(std::string_view bytes) { return ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL); }
+  virtual ssize_t take(std::span<char> bytes) { return ::recv(socket_, bytes.data(), bytes.size(), 0); }
+  int socket() const { return socket_; }
+
  private:
   bool more() {
     char bytes[4096];
-    const ssize_t got = ::recv(socket_, bytes, sizeof(bytes), 0);
+    const ssize_t got = take(bytes);
     if (got <= 0) return false;
     received_.append(bytes, static_cast<std::size_t>(got));
     return true;

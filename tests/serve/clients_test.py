@@ -20,17 +20,31 @@ KEY = "a-key-of-this-test"
 
 
 class Server:
-    """The program, listening; stopped with the object."""
+    """The program, listening; stopped with the object. With a pair of certificate and key, through TLS."""
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments, pair=None):
+        self.certificate = pair and pair[0]
+        if pair:
+            arguments += ("--tls-certificate", pair[0], "--tls-key", pair[1])
         self.process = subprocess.Popen([PROGRAM, "serve", "--port", "0", *arguments], stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
-        assert line.startswith("listening on http://127.0.0.1:"), line + self.process.stderr.read()
+        scheme = "https" if pair else "http"
+        assert line.startswith(f"listening on {scheme}://127.0.0.1:"), line + self.process.stderr.read()
         self.url = line.split()[2]
 
     def client(self):
-        return triton.InferenceServerClient(self.url.removeprefix("http://"), concurrency=4)
+        address = self.url.split("://")[1]
+        if not self.certificate:
+            return triton.InferenceServerClient(address, concurrency=4)
+        return triton.InferenceServerClient(address, concurrency=4, ssl=True, ssl_options={"ca_certs": self.certificate})
+
+    def curl(self, *arguments):
+        """The status and the body."""
+        trust = ["--cacert", self.certificate] if self.certificate else []
+        run = subprocess.run(["curl", "-sS", "--max-time", "20", "-w", "\n%{http_code}", *trust, *arguments], capture_output=True, check=True)
+        body, status = run.stdout.rsplit(b"\n", 1)
+        return int(status), body
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
@@ -42,13 +56,6 @@ class Server:
     def __exit__(self, *_):
         self.process.kill()
         self.process.wait()
-
-
-def curl(*arguments):
-    """The status and the body."""
-    run = subprocess.run(["curl", "-sS", "--max-time", "20", "-w", "\n%{http_code}", *arguments], capture_output=True, check=True)
-    body, status = run.stdout.rsplit(b"\n", 1)
-    return int(status), body
 
 
 def run_program(*arguments):
@@ -64,7 +71,7 @@ def expected_answers(photo, folder):
 
 
 def check_curl(server, photo, predictions):
-    url = server.url
+    url, curl = server.url, server.curl
     assert curl(f"{url}/v2/health/ready")[0] == 200
     for how in (["--data-binary", f"@{photo}"], ["-F", f"image=@{photo}"], ["-T", photo, "-X", "POST"],
                 ["--data-binary", f"@{photo}", "-H", "Transfer-Encoding: chunked"], ["--http1.0", "--data-binary", f"@{photo}"],
@@ -201,6 +208,9 @@ def check_signals(server, photo, answer):
     thread.start()
     for _ in range(3):
         server.process.send_signal(signal.SIGHUP)
+        if server.certificate:
+            line = server.process.stderr.readline()
+            assert "certificate: read again from" in line, line
         line = server.process.stderr.readline()
         assert "gcvit_flowers: read again from" in line, line
     stop.set()
@@ -215,14 +225,30 @@ def check_keys(folder):
     keys = pathlib.Path(folder) / "keys"
     keys.write_text(f"# of the test\n{KEY}\n")
     with Server("-m", f"flowers={MODEL}", "--api-key-file", str(keys)) as server:
-        assert curl(f"{server.url}/v2/health/live")[0] == 401
-        assert curl("-H", f"Authorization: Bearer {KEY}x", f"{server.url}/v2/health/live")[0] == 401
-        assert curl("-H", f"Authorization: Bearer {KEY}", f"{server.url}/v2/models/flowers")[0] == 200
+        assert server.curl(f"{server.url}/v2/health/live")[0] == 401
+        assert server.curl("-H", f"Authorization: Bearer {KEY}x", f"{server.url}/v2/health/live")[0] == 401
+        assert server.curl("-H", f"Authorization: Bearer {KEY}", f"{server.url}/v2/models/flowers")[0] == 200
         assert server.stop() == 0
 
 
+def make_pair(folder):
+    """A certificate of this machine, signed by itself, and its key."""
+    pair = f"{folder}/certificate.pem", f"{folder}/key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost", "-addext",
+                    "subjectAltName=DNS:localhost,IP:127.0.0.1", "-out", pair[0], "-keyout", pair[1]], capture_output=True, check=True)
+    return pair
+
+
+def check_listeners(server):
+    """Metrics have an address of their own."""
+    words = server.process.stdout.readline().split()
+    assert words[:2] == ["metrics", "on"], words
+    assert server.curl(f"{server.url}/metrics")[0] == 404
+    assert b"gcvit_connections 1\n" in server.curl(f"{words[2]}/metrics")[1]
+
+
 def main():
-    assert shutil.which("curl"), "expected curl"
+    assert shutil.which("curl") and shutil.which("openssl"), "expected curl and openssl"
     photos = sorted(pathlib.Path(PHOTOS).glob("*.jpg"))[:4]
     with tempfile.TemporaryDirectory() as folder:
         answers = [expected_answers(str(photo), folder) for photo in photos]
@@ -232,7 +258,15 @@ def main():
             check_triton(server, photos, answers)
             check_signals(server, photos[0], answers[0])
         check_keys(folder)
-    print(f"curl and tritonclient get the program's own answers about {len(photos)} photos")
+        pair = make_pair(folder)
+        with Server("-m", MODEL, pair=pair) as server:
+            check_curl(server, str(photos[0]), answers[0][0])
+            check_triton(server, photos, answers)
+            check_signals(server, photos[0], answers[0])
+        with Server("-m", MODEL, "--metrics", "127.0.0.1:0", pair=pair) as server:
+            check_listeners(server)
+            assert server.stop() == 0
+    print(f"curl and tritonclient get the program's own answers about {len(photos)} photos, plainly and through TLS")
 
 
 if __name__ == "__main__":

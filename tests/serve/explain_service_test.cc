@@ -189,16 +189,16 @@ TEST_F(ExplainServiceTest, RefusesWhatItCanNotExplain) {
 }
 
 TEST_F(ExplainServiceTest, ExplainsNothingWhereItIsSwitchedOff) {
-  ServiceOptions options = tiny.options();
-  options.explain = false;
-  Service silent(options, notices.listener());
-  const Response response = post(silent, "/v1/explain", photo);
+  Service silent(tiny.options(), notices.listener());
+  RouteGroups without = RouteGroups::all();
+  without.remove(RouteGroup::kExplain);
+  const Response response = post(silent, "/v1/explain", photo, "", without);
   EXPECT_EQ(response.status, 404u);
-  EXPECT_EQ(json::parse(response.body)["error"], "[serve] /v1/explain: explanations are not offered here");
-  EXPECT_EQ(post(silent, "/v1/classify?explain=grad-cam", photo).status, 404u);
-  EXPECT_EQ(post(silent, "/v1/classify", photo).status, 200u);
-  EXPECT_EQ(post(silent, "/v1/features", photo).status, 200u);
-  EXPECT_EQ(json::parse(get(silent, "/v1/models").body)["explain"], false);
+  EXPECT_EQ(json::parse(response.body)["error"], "[serve] /v1/explain: this address doesn't offer this path");
+  EXPECT_EQ(post(silent, "/v1/classify?explain=grad-cam", photo, "", without).status, 404u);
+  EXPECT_EQ(post(silent, "/v1/classify", photo, "", without).status, 200u);
+  EXPECT_EQ(post(silent, "/v1/features", photo, "", without).status, 200u);
+  EXPECT_EQ(json::parse(get(silent, "/v1/models", without).body)["explain"], false);
 }
 
 TEST_F(ExplainServiceTest, RefusesAtOnceWhenItsQueueIsFull) {

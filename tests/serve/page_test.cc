@@ -92,12 +92,12 @@ TEST(PageOfService, IsThereWithoutAKey) {
 
 TEST(PageOfService, CanBeLeftOut) {
   TinyModel tiny;
-  ServiceOptions options = tiny.options();
-  options.page = false;
-  Service service(options, [](const std::string&) {});
-  EXPECT_EQ(get(service, "/").status, 404U);
-  EXPECT_EQ(get(service, "/page/app.js").status, 404U);
-  EXPECT_EQ(get(service, "/v2").status, 200U);
+  Service service(tiny.options(), [](const std::string&) {});
+  RouteGroups without = RouteGroups::all();
+  without.remove(RouteGroup::kPage);
+  EXPECT_EQ(get(service, "/", without).status, 404U);
+  EXPECT_EQ(get(service, "/page/app.js", without).status, 404U);
+  EXPECT_EQ(get(service, "/v2", without).status, 200U);
 }
 
 }  // namespace

@@ -43,6 +43,15 @@ TEST(RequestHead, HasWhatTheServerNeeds) {
   EXPECT_TRUE(head.expects_continue);
 }
 
+TEST(RequestHead, SaysWhoIsAskedAndForWhom) {
+  const RequestHead head = head_of("GET /v2 HTTP/1.1\r\nHost: x:80\r\nOrigin: http://y\r\n\r\n");
+  EXPECT_EQ(head.host, "x:80");
+  EXPECT_EQ(head.origin, "http://y");
+  EXPECT_EQ(head_of("GET http://z/v2 HTTP/1.1\r\nHost: x\r\n\r\n").host, "z");
+  EXPECT_EQ(head_of("GET /v2 HTTP/1.0\r\n\r\n").host, "");
+  EXPECT_TRUE(refusal("Host: a\r\nOrigin: http://a\r\nOrigin: http://b\r\n").starts_with("400 "));
+}
+
 TEST(RequestHead, OfAnOldClientNeedsNoHost) {
   EXPECT_EQ(refusal("Expect: 100-continue\r\n", "GET /v2 HTTP/1.0"), "accepted");
   EXPECT_EQ(refusal("", "GET /v2 HTTP/1.1"), "400 [serve] Host: expected the field in HTTP/1.1, found none");

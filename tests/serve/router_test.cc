@@ -20,6 +20,9 @@ TEST(Target, IsDecoded) {
   EXPECT_EQ(parse_target("/a%2Fb/c+d").path, (Path{"a/b", "c+d"}));
   EXPECT_EQ(parse_target("http://host:80/v2?x=1").path, Path{"v2"});
   EXPECT_EQ(parse_target("http://host").path, Path{});
+  EXPECT_EQ(parse_target("https://host?x=1").query.size(), 1u);
+  EXPECT_EQ(authority_of("http://host:80/v2?x=http://b"), "host:80");
+  EXPECT_EQ(authority_of("/http://host"), std::nullopt);
   const Target target = parse_target("/p?top_k=3&model=a+b%26c&&flag#x");
   EXPECT_EQ(target.query, (std::map<std::string, std::string>{{"top_k", "3"}, {"model", "a b&c"}, {"flag", ""}}));
 }
@@ -69,6 +72,19 @@ TEST(Router, RefusesOtherPathsAndMethods) {
   } catch (const Refusal& refusal) {
     EXPECT_EQ(refusal.field(), (std::pair<std::string, std::string>("Allow", "GET, HEAD")));
   }
+}
+
+TEST(Router, RefusesWhatTheListenerDoesNotOffer) {
+  const RouteGroups offered = {RouteGroup::kMetrics};
+  EXPECT_EQ(route("GET", "/metrics", offered).offered, offered);
+  EXPECT_EQ(route("GET", "/v2/health/live", offered).row->group, RouteGroup::kHealth);
+  EXPECT_EQ(refused([&] { route("GET", "/v2?x=1", offered); }),
+            "404 [serve] /v2: this address doesn't offer this path");
+  EXPECT_EQ(refused([&] { route("PUT", "/v2", offered); }).substr(0, 3), "404");
+  EXPECT_EQ(refused([&] { route("PUT", "/metrics", offered); }).substr(0, 3), "405");
+  const nlohmann::json paths = nlohmann::json::parse(openapi_document("1", offered))["paths"];
+  EXPECT_TRUE(paths.contains("/metrics"));
+  EXPECT_FALSE(paths.contains("/v2"));
 }
 
 TEST(OpenApi, HasEveryRouteAndOnlyKnownReferences) {

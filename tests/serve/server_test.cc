@@ -25,9 +25,13 @@ struct ServerTest : ::testing::Test {
   std::unique_ptr<Service> service;
   std::unique_ptr<Server> server;
 
-  ServerTest() { options.port = 0; }
+  ServerTest() {
+    options.listeners.front().port = 0;
+    options.any_host = true;  // tests ask for whatever host they like
+  }
 
   std::uint16_t start() {
+    server.reset();
     service = std::make_unique<Service>(service_options, notices.listener());
     server = std::make_unique<Server>(*service, options);
     return server->port();
@@ -165,13 +169,13 @@ TEST_F(ServerTest, BoundsTheBodiesThatAreThereAtOneTime) {
   options.max_buffered = 100'000;
   const std::uint16_t port = start();
   Client first(port);
-  first.send("POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Length: 90000\r\n\r\n");
+  const auto head = [](std::size_t bytes) {
+    return fmt::format("POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n",
+                       bytes);
+  };
+  EXPECT_EQ(first.ask(head(90'000)).status, 100);
   Client second(port);
-  Reply reply;
-  for (int i = 0; i < 200 && reply.status != 503; ++i) {  // until the first one's head has come
-    reply = Client(port).ask(
-        "POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Length: 20000\r\nExpect: 100-continue\r\n\r\n");
-  }
+  Reply reply = Client(port).ask(head(20'000));
   EXPECT_EQ(reply.status, 503);
   EXPECT_EQ(reply.field("Retry-After"), "1");
   EXPECT_EQ(second.ask(post("/v1/classify", photo)).status, 200);
@@ -348,6 +352,89 @@ TEST_F(ServerTest, TakesNoMoreConnectionsThanItMay) {
   Reply reply;
   for (int i = 0; i < 1000 && reply.status != 200; ++i) reply = Client(port).ask(get("/v2"));
   EXPECT_EQ(reply.status, 200);
+}
+
+TEST_F(ServerTest, OffersRoutesWhereTheyArePlaced) {
+  options.drain_grace = 50ms;
+  options.listeners =
+      place({.port = 0}, std::vector<Placement>{{.group = RouteGroup::kMetrics, .where = "[::1]:0"},
+                                                {.group = RouteGroup::kExplain, .where = "127.0.0.1:0"}});
+  const std::uint16_t main = start();
+  const std::uint16_t other = server->port(2);
+  EXPECT_TRUE(server->url(1).starts_with("http://[::1]:")) << server->url(1);
+  EXPECT_EQ(server->url(2), "http://127.0.0.1:" + std::to_string(other));
+  Client client(main);
+  EXPECT_EQ(client.ask(post("/v1/classify", photo)).status, 200);
+  const Reply refused = client.ask(get("/metrics"));
+  EXPECT_EQ(refused.status, 404);
+  EXPECT_EQ(json::parse(refused.body)["error"], "[serve] /metrics: this address doesn't offer this path");
+  EXPECT_FALSE(json::parse(client.ask(get("/openapi.json")).body)["paths"].contains("/metrics"));
+  EXPECT_EQ(Client(other).ask(post("/v1/classify", photo)).status, 404);
+  EXPECT_EQ(Client(other).ask(get("/v2/health/live")).status, 200);
+  EXPECT_EQ(Client(other).ask(get("/metrics")).status, 404);
+  Client idle(other);
+  server->drain();
+  EXPECT_TRUE(client.is_closed());
+  EXPECT_TRUE(idle.is_closed());
+  EXPECT_TRUE(server->wait_until_drained(10s));
+  EXPECT_THROW(Client{other}, std::runtime_error);
+}
+
+TEST_F(ServerTest, IsNoUseToPagesOfOtherSites) {
+  options.any_host = false;
+  const std::uint16_t port = start();
+  const auto status = [&](const std::string& host, const std::string& fields, const std::string& target = "/v2") {
+    return Client(port).ask("GET " + target + " HTTP/1.1\r\nHost: " + host + "\r\n" + fields + "\r\n").status;
+  };
+  const std::string own = "localhost:" + std::to_string(port);
+  EXPECT_EQ(status(own, ""), 200);
+  EXPECT_EQ(status(own, "Origin: http://" + own + "\r\n"), 200);
+  EXPECT_EQ(status(own, "Origin: http://evil.example\r\n"), 403);
+  EXPECT_EQ(status("evil.example", ""), 403);
+  EXPECT_EQ(status("evil.example", "Origin: http://evil.example\r\n"), 403);
+  EXPECT_EQ(status(own, "", "http://evil.example/v2"), 403);
+  EXPECT_EQ(Client(port).ask("GET /v2 HTTP/1.0\r\n\r\n").status, 200);
+  // Who has to know a key may come from everywhere.
+  service_options.keys = ApiKeys("0123456789abcdef", "test");
+  EXPECT_EQ(Client(start())
+                .ask(get("/v2", "Origin: http://photos.example\r\nAuthorization: Bearer 0123456789abcdef\r\n"))
+                .status,
+            200);
+}
+
+TEST_F(ServerTest, RefusesWhatIsNotQuiteHttp) {
+  const std::uint16_t port = start();
+  const auto status = [&](const std::string& request) { return Client(port).ask(request).status; };
+  const std::string line = "GET /v2 HTTP/1.1\r\n";
+  EXPECT_EQ(status(line + "Host: a\r\nX: y\r\n z\r\n\r\n"), 200);  // one field over two lines
+  for (const char* const head :
+       {"GET /v2 HTTP/1.1\nHost: a\n\n\r\n\r\n", "GET /v2 HTTP/1.1\r\nHost: a\nX: y\r\n\r\n",
+        "GET /v2 HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n", "GET /v2 HTTP/1.1\r\nHost: a\r\n: y\r\n\r\n",
+        "GET /v2 HTTP/1.1\r\n Host: a\r\n\r\n", "GET /v2 HTTP/1.1\r\nHost: a\rX: y\r\n\r\n",
+        "GET /v2 HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", "GET /v2 HTTP/1.1\r\n\r\n",
+        "GET  /v2 HTTP/1.1\r\nHost: a\r\n\r\n", "GET /v2\tHTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /v2 HTTP/1.1 \r\nHost: a\r\n\r\n", "GET /v2\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+        "CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"}) {
+    EXPECT_EQ(status(head), 400) << head;
+  }
+  for (const char* const method : {"TRACE", "OPTIONS", "DELETE", "get", "X-OTHER"}) {
+    EXPECT_EQ(status(std::string(method) + " /v2 HTTP/1.1\r\nHost: a\r\n\r\n"), 405) << method;
+  }
+  const std::string chunked = "POST /v1/classify HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+  for (const char* const body : {"+1\r\nx\r\n0\r\n\r\n", "0x1\r\nx\r\n0\r\n\r\n", " 1\r\nx\r\n0\r\n\r\n", "\r\n\r\n",
+                                 "1\nx\r\n0\r\n\r\n", "1\r\nxy\r\n0\r\n\r\n", "10000000000000001\r\nx\r\n0\r\n\r\n"}) {
+    EXPECT_EQ(status(chunked + body), 400) << body;
+  }
+  EXPECT_EQ(status(chunked + "ffffffffffffffff\r\nx"), 413);
+  EXPECT_EQ(status(chunked + "1;" + std::string(100'000, 'x') + "\r\nx\r\n0\r\n\r\n") / 100, 4);
+  EXPECT_EQ(status(chunked + "0\r\nX: " + std::string(100'000, 'x') + "\r\n\r\n") / 100, 4);
+  // Fields behind the body change nothing.
+  Client client(port);
+  EXPECT_EQ(client.ask(chunked + "1\r\nx\r\n0\r\nConnection: close\r\nHost: b\r\n\r\n").status, 415);
+  EXPECT_EQ(client.ask(get("/v2")).status, 200);
+  for (const char* const field : {"Content-Length: 9", "Transfer-Encoding: chunked"}) {
+    EXPECT_EQ(status(chunked + "1\r\nx\r\n0\r\n" + field + "\r\n\r\n"), 400) << field;
+  }
 }
 
 TEST(Host, IsThisMachineOrNot) {

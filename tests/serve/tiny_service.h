@@ -62,10 +62,11 @@ class Notices {
 
 /// What a service answers, as a connection would ask it.
 inline Response ask(Service& service, RequestHead head, std::string body = "",
-                    std::chrono::milliseconds deadline = std::chrono::seconds(60)) {
+                    std::chrono::milliseconds deadline = std::chrono::seconds(60),
+                    RouteGroups offered = RouteGroups::all()) {
   try {
     AdmittedRequest request;
-    request.route = service.admit(head);
+    request.route = service.admit(head, offered);
     request.head = std::move(head);
     request.body = std::move(body);
     request.arrived = Clock::now();
@@ -78,20 +79,20 @@ inline Response ask(Service& service, RequestHead head, std::string body = "",
   }
 }
 
-inline Response get(Service& service, const std::string& target) {
+inline Response get(Service& service, const std::string& target, RouteGroups offered = RouteGroups::all()) {
   RequestHead head;
   head.method = "GET";
   head.target = target;
-  return ask(service, std::move(head));
+  return ask(service, std::move(head), "", std::chrono::seconds(60), offered);
 }
 
 inline Response post(Service& service, const std::string& target, std::string body,
-                     const std::string& content_type = "") {
+                     const std::string& content_type = "", RouteGroups offered = RouteGroups::all()) {
   RequestHead head;
   head.method = "POST";
   head.target = target;
   head.content_type = content_type;
-  return ask(service, std::move(head), std::move(body));
+  return ask(service, std::move(head), std::move(body), std::chrono::seconds(60), offered);
 }
 
 }  // namespace gcvit::serve
