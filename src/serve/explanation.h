@@ -13,7 +13,7 @@
 #include "gcvit/session.h"
 #include "image/decode.h"
 #include "image/preprocess.h"
-#include "serve/explain_query.h"
+#include "serve/queries.h"
 
 namespace gcvit::serve {
 

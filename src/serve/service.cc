@@ -9,27 +9,22 @@
 #include <filesystem>
 #include <new>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <set>
+#include <system_error>
 #include <thread>
 
 #include "base/error.h"
-#include "base/printable.h"
 #include "gcvit/version.h"
 #include "serve/decompress.h"
-#include "serve/explanation.h"
-#include "serve/fields.h"
-#include "serve/inference_request.h"
 #include "serve/inference_response.h"
 #include "serve/model_card.h"
 #include "serve/multipart.h"
 #include "serve/page.h"
+#include "serve/queries.h"
 
 namespace gcvit::serve {
 namespace {
 
-constexpr std::uint64_t kDefaultTopK = 5;
-constexpr std::uint64_t kMostTopK = 1'000'000;
 constexpr std::size_t kLongestName = 128;
 constexpr std::chrono::milliseconds kReloadPause{1};
 constexpr std::size_t kLightBody = std::size_t{64} << 10;
@@ -37,54 +32,6 @@ constexpr std::size_t kReaders = 2;
 
 bool is_name_character(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
-}
-
-std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
-
-bool is_picture(std::span<const std::byte> bytes) {
-  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  return text.starts_with("\xff\xd8\xff") || text.starts_with("\x89PNG\r\n\x1a\n") ||
-         (text.starts_with("RIFF") && text.substr(std::min<std::size_t>(8, text.size())).starts_with("WEBP"));
-}
-
-/// The photo of a request: its body, or the one part of a form.
-std::span<const std::byte> photo_of(const AdmittedRequest& request) {
-  std::span<const std::byte> photo = bytes_of(request.body);
-  if (is_multipart(request.head.content_type)) {
-    const std::vector<Part> parts = parse_multipart(request.head.content_type, photo);
-    if (parts.size() != 1) refuse(400, "invalid_form", "form: expected one part, the photo, found {}", parts.size());
-    photo = parts.front().content;
-  }
-  if (photo.empty()) refuse(400, "no_image", "expected a photo, found an empty body");
-  if (!is_picture(photo)) refuse(415, "not_an_image", "expected a JPEG, PNG or WebP image, found something else");
-  return photo;
-}
-
-/// What a query asks of `classify`.
-struct ClassifyQuery {
-  std::uint64_t top_k = kDefaultTopK;
-  std::string model;
-  std::optional<ExplainMethod> explain;
-};
-
-ClassifyQuery classify_query(const std::map<std::string, std::string>& query) {
-  ClassifyQuery result;
-  for (const auto& [name, value] : query) {
-    if (name == "model") {
-      result.model = value;
-    } else if (name == "top_k") {
-      const std::optional<std::uint64_t> top_k = parse_number(value);
-      if (!top_k || *top_k < 1 || *top_k > kMostTopK) {
-        refuse(400, "invalid_query", "top_k: expected a number from 1 to {}, found \"{}\"", kMostTopK, value);
-      }
-      result.top_k = *top_k;
-    } else if (name == "explain") {
-      result.explain = parse_method("explain", value);
-    } else {
-      refuse(400, "invalid_query", "URL: expected the parameters top_k, model and explain, found \"{}\"", name);
-    }
-  }
-  return result;
 }
 
 /// Whether reading a body takes so long that other requests of the same thread would notice.
@@ -96,103 +43,8 @@ bool is_heavy(const AdmittedRequest& request) {
   return is_json || is_multipart(request.head.content_type);
 }
 
-Refusal queue_is_full(const ServedModel& model) {
-  return Refusal(503, "queue_full", fmt::format("[serve] {}: its queue is full; try again later", model.name()))
-      .with("Retry-After", "1");
-}
-
-Refusal explain_queue_is_full(const ServedModel& model) {
-  return Refusal(
-             503, "explain_queue_full",
-             fmt::format("[serve] {}: its queue for explanations and features is full; try again later", model.name()))
-      .with("Retry-After", "1");
-}
-
-ExplainWorker::Place place_in(ServedModel& model) {
-  ExplainWorker::Place place = model.explain_worker().reserve();
-  if (!place) throw explain_queue_is_full(model);
-  return place;
-}
-
-/// A sentence with a model's name where it has the model's file, whose path is no client's business.
-std::string without_path(std::string sentence, const ServedModel& served) {
-  const std::string path = printable(served.model().file());
-  for (std::size_t at = sentence.find(path); at != std::string::npos; at = sentence.find(path, at)) {
-    sentence.replace(at, path.size(), served.name());
-    at += served.name().size();
-  }
-  return sentence;
-}
-
-/// The options of a query, or a `Refusal` 400 where it doesn't fit the model.
-ExplainOptions options_of(const ExplainQuery& query, const ServedModel& served) {
-  try {
-    return options_for(query, served.model());
-  } catch (const Error& error) {
-    throw Refusal(400, "invalid_query", without_path(error.what(), served));
-  }
-}
-
 void check_explains(const Route& route) {
   if (!route.explains) refuse(404, "no_route", "{}: explanations are not offered here", route.row->pattern);
-}
-
-double milliseconds_since(Clock::time_point begin) {
-  return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
-}
-
-/// Throws where an image has no logits.
-void check_result(const ImageLogits& result) {
-  if (result.overflowed) throw Refusal(500, "not_finite", result.error);
-  if (!result.error.empty()) throw refusal_of(result.code, result.error);
-}
-
-/// The page's files are the same for everyone and hold no data, and a browser must have them before it can ask its user for a key.
-bool is_of_page(const RequestHead& head) {
-  try {
-    return route(head.method, head.target).row->group == RouteGroup::kPage;
-  } catch (const Refusal&) {
-    return false;
-  }
-}
-
-/// `make`, with what it throws made a response.
-Service::Respond guarded(std::function<Response()> make) {
-  return [make = std::move(make)]() -> Response {
-    try {
-      return make();
-    } catch (const Error& error) {
-      return response_of(refusal_of(error));
-    } catch (const std::bad_alloc&) {
-      return response_of(Refusal(503, "exhausted", "[serve] not enough memory").with("Retry-After", "1"));
-    } catch (const std::exception& error) {
-      return response_of(Refusal(500, "internal", fmt::format("[serve] {}", error.what())));
-    }
-  };
-}
-
-/// Makes an answer on the thread of the model's worker.
-using Make = std::function<Response(Explainer& explainer, const std::stop_token& stop)>;
-
-void submit(ServedModel& served, ExplainWorker::Place place, Clock::time_point deadline, Make make,
-            std::function<void(Service::Respond respond)> done) {
-  const auto response = std::make_shared<Response>();
-  const auto run = [&served, response, make = std::move(make)](Explainer& explainer, const std::stop_token& stop) {
-    try {
-      *response = make(explainer, stop);
-    } catch (const Error& error) {
-      const Refusal refusal = refusal_of(error);
-      Refusal named(refusal.status(), refusal.reason(), without_path(refusal.what(), served));
-      throw std::move(named).with(refusal.field().first, refusal.field().second);
-    }
-  };
-  const auto answer = [response, done = std::move(done)](const std::exception_ptr& error) {
-    done(guarded([response, error]() -> Response {
-      if (error) std::rethrow_exception(error);
-      return std::move(*response);
-    }));
-  };
-  served.explain_worker().submit(std::move(place), {.deadline = deadline, .run = run, .done = answer});
 }
 
 }  // namespace
@@ -224,6 +76,20 @@ Response response_of(const Refusal& refusal) {
   return response;
 }
 
+std::function<Response()> guarded(std::function<Response()> make) {
+  return [make = std::move(make)]() -> Response {
+    try {
+      return make();
+    } catch (const Error& error) {
+      return response_of(refusal_of(error));
+    } catch (const std::bad_alloc&) {
+      return response_of(Refusal(503, "exhausted", "[serve] not enough memory").with("Retry-After", "1"));
+    } catch (const std::exception& error) {
+      return response_of(Refusal(500, "internal", fmt::format("[serve] {}", error.what())));
+    }
+  };
+}
+
 Service::Service(ServiceOptions options, std::function<void(const std::string& sentence)> notice)
     : options_(std::move(options)), notice_(std::move(notice)) {
   if (options_.models.empty()) fail("[serve] expected a model, found none");
@@ -232,12 +98,14 @@ Service::Service(ServiceOptions options, std::function<void(const std::string& s
     if (!names.insert(source.name).second) fail("[serve] expected each model's name once, found {} twice", source.name);
   }
   for (const ModelSource& source : options_.models) models_.push_back(open(source));
-  readers_ = std::make_unique<boost::asio::thread_pool>(kReaders);
+  try {
+    readers_ = std::make_unique<boost::asio::thread_pool>(kReaders);
+  } catch (const std::system_error& error) {
+    fail(ErrorCode::kIo, "[serve] can't start {} threads: {}", kReaders, error.what());
+  }
 }
 
-Service::~Service() {
-  if (readers_) readers_->join();
-}
+Service::~Service() { readers_->join(); }
 
 Service::ModelPointer Service::open(const ModelSource& source) {
   Model model = Model::open(source.file, options_.opening);
@@ -273,6 +141,11 @@ void Service::cancel() {
   const std::scoped_lock lock(mutex_);
   for (const ModelPointer& model : models_) model->cancel();
   models_.clear();
+}
+
+std::vector<Service::ModelPointer> Service::models() const {
+  const std::scoped_lock lock(mutex_);
+  return models_;
 }
 
 Service::ModelPointer Service::find(const std::string& name) const {
@@ -349,10 +222,7 @@ Response Service::answer(const AdmittedRequest& request) const {
   switch (request.route.row->endpoint) {
     case Endpoint::kModels: {
       nlohmann::ordered_json cards = nlohmann::ordered_json::array();
-      {
-        const std::scoped_lock lock(mutex_);
-        for (const ModelPointer& model : models_) cards.push_back(model_card(model->name(), model->session()));
-      }
+      for (const ModelPointer& model : models()) cards.push_back(model_card(model->name(), model->session()));
       return {.body = models_json(std::move(cards), request.route.explains)};
     }
     case Endpoint::kServerMetadata: return {.body = server_metadata_json(GCVIT_VERSION)};
@@ -369,11 +239,8 @@ Response Service::answer(const AdmittedRequest& request) const {
       return {.body = nlohmann::json{{"name", find(request.route.model)->name()}, {"ready", true}}.dump()};
     case Endpoint::kMetrics: {
       std::vector<QueueLengths> queues;
-      {
-        const std::scoped_lock lock(mutex_);
-        for (const ModelPointer& model : models_) {
-          queues.push_back({model->name(), model->waiting(), model->explain_worker().waiting()});
-        }
+      for (const ModelPointer& model : models()) {
+        queues.push_back({model->name(), model->waiting(), model->explain_worker().waiting()});
       }
       return {.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = metrics_.text(queues)};
     }
@@ -385,116 +252,6 @@ Response Service::answer(const AdmittedRequest& request) const {
     case Endpoint::kInfer: break;
   }
   fail("[serve] {}: expected a route that computes nothing", request.route.row->pattern);
-}
-
-void Service::classify(AdmittedRequest request, const Done& done) {
-  const ClassifyQuery query = classify_query(request.route.query);
-  const ModelPointer served = find(query.model);
-  const auto kept = std::make_shared<AdmittedRequest>(std::move(request));
-  const Image photo = Image::encoded(photo_of(*kept), "image");
-  // The model waits for what it accepted, so that it is still there when `answer` is called.
-  auto answer = [kept, done, query, photo, place = query.explain ? place_in(*served) : nullptr,
-                 served = served.get()](std::vector<ImageLogits> results) mutable {
-    const auto predictions = [model = served->model(), query, result = std::move(results.front())] {
-      check_result(result);
-      return model.predictions(result.logits, static_cast<int>(std::min<std::uint64_t>(
-                                                  query.top_k, static_cast<std::uint64_t>(model.classes()))));
-    };
-    if (!query.explain) {
-      return done(guarded([kept, predictions, name = served->name()]() -> Response {
-        return {.body = classification_json(predictions(), name, milliseconds_since(kept->arrived))};
-      }));
-    }
-    submit(
-        *served, std::move(place), kept->deadline,
-        [kept, predictions, photo, method = *query.explain, served](Explainer& explainer, const std::stop_token& stop) {
-          const std::vector<Prediction> found = predictions();
-          ExplainQuery asked;
-          asked.method = method;
-          ExplainOptions options = options_of(asked, *served);
-          if (auto* grad_cam = std::get_if<GradCamOptions>(&options)) grad_cam->target = found.front().index;
-          const PhotoExplanation explained = explain_photo(explainer, photo, options, stop);
-          return Response{.body = classification_json(found, served->name(), milliseconds_since(kept->arrived),
-                                                      explanation_with_overlay_json(explained))};
-        },
-        done);
-  };
-  if (!served->submit({{.image = photo, .tensor = {}}}, kept->deadline, std::move(answer))) {
-    throw queue_is_full(*served);
-  }
-}
-
-void Service::explain(AdmittedRequest request, const Done& done) {
-  const ExplainQuery query = explain_query(request.route.query);
-  const ModelPointer served = find(query.model);
-  const ExplainOptions options = options_of(query, *served);
-  const auto kept = std::make_shared<AdmittedRequest>(std::move(request));
-  const Image photo = Image::encoded(photo_of(*kept), "image");
-  submit(
-      *served, place_in(*served), kept->deadline,
-      [kept, photo, query, options, name = served->name()](Explainer& explainer, const std::stop_token& stop) {
-        const PhotoExplanation explained = explain_photo(explainer, photo, options, stop);
-        if (query.png) return Response{.content_type = "image/png", .body = overlay_of(explained, query.overlay)};
-        return Response{.body = explanation_json(explained, name, milliseconds_since(kept->arrived))};
-      },
-      done);
-}
-
-void Service::features(AdmittedRequest request, const Done& done) {
-  const FeatureQuery query = feature_query(request.route.query);
-  const ModelPointer served = find(query.model);
-  const auto kept = std::make_shared<AdmittedRequest>(std::move(request));
-  const Image photo = Image::encoded(photo_of(*kept), "image");
-  submit(
-      *served, place_in(*served), kept->deadline,
-      [kept, photo, query, name = served->name()](Explainer& explainer, const std::stop_token& stop) {
-        Session& session = explainer.session();
-        const std::vector<float> values =
-            session.features(session.preprocess(photo), query.feature, {.batch = 1, .stop = stop});
-        return Response{.body = features_json(query.feature, session.shape_of(query.feature), values, name,
-                                              milliseconds_since(kept->arrived))};
-      },
-      done);
-}
-
-void Service::infer(AdmittedRequest request, const Done& done) {
-  const ModelPointer served = find(request.route.model);
-  const Model& model = served->model();
-  struct Kept {
-    AdmittedRequest request;
-    InferenceRequest inference;
-  };
-  const auto kept = std::make_shared<Kept>(Kept{.request = std::move(request), .inference = {}});
-  kept->inference = parse_inference_request(
-      bytes_of(kept->request.body), kept->request.head.inference_json_bytes,
-      {.height = model.image_height(), .width = model.image_width(), .images = options_.batching.queue});
-  std::vector<ServedModel::Input> inputs;
-  for (const Image& image : kept->inference.images) inputs.push_back({.image = image, .tensor = {}});
-  const std::size_t size =
-      static_cast<std::size_t>(model.image_height()) * static_cast<std::size_t>(model.image_width()) * 3;
-  const std::span<const float> tensors = kept->inference.tensors;
-  for (std::size_t at = 0; at < tensors.size(); at += size) {
-    inputs.push_back({.image = {}, .tensor = tensors.subspan(at, size)});
-  }
-  const bool accepted = served->submit(
-      std::move(inputs), kept->request.deadline,
-      [kept, done, model, name = served->name()](std::vector<ImageLogits> results) {
-        done(guarded([kept, model, name, results = std::move(results)]() -> Response {
-          std::vector<std::vector<float>> logits;
-          for (const ImageLogits& result : results) {
-            check_result(result);
-            logits.push_back(result.logits);
-          }
-          InferenceResponse made = inference_response(kept->inference, name, model, logits);
-          Response response{.body = std::move(made.body)};
-          if (made.json_bytes) {
-            response.content_type = "application/octet-stream";
-            response.fields.emplace_back("Inference-Header-Content-Length", std::to_string(*made.json_bytes));
-          }
-          return response;
-        }));
-      });
-  if (!accepted) throw queue_is_full(*served);
 }
 
 }  // namespace gcvit::serve

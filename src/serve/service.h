@@ -15,7 +15,7 @@
 #include "gcvit/model.h"
 #include "serve/api_keys.h"
 #include "serve/body_budget.h"
-#include "serve/explain_query.h"
+#include "serve/queries.h"
 #include "serve/metrics.h"
 #include "serve/refusal.h"
 #include "serve/request_head.h"
@@ -58,6 +58,8 @@ struct Response {
 };
 
 Response response_of(const Refusal& refusal);
+/// `make`, with what it throws made a response.
+std::function<Response()> guarded(std::function<Response()> make);
 
 /// A request whose head was accepted.
 struct AdmittedRequest {
@@ -105,12 +107,14 @@ class Service {
   using ModelPointer = std::shared_ptr<ServedModel>;
 
   ModelPointer open(const ModelSource& source);
+  std::vector<ModelPointer> models() const;
   /// Throws `Refusal` 404.
   ModelPointer find(const std::string& name) const;
   Response answer(const AdmittedRequest& request) const;
   using Done = std::function<void(Respond respond)>;
   /// What `handle` does, however long it takes.
   void begin(AdmittedRequest request, const Done& done);
+  // In service_models.cc: what models answer.
   void classify(AdmittedRequest request, const Done& done);
   void infer(AdmittedRequest request, const Done& done);
   void explain(AdmittedRequest request, const Done& done);

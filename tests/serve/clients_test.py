@@ -82,6 +82,54 @@ def check_curl(server, photo, predictions):
     assert b'gcvit_requests_total{route="/v1/classify",status="415"} 1\n' in curl(f"{url}/metrics")[1]
 
 
+def check_explanations(server, photo, folder):
+    """Explanations and features are what the program writes."""
+    url = server.url
+    post = ["--data-binary", f"@{photo}"]
+
+    def explained(query, *flags):
+        run = run_program("explain", "-m", MODEL, photo, "-o", f"{folder}/why.png", "--json", *flags)
+        written = json.loads(run)["results"][0]["explanations"][0]
+        status, body = curl(*post, f"{url}/v1/explain?{query}")
+        assert status == 200, body
+        found = json.loads(body)
+        for key in ("method", "level", "index", "label", "score_is", "empty"):
+            assert found.get(key) == written.get(key), (query, key, found, written)
+        for key in ("score", "range"):
+            assert np.array_equal(np.float32(found.get(key, 0)), np.float32(written.get(key, 0))), (query, key, found, written)
+        assert max(found["map"]["values"]) == found["range"][1], query
+        status, body = curl(*post, f"{url}/v1/explain?{query}&format=png")
+        assert status == 200 and body == pathlib.Path(f"{folder}/why.png").read_bytes(), query
+        return found, np.load(f"{folder}/why.npy")
+
+    found, on_photo = explained("")
+    height, width = on_photo.shape
+    assert found["photo"] == {"height": height, "width": width}
+    seen = found["seen"]
+    rows, columns = np.nonzero(on_photo)
+    assert rows.min() >= seen["top"] - 1 and rows.max() <= seen["top"] + seen["height"]
+    assert columns.min() >= seen["left"] - 1 and columns.max() <= seen["left"] + seen["width"]
+    explained("class=daisy&score=probability&level=2", "--class", "daisy", "--probability", "--level", "2")
+    explained("method=attention&level=2&block=1&head=0", "--method", "attention", "--level", "2", "--block", "1", "--head", "0")
+
+    status, body = curl(*post, f"{url}/v1/classify?explain=grad-cam")
+    assert status == 200 and json.loads(body)["explanation"]["index"] == found["index"], body
+    assert curl(*post, f"{url}/v1/explain?method=occlusion")[0] == 400
+
+    for feature, flags in (("pooled", []), ("level3", ["--level", "3"])):
+        run_program("features", "-m", MODEL, photo, "-o", f"{folder}/features.npy", *flags)
+        status, body = curl(*post, f"{url}/v1/features?feature={feature}")
+        written, found = np.load(f"{folder}/features.npy"), json.loads(body)
+        assert status == 200 and list(written.shape) == [1, *found["shape"]], body
+        assert np.array_equal(np.array(found["values"], np.float32), written.ravel()), feature
+
+    models = json.loads(curl(f"{url}/v1/models")[1])
+    assert models["explain"] and models["models"][0]["name"] == "gcvit_flowers", models
+    info = json.loads(run_program("info", "-m", MODEL, "--json"))
+    assert models["models"][0]["parameters"] == info["parameters"]
+    assert models["models"][0]["labels"] == info["classes"]
+
+
 def image_input(files):
     tensor = triton.InferInput("image", [len(files)], "BYTES")
     return tensor.set_data_from_numpy(np.array(files, dtype=np.object_), binary_data=True)
@@ -180,6 +228,7 @@ def main():
         answers = [expected_answers(str(photo), folder) for photo in photos]
         with Server("-m", MODEL) as server:
             check_curl(server, str(photos[0]), answers[0][0])
+            check_explanations(server, str(photos[0]), folder)
             check_triton(server, photos, answers)
             check_signals(server, photos[0], answers[0])
         check_keys(folder)

@@ -9,6 +9,8 @@
 
 #include "gcvit/explain.h"
 #include "gcvit/overlay.h"
+#include "inference/memory_need.h"
+#include "inference/model_state.h"
 #include "serve/base64.h"
 #include "serve/service.h"
 #include "tests/serve/refused.h"
@@ -222,13 +224,20 @@ TEST_F(ExplainServiceTest, ComputesNothingBehindTheDeadline) {
   EXPECT_NE(get(service, "/metrics").body.find("gcvit_stage_seconds_count{stage=\"explain\"} 0\n"), std::string::npos);
 }
 
-TEST_F(ExplainServiceTest, NeedsNoMoreMemoryThanItMay) {
+TEST_F(ExplainServiceTest, TakesNoMoreMemoryThanItMay) {
+  const inference::MemoryNeed need(*explainer.model().state().model);
   ServiceOptions options = tiny.options();
-  options.opening.max_memory = std::uint64_t{55} << 20;
   options.batching.queue = 1;
   options.batching.max_batch = 1;
+  options.opening.max_memory = static_cast<std::uint64_t>(need.of_explanation(options.opening.threads)) - 1;
   Service small(options, notices.listener());
-  EXPECT_EQ(post(small, "/v1/explain", photo).status, 200u);
+  const Response response = post(small, "/v1/explain?level=1", photo);
+  EXPECT_EQ(response.status, 503u) << response.body;
+  EXPECT_EQ(response.reason, "memory");
+  EXPECT_EQ(post(small, "/v1/explain?method=attention", photo).status, 503u);
+  EXPECT_EQ(post(small, "/v1/explain", photo).status, 200u);  // which is a forward
+  EXPECT_EQ(post(small, "/v1/features", photo).status, 200u);
+  EXPECT_EQ(post(service, "/v1/explain?level=1", photo).status, 200u);
 }
 
 TEST_F(ExplainServiceTest, ReloadsWithoutLosingAnExplanation) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "serve/explain_query.h"
+#include "serve/queries.h"
 
 #include <algorithm>
 #include <array>
@@ -15,6 +15,7 @@
 namespace gcvit::serve {
 namespace {
 
+constexpr std::uint64_t kMostTopK = 1'000'000;
 constexpr std::int32_t kMostLevels = 4;
 constexpr std::string_view kReason = "invalid_query";
 
@@ -110,6 +111,26 @@ ExplainMethod parse_method(std::string_view parameter, std::string_view text) {
            parameter);
   }
   refuse(400, kReason, "{}: expected grad-cam or attention, found \"{}\"", parameter, text);
+}
+
+ClassifyQuery classify_query(const std::map<std::string, std::string>& query) {
+  ClassifyQuery result;
+  for (const auto& [name, value] : query) {
+    if (name == "model") {
+      result.model = value;
+    } else if (name == "top_k") {
+      const std::optional<std::uint64_t> top_k = parse_number(value);
+      if (!top_k || *top_k < 1 || *top_k > kMostTopK) {
+        refuse(400, "invalid_query", "top_k: expected a number from 1 to {}, found \"{}\"", kMostTopK, value);
+      }
+      result.top_k = *top_k;
+    } else if (name == "explain") {
+      result.explain = parse_method("explain", value);
+    } else {
+      refuse(400, "invalid_query", "URL: expected the parameters top_k, model and explain, found \"{}\"", name);
+    }
+  }
+  return result;
 }
 
 ExplainQuery explain_query(const std::map<std::string, std::string>& query) {

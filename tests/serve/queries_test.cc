@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "serve/explain_query.h"
+#include "serve/queries.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the query of a request for an explanation or for features asks.
+// What the queries of requests about photos ask.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +14,15 @@
 #include "gcvit/session.h"
 
 namespace gcvit::serve {
+
+struct ClassifyQuery {
+  std::uint64_t top_k = 5;
+  std::string model;  ///< empty for the first one
+  std::optional<ExplainMethod> explain;
+};
+
+/// Throws `Refusal` 400 for a parameter that there isn't, or whose value is out of its range.
+ClassifyQuery classify_query(const std::map<std::string, std::string>& query);
 
 struct ExplainQuery {
   std::string model;  ///< empty for the first one
