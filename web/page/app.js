@@ -8,7 +8,7 @@ import {Gallery} from './gallery.js';
 import {classifyUrl, HttpClient} from './http_client.js';
 import {askForKey, keptKey} from './key_form.js';
 import {knownClasses, showCard} from './model_card.js';
-import {filesOf, pictureOf, readPhoto} from './photos.js';
+import {filesOf, photoOf, pictureOf, prepare} from './photos.js';
 import {Why} from './why.js';
 
 const TOP_K = 5;
@@ -52,20 +52,17 @@ async function take(files) {
   if (files.length === 0) return;
   const signal = newQuestion();
   gallery.stop();
-  // Reading is quick, converting is not: so few are in memory at one time.
-  const read = [];
-  for (const file of files) {
-    read.push(await readPhoto(file));
+  const taken = files.map(photoOf);
+  if (taken.length === 1) {
+    const [photo] = taken;
+    await prepare(photo);
     if (signal.aborted) return;
-  }
-  if (read.length === 1) {
-    const [photo] = read;
     if (photo.error) return tell(byId('source-error'), photo.error);
     tell(byId('source-note'), photo.note);
-    photos = read;
+    photos = taken;
     return showOne(photo);
   }
-  photos = read;
+  photos = taken;
   showMany();
 }
 

@@ -3,7 +3,7 @@
 import {eachOf, retrying} from './client.js';
 import {answersAsCsv} from './csv.js';
 import {announce, byId, count, element, percent, tell} from './dom.js';
-import {thumbnailOf} from './photos.js';
+import {prepare, thumbnailOf} from './photos.js';
 
 const AT_ONCE = 4;
 
@@ -98,6 +98,7 @@ export class Gallery {
   }
 
   async #classify(photo, signal) {
+    await prepare(photo);
     if (photo.blob && photo.thumbnail === undefined) {
       try {
         photo.thumbnail = await thumbnailOf(photo);
@@ -144,9 +145,7 @@ export class Gallery {
 
   #count() {
     const done = this.#photos.filter(photo => photo.answer || photo.error).length;
-    byId('progress').max = this.#photos.length;
-    byId('progress').value = done;
-    byId('progress').hidden = done === this.#photos.length;
+    this.#showProgress(done, this.#photos.length);
     const classes = new Map();
     let broken = 0;
     for (const photo of this.#photos) {
@@ -161,6 +160,12 @@ export class Gallery {
     byId('tally').textContent = progress + words.join(' · ');
   }
 
+  #showProgress(done, all) {
+    byId('progress').max = all;
+    byId('progress').value = done;
+    byId('progress').hidden = done === all;
+  }
+
   #sort() {
     const order = ORDERS[byId('sort').value];
     byId('gallery').replaceChildren(...[...this.#photos].sort(order).map(photo => this.#cards.get(photo)));
@@ -170,15 +175,20 @@ export class Gallery {
     const {signal} = this.#work;
     tell(byId('many-error'), '');
     announce('Comparing the photos.');
+    const missing = this.#photos.filter(one => one.answer && !one.features);
+    let done = 0;
     try {
-      await eachOf(this.#photos.filter(one => one.answer && !one.features), AT_ONCE, async one => {
+      await eachOf(missing, AT_ONCE, async one => {
         const answer = await retrying(() => this.#client.features(one.blob, {model: this.#model, signal}), signal);
         one.features = answer.values;
+        this.#showProgress(++done, missing.length);
+        byId('tally').textContent = `${done} of ${missing.length} compared.`;
       }, signal);
     } catch (error) {
-      if (!signal.aborted) tell(byId('many-error'), error.message);
-      return;
+      if (signal.aborted) return;
+      tell(byId('many-error'), error.message);
     }
+    if (!signal.aborted) this.#count();
     if (signal.aborted || !photo.features) return;
     for (const one of this.#photos) one.likeness = one.features && likeness(photo.features, one.features);
     byId('sort').querySelector('[value=likeness]').hidden = false;

@@ -31,31 +31,35 @@ export const blobOf = (canvas, type, quality) => new Promise((resolve, reject) =
   canvas.toBlob(blob => blob ? resolve(blob) : reject(new Error('The browser can\'t write this picture.')), type, quality);
 });
 
+/** A photo of a file that wasn't looked at yet. */
+export function photoOf(file) {
+  return {id: ++made, name: file.name || 'pasted picture', file, blob: null, note: '', error: ''};
+}
+
 /**
- * A photo of a file: {id, name, blob, note, error}. `note` says where the file was converted; with an `error`, a sentence, there is no
- * blob.
+ * Looks at the photo's file. It then has a `blob` for engines, and a `note`, a sentence, where that was converted; or it has an
+ * `error`, a sentence.
  */
-export async function readPhoto(file) {
-  const photo = {id: ++made, name: file.name || 'pasted picture', blob: null, note: '', error: ''};
+export async function prepare(photo) {
+  if (photo.blob || photo.error) return;
   try {
-    const type = await typeOf(file);
+    const type = await typeOf(photo.file);
     if (type) {
-      photo.blob = file.slice(0, file.size, type);
-      return photo;
+      photo.blob = photo.file.slice(0, photo.file.size, type);
+      return;
     }
   } catch {
     photo.error = `${photo.name} can't be opened. Was it moved or deleted?`;
-    return photo;
+    return;
   }
   try {
-    const picture = await decode(file);
+    const picture = await decode(photo.file);
     photo.blob = await blobOf(canvasOf(picture, picture.width, picture.height), 'image/png');
     picture.close();
     photo.note = `${photo.name} was converted to PNG in the browser: the model reads JPEG, PNG and WebP.`;
   } catch {
     photo.error = `${photo.name} isn't a photo that this browser can read. JPEG, PNG and WebP always work.`;
   }
-  return photo;
 }
 
 /** The photo's pixels, upright; nothing where the browser can't decode them. */
