@@ -76,6 +76,12 @@ ClassifyQuery classify_query(const std::map<std::string, std::string>& query) {
   return result;
 }
 
+/// What anybody may ask, since those who watch over a server have no keys.
+bool is_open(const RequestHead& head) {
+  const bool reads = head.method == "GET" || head.method == "HEAD";
+  return reads && (head.target == "/v2/health/live" || head.target == "/v2/health/ready");
+}
+
 Refusal queue_is_full(const ServedModel& model) {
   return Refusal(503, "queue_full", fmt::format("[serve] {}: its queue is full; try again later", model.name()))
       .with("Retry-After", "1");
@@ -186,7 +192,7 @@ Service::ModelPointer Service::find(const std::string& name) const {
 }
 
 Route Service::admit(const RequestHead& head) const {
-  if (!options_.keys.allow(head.authorization)) {
+  if (!is_open(head) && !options_.keys.allow(head.authorization)) {
     throw Refusal(401, "key",
                   "[serve] Authorization: expected Bearer and a key of this server, found another value or none")
         .with("WWW-Authenticate", "Bearer");

@@ -72,7 +72,7 @@ class Service {
   const ServiceOptions& options() const { return options_; }
   Metrics& metrics() { return metrics_; }
 
-  /// Checks the key, then finds the route and whether there is such a model: all that can be known before the body is read. Throws
+  /// Checks the key, which the health of the server needs none of, then finds the route and whether there is such a model: all that can be known before the body is read. Throws
   /// `Refusal`.
   Route admit(const RequestHead& head) const;
 
