@@ -18,17 +18,21 @@
 #include "cli/output.h"
 #include "inference/bundled_model.h"
 #include "inference/run_images.h"
+#include "serve/probe.h"
 #include "serve/server.h"
 #include "serve/service.h"
+#include "serve/service_manager.h"
 
 namespace gcvit::cli {
 namespace {
 
 constexpr std::chrono::milliseconds kSignalPoll{100};
+constexpr std::chrono::milliseconds kProbePatience{3'000};
 
 struct Options {
   ModelArguments arguments;
   std::vector<std::string> models;
+  std::string probed;  // URL
   std::string key_file;
   bool allow_anonymous = false;
   double max_delay = 0.0;  // ms
@@ -80,6 +84,10 @@ serve::ServiceOptions service_options(const Options& options) {
 }
 
 int run(const Options& options) {
+  if (!options.probed.empty()) {
+    serve::expect_ready(options.probed, kProbePatience);
+    return 0;
+  }
   serve::ServiceOptions service_of = service_options(options);
   if (service_of.keys.empty() && !options.allow_anonymous && !serve::is_loopback(options.server.host)) {
     throw UsageError(
@@ -93,13 +101,20 @@ int run(const Options& options) {
   serve::ServerOptions server_of = options.server;
   server_of.deadline = std::chrono::milliseconds(options.deadline);
   serve::Server server(service, server_of);
-  print(fmt::format("listening on {}\n", server.url()));
+  const std::string address = fmt::format("listening on {}", server.url());
+  const serve::ServiceManager manager = serve::ServiceManager::of_environment();
+  print(address + "\n");
+  manager.ready(address);
 
   int signal = 0;
   while (signal != SIGTERM && signal != SIGINT) {
     signal = next_signal(signals);
-    if (signal == SIGHUP) service.reload();
+    if (signal != SIGHUP) continue;
+    manager.reloading();
+    service.reload();
+    manager.ready(address);
   }
+  manager.stopping();
   notice("[serve] finishing what was accepted; another signal ends at once");
   server.drain();
   const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(options.drain_limit);
@@ -165,6 +180,10 @@ Command add_serve(CLI::App& program) {
   app->add_flag("--allow-anonymous", options->allow_anonymous,
                 "Answer everyone on a host that is not this machine alone")
       ->excludes(keys);
+  app->add_option("--probe", options->probed,
+                  "Instead of serving, ask the server at this URL, such as http://127.0.0.1:8080, whether it is ready: "
+                  "the exit code is then 0, else 1")
+      ->type_name("URL");
   options->arguments.add_loading(*app);
   options->arguments.add_images(*app);
   options->arguments.add_image_size(*app);
