@@ -24,7 +24,7 @@ TEST_F(Cli, ServeProbesAServer) {
   expect_failure("serve --probe http://127.0.0.1:1", "expected a server that is ready, found: Connection refused");
   const Result result = shell(
       "\"$G\" serve -m m.safetensors --port 0 >address & server=$!; "
-      "until grep -q http address; do sleep 0.05; done; "
+      "until grep -qs http address; do sleep 0.05; done; "
       "\"$G\" serve --probe $(sed 's/.* //' address); code=$?; kill -TERM $server; wait $server; exit $code");
   EXPECT_EQ(result.code, 0) << result.err;
   EXPECT_EQ(result.out, "");
@@ -58,7 +58,7 @@ TEST_F(Cli, ServeTellsTheServiceManager) {
 TEST_F(Cli, ServeAnswersUntilItIsTerminated) {
   const Result result = shell(
       "\"$G\" serve -m m.safetensors -m other=m.safetensors --port 0 >address & server=$!; "
-      "until grep -q http address; do sleep 0.05; done; port=$(sed 's/.*://' address); "
+      "until grep -qs http address; do sleep 0.05; done; port=$(sed 's/.*://' address); "
       "python3 - $port <<'END'\n"
       "import json, sys, urllib.request\n"
       "for model in ('m', 'other'):\n"
