@@ -22,6 +22,7 @@ namespace http = boost::beast::http;
 using boost::asio::ip::tcp;
 
 struct Address {
+  std::string authority;  ///< host and port as the URL has them
   std::string host;
   std::string port;
 };
@@ -37,14 +38,14 @@ Address parse_url(const std::string& url) {
   if (colon == std::string_view::npos || text.find('/') != std::string_view::npos) refuse_url();
   std::string_view host = text.substr(0, colon);
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  return {.host = std::string(host), .port = std::string(text.substr(colon + 1))};
+  return {.authority = std::string(text), .host = std::string(host), .port = std::string(text.substr(colon + 1))};
 }
 
 /// One request, with time limits that Beast has for asynchronous calls alone.
 class Question {
  public:
   Question(const Address& address, std::chrono::milliseconds patience) : stream_(context_) {
-    request_.set(http::field::host, address.host);
+    request_.set(http::field::host, address.authority);
     tcp::resolver resolver(context_);
     const auto endpoints = resolver.resolve(address.host, address.port, error_);
     if (error_) return;
