@@ -14,6 +14,9 @@ if(GCVIT_PAGES)  # src/CMakeLists.txt makes them
   install(FILES ${GCVIT_PAGES}/_gcvit DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
   install(FILES ${GCVIT_PAGES}/gcvit.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 endif()
+if(GCVIT_SERVE)  # not enabled: that is for the machine's owner to say
+  install(FILES ${CMAKE_SOURCE_DIR}/deploy/gcvit.service DESTINATION lib/systemd/system)
+endif()
 install(FILES README.md LICENSE NOTICE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN *.md)
 
@@ -44,5 +47,8 @@ set(CPACK_PRE_BUILD_SCRIPTS ${CMAKE_SOURCE_DIR}/cmake/bundle_libraries.cmake)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+if(GCVIT_SERVE)
+  set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA ${CMAKE_SOURCE_DIR}/deploy/debian/postinst ${CMAKE_SOURCE_DIR}/deploy/debian/prerm)
+endif()
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS ca-certificates)  # for `gcvit pull`
 include(CPack)

@@ -20,4 +20,7 @@ void for_each_cgroup(std::string_view controller,
                      const std::function<void(const std::filesystem::path& folder, bool v2)>& visit,
                      const CgroupFiles& files = {});
 
+/// How many processors' time the quotas of this process's groups (v1 or v2) let it take, such as 1.5; infinite without one.
+double cgroup_processors(const CgroupFiles& files = {});
+
 }  // namespace gcvit

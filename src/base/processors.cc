@@ -44,16 +44,18 @@ double quota_v1(const std::filesystem::path& folder) {
   return quota / period;
 }
 
-/// The smallest quota on the way from this process's cgroup up to the root.
-double cgroup_processors() {
+}  // namespace
+
+double cgroup_processors(const CgroupFiles& files) {
   double smallest = HUGE_VAL;
-  for_each_cgroup("cpu", [&](const std::filesystem::path& folder, bool v2) {
-    smallest = std::min(smallest, v2 ? quota_v2(folder) : quota_v1(folder));
-  });
+  for_each_cgroup(
+      "cpu",
+      [&](const std::filesystem::path& folder, bool v2) {
+        smallest = std::min(smallest, v2 ? quota_v2(folder) : quota_v1(folder));
+      },
+      files);
   return smallest;
 }
-
-}  // namespace
 
 int available_processors() {
   const double quota = cgroup_processors();

@@ -19,17 +19,21 @@
 #include "cli/output.h"
 #include "inference/bundled_model.h"
 #include "inference/run_images.h"
+#include "serve/probe.h"
 #include "serve/server.h"
 #include "serve/service.h"
+#include "serve/service_manager.h"
 
 namespace gcvit::cli {
 namespace {
 
 constexpr std::chrono::milliseconds kSignalPoll{100};
+constexpr std::chrono::milliseconds kProbePatience{3'000};
 
 struct Options {
   ModelArguments arguments;
   std::vector<std::string> models;
+  std::string probed;  // URL
   std::string key_file;
   bool allow_anonymous = false;
   serve::TlsFiles tls;
@@ -160,6 +164,10 @@ void reload(serve::Service& service, serve::Server& server, const Options& optio
 }
 
 int run(const Options& options) {
+  if (!options.probed.empty()) {
+    serve::expect_ready(options.probed, kProbePatience);
+    return 0;
+  }
   serve::ServerOptions server_of = server_options(options);
   serve::ServiceOptions service_of = service_options(options);
   check_exposure(options, server_of);
@@ -167,13 +175,20 @@ int run(const Options& options) {
   raise_descriptor_limit();
   serve::Service service(std::move(service_of), [](const std::string& sentence) { notice(sentence); });
   serve::Server server(service, server_of);
+  const serve::ServiceManager manager = serve::ServiceManager::of_environment();
+  const std::string status = fmt::format("listening on {}", server.url());
   print_addresses(options, server, server_of);
+  manager.ready(status);
 
   int signal = 0;
   while (signal != SIGTERM && signal != SIGINT) {
     signal = next_signal(signals);
-    if (signal == SIGHUP) reload(service, server, options);
+    if (signal != SIGHUP) continue;
+    manager.reloading();
+    reload(service, server, options);
+    manager.ready(status);
   }
+  manager.stopping();
   notice("[serve] finishing what was accepted; another signal ends at once");
   server.drain();
   const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(options.drain_limit);
@@ -259,6 +274,10 @@ Command add_serve(CLI::App& program) {
                 "Answer everyone on a host that is not this machine alone")
       ->excludes(keys);
   app->add_flag("!--no-page", options->page, "Serve no page for browsers at /, only the routes for programs");
+  app->add_option("--probe", options->probed,
+                  "Instead of serving, ask the server at this URL, such as http://127.0.0.1:8080, whether it is ready: "
+                  "the exit code is then 0, else 1")
+      ->type_name("URL");
   options->arguments.add_loading(*app);
   options->arguments.add_images(*app);
   options->arguments.add_image_size(*app);

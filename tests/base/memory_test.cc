@@ -11,32 +11,10 @@
 #include <string>
 
 #include "base/error.h"
+#include "tests/base/cgroups.h"
 
 namespace gcvit {
 namespace {
-
-namespace fs = std::filesystem;
-
-/// A made-up /proc/self/cgroup and /sys/fs/cgroup.
-class Cgroups {
- public:
-  explicit Cgroups(const std::string& name) : folder_(fs::path(testing::TempDir()) / name) {
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
-  }
-  ~Cgroups() { fs::remove_all(folder_); }
-  Cgroups(const Cgroups&) = delete;
-  Cgroups& operator=(const Cgroups&) = delete;
-
-  void write(const std::string& name, const std::string& text) const {
-    fs::create_directories((folder_ / name).parent_path());
-    std::ofstream(folder_ / name) << text << '\n';
-  }
-  CgroupFiles files() const { return {folder_ / "cgroup", folder_ / "root"}; }
-
- private:
-  fs::path folder_;
-};
 
 TEST(Memory, TakesTheLeastLimitUpToTheRootOfVersion2) {
   const Cgroups cgroups("memory_test_v2");

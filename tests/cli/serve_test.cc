@@ -33,10 +33,45 @@ TEST_F(Cli, ServeSaysWhatItCanNotServe) {
   expect_usage_error("serve -m m.safetensors --port 65536", "--port");
 }
 
+TEST_F(Cli, ServeProbesAServer) {
+  expect_failure("serve --probe http://127.0.0.1:1", "expected a server that is ready, found: Connection refused");
+  const Result result = shell(
+      "\"$G\" serve -m m.safetensors --port 0 >address & server=$!; "
+      "until grep -qs http address; do sleep 0.05; done; "
+      "\"$G\" serve --probe $(sed 's/.* //' address); code=$?; kill -TERM $server; wait $server; exit $code");
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, "");
+}
+
+TEST_F(Cli, ServeTellsTheServiceManager) {
+  const Result result = shell(
+      "cat >manager.py <<'END'\n"
+      "import os, signal, socket, subprocess\n"
+      "told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
+      "told.bind('notify')\n"
+      "told.settimeout(60)\n"
+      "environment = os.environ | {'NOTIFY_SOCKET': os.path.abspath('notify')}\n"
+      "server = subprocess.Popen([os.environ['G'], 'serve', '-m', 'm.safetensors', '--port', '0'], env=environment,\n"
+      "                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)\n"
+      "def message():\n"
+      "    print(told.recv(1000).decode().splitlines()[0])\n"
+      "message()\n"
+      "server.send_signal(signal.SIGHUP)\n"
+      "message()\n"
+      "message()\n"
+      "server.send_signal(signal.SIGTERM)\n"
+      "message()\n"
+      "print(server.wait(60))\n"
+      "END\n"
+      "G=\"$G\" python3 manager.py");
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, "READY=1\nRELOADING=1\nREADY=1\nSTOPPING=1\n0\n");
+}
+
 TEST_F(Cli, ServeAnswersUntilItIsTerminated) {
   const Result result = shell(
       "\"$G\" serve -m m.safetensors -m other=m.safetensors --port 0 >address & server=$!; "
-      "until grep -q http address; do sleep 0.05; done; port=$(sed 's/.*://' address); "
+      "until grep -qs http address; do sleep 0.05; done; port=$(sed 's/.*://' address); "
       "python3 - $port <<'END'\n"
       "import json, sys, urllib.request\n"
       "for model in ('m', 'other'):\n"

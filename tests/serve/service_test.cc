@@ -205,16 +205,31 @@ TEST_F(ServiceTest, AsksForItsKeyBeforeAnythingElse) {
   ServiceOptions options = tiny.options();
   options.keys = ApiKeys("0123456789abcdef", "keys");
   Service locked(options, notices.listener());
-  for (const char* const target : {"/v2/health/live", "/nothing", "/v2/models/other", "no path"}) {
+  for (const char* const target : {"/v2", "/nothing", "/v2/models/other", "no path"}) {
     const Response response = get(locked, target);
     EXPECT_EQ(response.status, 401u) << target;
     EXPECT_EQ(response.fields, (std::vector<std::pair<std::string, std::string>>{{"WWW-Authenticate", "Bearer"}}));
   }
   RequestHead head;
   head.method = "GET";
-  head.target = "/v2/health/live";
+  head.target = "/v2";
   head.authorization = "Bearer 0123456789abcdef";
   EXPECT_EQ(ask(locked, head).status, 200u);
+}
+
+TEST_F(ServiceTest, NeedsNoKeyToSayHowItIs) {
+  ServiceOptions options = tiny.options();
+  options.keys = ApiKeys("0123456789abcdef", "keys");
+  Service locked(options, notices.listener());
+  EXPECT_EQ(get(locked, "/v2/health/live").status, 200u);
+  EXPECT_EQ(get(locked, "/v2/health/ready").status, 200u);
+  for (const char* const target : {"/v2/health/ready?x=1", "/v2/health/../models/tiny", "/v2/models/tiny/ready"}) {
+    EXPECT_EQ(get(locked, target).status, 401u) << target;
+  }
+  RequestHead head;
+  head.method = "POST";
+  head.target = "/v2/health/ready";
+  EXPECT_EQ(ask(locked, head).status, 401u);
 }
 
 TEST_F(ServiceTest, AnswersWithinTheDeadlineOrSaysSo) {
