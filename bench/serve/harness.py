@@ -20,8 +20,6 @@ sys.path.insert(0, str(ROOT / "bench"))
 
 from compare import cpu_description, percentile  # noqa: E402
 
-__all__ = ["ROOT", "percentile"]
-
 HOST = "127.0.0.1"
 TOP_K = 5
 BOUNDARY = "----the-photo-of-a-benchmark"
@@ -159,22 +157,28 @@ class Process:
         return sum(map(proportional_memory, self.pids()))
 
     def stop(self):
-        """SIGTERM; the exit code."""
+        """SIGTERM; the exit code, which is that of SIGKILL where it doesn't end."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
             return self.process.wait(timeout=40)
         except subprocess.TimeoutExpired:
-            os.killpg(self.pid, signal.SIGKILL)
+            self.kill()
             return self.process.wait()
+
+    def kill(self):
+        """Ends it with all the processes that it has started, which some leave behind."""
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        if self.process.poll() is None:
-            os.killpg(self.pid, signal.SIGKILL)
-            self.process.wait()
+        self.kill()
 
 
 class Gcvit(Process):
