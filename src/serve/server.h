@@ -15,7 +15,7 @@ namespace gcvit::serve {
 struct ServerOptions {
   std::string host = "127.0.0.1";  ///< an address, or a name that stands for one
   std::uint16_t port = 8080;       ///< 0 for one that is free
-  int io_threads = 2;
+  int io_threads = 1;
   std::size_t max_connections = 10'000;
   std::size_t max_header = std::size_t{16} << 10;  ///< bytes
   /// Bytes of all bodies that are read or computed at one time: a request that needs more gets 503.
