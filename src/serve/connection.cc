@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "serve/connection.h"
 
+#include <algorithm>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
@@ -147,6 +148,8 @@ void Connection::on_head(ErrorCode error) {
   } catch (const Error& refused) {
     return respond(request_, response_of(refusal_of(refused)));
   }
+  // Beast reads no more at one time than the buffer has room for, which for a head is little.
+  if (unread_) buffer_.reserve(std::min<std::uint64_t>(kBufferBytes, head_.content_length.value_or(kBufferBytes)));
   body_began_ = arrived_;
   body_bytes_ = 0;
   if (head_.expects_continue && unread_ && buffer_.size() == 0) return send_continue();

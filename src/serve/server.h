@@ -21,7 +21,7 @@ struct ServerOptions {
   std::optional<TlsFiles> tls = std::nullopt;  ///< without, connections are plain
   /// Whether a server without keys that listens to this machine alone answers requests for other names than this machine's.
   bool any_host = false;
-  int io_threads = 2;
+  int io_threads = 1;
   std::size_t max_connections = 10'000;
   std::size_t max_header = std::size_t{16} << 10;  ///< bytes
   /// Bytes of all bodies that are read or computed at one time: a request that needs more gets 503.
