@@ -34,7 +34,7 @@ TEST(Probe, AsksAServerWhetherItIsReady) {
   options.keys = ApiKeys("0123456789abcdef", "keys");
   Service service(options, notices.listener());
   ServerOptions server_options;
-  server_options.port = 0;
+  server_options.listeners.front().port = 0;
   auto server = std::make_unique<Server>(service, server_options);
   const std::string url = server->url();
   EXPECT_EQ(probe(url), "ready");

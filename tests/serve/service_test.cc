@@ -223,7 +223,7 @@ TEST_F(ServiceTest, NeedsNoKeyToSayHowItIs) {
   Service locked(options, notices.listener());
   EXPECT_EQ(get(locked, "/v2/health/live").status, 200u);
   EXPECT_EQ(get(locked, "/v2/health/ready").status, 200u);
-  for (const char* const target : {"/v2/health/ready?x=1", "/v2/health/../models/tiny", "/v2/models/tiny/ready"}) {
+  for (const char* const target : {"/v2/health/../models/tiny", "/v2/models/tiny/ready"}) {
     EXPECT_EQ(get(locked, target).status, 401u) << target;
   }
   RequestHead head;
