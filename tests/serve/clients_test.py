@@ -91,7 +91,7 @@ def check_curl(server, photo, predictions):
 
 def check_explanations(server, photo, folder):
     """Explanations and features are what the program writes."""
-    url = server.url
+    url, curl = server.url, server.curl
     post = ["--data-binary", f"@{photo}"]
 
     def explained(query, *flags):
@@ -225,8 +225,9 @@ def check_keys(folder):
     keys = pathlib.Path(folder) / "keys"
     keys.write_text(f"# of the test\n{KEY}\n")
     with Server("-m", f"flowers={MODEL}", "--api-key-file", str(keys)) as server:
-        assert server.curl(f"{server.url}/v2/health/live")[0] == 401
-        assert server.curl("-H", f"Authorization: Bearer {KEY}x", f"{server.url}/v2/health/live")[0] == 401
+        assert server.curl(f"{server.url}/v2/health/live")[0] == 200
+        assert server.curl(f"{server.url}/v2/models/flowers")[0] == 401
+        assert server.curl("-H", f"Authorization: Bearer {KEY}x", f"{server.url}/v2/models/flowers")[0] == 401
         assert server.curl("-H", f"Authorization: Bearer {KEY}", f"{server.url}/v2/models/flowers")[0] == 200
         assert server.stop() == 0
 
