@@ -3,6 +3,7 @@
 
 #include <sys/resource.h>
 
+#include <sstream>
 #include <algorithm>
 #include <array>
 #include <fstream>
@@ -156,8 +157,7 @@ void Generator::begin(std::size_t index, Clock::time_point intended) {
   connection.sent = 0;
   connection.intended = intended;
   connection.sample = {};
-  connection.sample.request =
-      std::uniform_int_distribution<std::size_t>(0, options_.requests.size() - 1)(random_);
+  connection.sample.request = std::uniform_int_distribution<std::size_t>(0, options_.requests.size() - 1)(random_);
   connection.answer.reset();
   ++busy_;
   send(index);
@@ -197,9 +197,9 @@ void Generator::on_answer(std::size_t index) {
   Connection& connection = connections_[index];
   const std::size_t request = connection.sample.request;
   connection.sample.status = connection.answer.status();
-  const bool wrong = connection.sample.status == 200 && options_.check != Check::kNone &&
-                     comparable(connection.answer.body(), options_.check) !=
-                         comparable(options_.expected[request], options_.check);
+  const bool wrong =
+      connection.sample.status == 200 && options_.check != Check::kNone &&
+      comparable(connection.answer.body(), options_.check) != comparable(options_.expected[request], options_.check);
   const bool reusable = connection.answer.keeps_alive() && connection.sent == options_.requests[request].size();
   finish(index, wrong ? Outcome::kWrong : Outcome::kAnswered);
   reusable ? release(index) : close(index);

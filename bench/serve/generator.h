@@ -25,9 +25,9 @@ struct LoadOptions {
   std::vector<std::string> requests;  ///< each the bytes of a whole HTTP request
   std::vector<std::string> expected;  ///< the body of the answer to each
   Check check = Check::kExact;
-  double rate = 0.0;               ///< requests a second; 0 is the closed loop
+  double rate = 0.0;  ///< requests a second; 0 is the closed loop
   std::size_t connections = 4096;  ///< open loop: at most; closed loop: as many
-  double warm_up = 1.0;            ///< seconds that aren't measured
+  double warm_up = 1.0;  ///< seconds that aren't measured
   double seconds = 10.0;
   double patience = 30.0;  ///< seconds for the last answers
   std::uint64_t seed = 1;
@@ -36,18 +36,18 @@ struct LoadOptions {
 
 enum class Outcome {
   kAnswered,
-  kWrong,        ///< status 200, but not what was expected
-  kLost,         ///< sent completely; the connection ended without an answer
-  kCut,          ///< the connection ended before all was sent
+  kWrong,  ///< status 200, but not what was expected
+  kLost,  ///< sent completely; the connection ended without an answer
+  kCut,  ///< the connection ended before all was sent
   kUnconnected,  ///< no connection could be had
-  kUnanswered    ///< nothing came until the generator gave up
+  kUnanswered  ///< nothing came until the generator gave up
 };
 
 /// A request that was to begin in the measured seconds.
 struct Sample {
   double intended = 0.0;  ///< seconds from the measuring's begin on
-  double late = 0.0;      ///< seconds until its first byte was sent
-  double latency = 0.0;   ///< seconds from the intended time to the answer's last byte
+  double late = 0.0;  ///< seconds until its first byte was sent
+  double latency = 0.0;  ///< seconds from the intended time to the answer's last byte
   std::size_t request = 0;
   Outcome outcome = Outcome::kUnanswered;
   int status = 0;
@@ -57,7 +57,7 @@ struct LoadReport {
   std::vector<Sample> samples;
   std::size_t good = 0;  ///< answers with status 200, as expected, that ended in the measured seconds
   double seconds = 0.0;
-  double own_cpu = 0.0;        ///< seconds, of this generator
+  double own_cpu = 0.0;  ///< seconds, of this generator
   double processes_cpu = 0.0;  ///< of the processes that were named
   std::size_t connections = 0;
 };

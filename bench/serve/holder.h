@@ -22,7 +22,7 @@ struct HoldOptions {
 struct HoldReport {
   std::size_t opened = 0;
   std::size_t closed = 0;  ///< by the server
-  std::size_t open = 0;    ///< at the end
+  std::size_t open = 0;  ///< at the end
 };
 
 /// Prints "holding N" once N connections are open, and holds them until the standard input ends.

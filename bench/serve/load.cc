@@ -34,7 +34,7 @@ struct Arguments {
   LoadOptions load;
   HoldOptions hold;
   std::vector<std::string> requests;
-  std::string expect;   // folder
+  std::string expect;  // folder
   std::string samples;  // file
 };
 
@@ -49,7 +49,8 @@ Json summary(std::vector<double> seconds) {
   if (seconds.empty()) return nullptr;
   std::ranges::sort(seconds);
   Json result;
-  for (const auto& [name, share] : {std::pair{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p999", 0.999}, {"max", 1.0}}) {
+  for (const auto& [name, share] :
+       {std::pair{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p999", 0.999}, {"max", 1.0}}) {
     const double position = share * static_cast<double>(seconds.size() - 1);
     result[name] = 1e3 * seconds[static_cast<std::size_t>(position + 0.5)];
   }
@@ -168,9 +169,7 @@ int run(int count, char** words) {
 }  // namespace
 }  // namespace gcvit::bench
 
-int main(int count, char** words) try {
-  return gcvit::bench::run(count, words);
-} catch (const std::exception& error) {
+int main(int count, char** words) try { return gcvit::bench::run(count, words); } catch (const std::exception& error) {
   std::fprintf(stderr, "%s\n", error.what());
   return 1;
 }

@@ -62,9 +62,8 @@ class Worker {
   }
 
   void run(double seconds) {
-    inference::ImagePipeline pipeline(session_.state(), {.batch = options_.max_batch,
-                                                         .capacity = options_.queue + 1,
-                                                         .in_order = false});
+    inference::ImagePipeline pipeline(session_.state(),
+                                      {.batch = options_.max_batch, .capacity = options_.queue + 1, .in_order = false});
     std::size_t submitted = 0;
     std::atomic<std::size_t> delivered = 0;
     const auto submit_until = [&](Clock::time_point begin, double most) {
