@@ -3,6 +3,7 @@
 
 #include <sys/resource.h>
 
+#include <sstream>
 #include <algorithm>
 #include <array>
 #include <fstream>

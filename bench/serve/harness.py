@@ -254,6 +254,8 @@ def load(generator, mode, server, requests, check="exact", **options):
                "--request", *map(str, requests.files)]
     if requests.expected:
         command += ["--expect", str(requests.expected)]
+    if "rate" in options:
+        options["rate"] = max(options["rate"], 1.0)  # where so little was answered that it is 0
     for name, value in options.items():
         command += [f"--{name.replace('_', '-')}", str(value)]
     run = subprocess.run(command, capture_output=True, text=True)

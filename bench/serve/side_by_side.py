@@ -56,7 +56,7 @@ CONTENDERS = {
                              graph=peer_file("onnx_name"), packages=(*WEB, "onnxruntime")),
     "openvino": Contender("FastAPI, OpenVINO", "f32", command=("fastapi_app.py", "openvino", str(THREADS)),
                           graph=peer_file("onnx_name"), packages=(*WEB, "openvino")),
-    "litserve": Contender("LitServe, timm", "f32", command=("litserve_app.py", str(THREADS)), graph=lambda: model_file("xxtiny"),
+    "litserve": Contender("LitServe, timm", "f32", command=("litserve_app.py", str(THREADS), str(THREADS)), graph=lambda: model_file("xxtiny"),
                           packages=("litserve", "timm", "torch", "pillow", "python-multipart")),
     "gcvit_int8": Contender("gcvit serve, int8", "int8", dtype_option="int8"),
     "openvino_int8": Contender("FastAPI, OpenVINO int8 (NNCF)", "int8", command=("fastapi_app.py", "openvino", str(THREADS)),
@@ -141,7 +141,7 @@ def measure(arguments, contender, reference, failures):
 
 def add_arguments(parser):
     parser.add_argument("--contenders", type=lambda text: text.split(","), default=list(CONTENDERS), help=f"default: {','.join(CONTENDERS)}")
-    parser.add_argument("--p99", type=float, default=400, help="milliseconds (default: 400)")
+    parser.add_argument("--p99", type=float, default=250, help="milliseconds (default: 250)")
 
 
 def main():

