@@ -93,7 +93,7 @@ void Connection::shake_hands() {
   if (!stream_.is_encrypted()) return wait_for_request();
   idle_ = true;
   stream_.tcp().expires_after(shared_.options.header_timeout);
-  stream_.async_handshake([self = shared_from_this()](ErrorCode error) {
+  stream_.async_handshake(Stream::Side::server, [self = shared_from_this()](ErrorCode error) {
     self->idle_ = false;
     self->timer_.cancel();
     if (!error) return self->wait_for_request();

@@ -3,6 +3,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/context.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http/empty_body.hpp>
@@ -13,6 +14,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "serve/stream.h"
 
 namespace gcvit::serve {
 namespace {
@@ -22,36 +24,48 @@ namespace http = boost::beast::http;
 using boost::asio::ip::tcp;
 
 struct Address {
+  bool encrypted;
   std::string authority;  ///< host and port as the URL has them
   std::string host;
   std::string port;
 };
 
 Address parse_url(const std::string& url) {
-  constexpr std::string_view kScheme = "http://";
+  constexpr std::string_view kPlain = "http://";
+  constexpr std::string_view kEncrypted = "https://";
   std::string_view text = url;
-  const auto refuse_url = [&] { fail("[serve] {}: expected http://HOST:PORT", url); };
-  if (!text.starts_with(kScheme)) refuse_url();
-  text.remove_prefix(kScheme.size());
+  const auto refuse_url = [&] { fail("[serve] {}: expected http://HOST:PORT or https://HOST:PORT", url); };
+  const bool encrypted = text.starts_with(kEncrypted);
+  if (!encrypted && !text.starts_with(kPlain)) refuse_url();
+  text.remove_prefix(encrypted ? kEncrypted.size() : kPlain.size());
   if (text.ends_with('/')) text.remove_suffix(1);
   const std::size_t colon = text.rfind(':');
   if (colon == std::string_view::npos || text.find('/') != std::string_view::npos) refuse_url();
   std::string_view host = text.substr(0, colon);
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  return {.authority = std::string(text), .host = std::string(host), .port = std::string(text.substr(colon + 1))};
+  return {.encrypted = encrypted,
+          .authority = std::string(text),
+          .host = std::string(host),
+          .port = std::string(text.substr(colon + 1))};
 }
 
 /// One request, with time limits that Beast has for asynchronous calls alone.
 class Question {
  public:
-  Question(const Address& address, std::chrono::milliseconds patience) : stream_(context_) {
+  Question(const Address& address, std::chrono::milliseconds patience)
+      : encrypted_(address.encrypted), stream_(tcp::socket(context_), encrypted_ ? &tls_ : nullptr) {
     request_.set(http::field::host, address.authority);
     tcp::resolver resolver(context_);
     const auto endpoints = resolver.resolve(address.host, address.port, error_);
     if (error_) return;
-    stream_.expires_after(patience);
-    stream_.async_connect(endpoints, [this](beast::error_code error, const tcp::endpoint&) {
-      if (!failed(error)) write();
+    stream_.tcp().expires_after(patience);
+    stream_.tcp().async_connect(endpoints, [this](beast::error_code error, const tcp::endpoint&) {
+      if (failed(error)) return;
+      if (encrypted_) {
+        shake_hands();
+      } else {
+        write();
+      }
     });
     context_.run();
   }
@@ -64,6 +78,11 @@ class Question {
     error_ = error;
     return error.failed();
   }
+  void shake_hands() {
+    stream_.async_handshake(Stream::Side::client, [this](beast::error_code error) {
+      if (!failed(error)) write();
+    });
+  }
   void write() {
     http::async_write(stream_, request_, [this](beast::error_code error, std::size_t) {
       if (!failed(error)) read();
@@ -74,7 +93,9 @@ class Question {
   }
 
   boost::asio::io_context context_;
-  beast::tcp_stream stream_;
+  boost::asio::ssl::context tls_{boost::asio::ssl::context::tls_client};  // which verifies nothing unless told to
+  bool encrypted_;
+  Stream stream_;
   beast::flat_buffer buffer_;
   http::request<http::empty_body> request_{http::verb::get, "/v2/health/ready", 11};
   http::response<http::string_body> response_;

@@ -29,10 +29,11 @@ class Stream {
   /// What carries the bytes: its timeout and its end are those of the stream.
   boost::beast::tcp_stream& tcp() { return tcp_; }
 
-  /// The server's part; of an encrypted stream alone.
+  using Side = boost::asio::ssl::stream_base::handshake_type;
+  /// Of an encrypted stream alone.
   template <typename Handler>
-  void async_handshake(Handler&& handler) {
-    tls_->next_layer().async_handshake(boost::asio::ssl::stream_base::server, std::forward<Handler>(handler));
+  void async_handshake(Side side, Handler&& handler) {
+    tls_->next_layer().async_handshake(side, std::forward<Handler>(handler));
   }
 
   template <typename Buffers, typename Handler>

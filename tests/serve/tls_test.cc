@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "serve/probe.h"
 #include "serve/server.h"
 #include "tests/serve/refused.h"
 #include "tests/serve/tiny_service.h"
@@ -60,6 +61,14 @@ TEST_F(TlsTest, AnswersOneRequestAfterTheOther) {
   for (int i = 0; i < 50; ++i) EXPECT_EQ(client.ask(get("/v2/health/live")).body, R"({"live":true})");
   EXPECT_EQ(client.ask(post("/v1/classify", std::string(1'000'000, 'x'))).status, 415);
   EXPECT_EQ(client.ask(get("/v2")).status, 200);
+}
+
+TEST_F(TlsTest, CanBeProbed) {
+  start();
+  EXPECT_NO_THROW(expect_ready(server->url(), 10s));
+  service->drain();
+  EXPECT_THROW(expect_ready(server->url(), 10s), Error);
+  EXPECT_THROW(expect_ready("http" + server->url().substr(5), 10s), Error);
 }
 
 TEST_F(TlsTest, AnswersPipelinedRequestsInOrder) {
