@@ -472,6 +472,27 @@ def test_it_is_accessible_in_every_state(browser, server, folder):
         assert page.evaluate("document.documentElement.dataset.theme") == "dark"
 
 
+def test_long_names_fit_a_phone(browser, server, folder):
+    name = "unquestionably_great spotted-woodpecker of the Sonnenblumenkernbrötchenwäldchen"
+    models = server.ask("/v1/models")
+    card = {**models["models"][0], "name": name.replace(" ", "_"), "labels": [f"{name} {i}" for i in range(1000)], "classes": 1000}
+    predictions = [{"index": i, "label": f"{name} {i}", "probability": 0.3 / (i + 1)} for i in range(5)]
+    with Visit(browser, server.url, viewport=PHONE, theme="dark") as page:
+        page.route("**/v1/models", lambda route: route.fulfill(json={**models, "models": [card, card]}))
+        page.route("**/v1/classify*", lambda route: route.fulfill(
+            json={"predictions": predictions, "model": card["name"], "milliseconds": 1.0}))
+        page.reload()
+        expect(page.locator("#lead")).to_contain_text("1,000 classes, such as")
+        give(page, photo("rose.jpg"), names=[name.replace(" ", "_") + ".jpg"])
+        assert bars(page)[0] == (f"{name} 0", "30.0 %")
+        expect(page.locator("#verdict")).to_have_text(f"Perhaps {name} 0")  # none is sure
+        page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+        check_accessible(page, "long names")
+        give(page, photo("rose.jpg"), photo("tulips.jpg"), names=[name.replace(" ", "_") + ".jpg"] * 2)
+        all_answered(page, 2)
+        check_accessible(page, "a gallery of long names")
+
+
 def test_slow_scripts(browser, server, folder):
     held = []
     with Visit(browser, server.url) as page:
