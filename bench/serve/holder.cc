@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "holder.h"
 
+#include <algorithm>
 #include <array>
 #include <iostream>
 #include <string_view>
@@ -10,6 +11,7 @@ namespace {
 
 constexpr std::uint64_t kInput = ~std::uint64_t{0};  // the key of the standard input
 constexpr std::chrono::milliseconds kLongestWait{100};
+constexpr std::size_t kTurns = 100;  // of a drip: in each a hundredth of the connections sends its byte
 constexpr std::string_view kHead = "POST /v1/classify HTTP/1.1\r\nHost: slow\r\nX-Slow: ";
 
 class Holder {
@@ -21,13 +23,19 @@ class Holder {
     for (std::size_t i = 0; i < connections_.size(); ++i) open(i);
     std::cout << "holding " << options_.connections << std::endl;
     poller_.add(STDIN_FILENO, EPOLLIN, kInput);
+    const auto pause = std::chrono::duration_cast<Clock::duration>(
+        std::chrono::duration<double>(options_.drip / static_cast<double>(kTurns)));
     Clock::time_point next = Clock::now();
-    while (!ended_) {
+    for (std::size_t turn = 0; !ended_; turn %= kTurns) {
+      // Not all at once, which no crowd of clients would do.
       if (options_.drip > 0.0 && Clock::now() >= next) {
-        next += std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options_.drip));
-        for (std::size_t i = 0; i < connections_.size(); ++i) send_byte(i);
+        next += pause;
+        for (std::size_t i = turn++; i < connections_.size(); i += kTurns) send_byte(i);
       }
-      for (const epoll_event& event : poller_.wait_until(Clock::now() + kLongestWait)) on_event(event.data.u64);
+      const Clock::time_point latest = Clock::now() + kLongestWait;
+      for (const epoll_event& event : poller_.wait_until(options_.drip > 0.0 ? std::min(next, latest) : latest)) {
+        on_event(event.data.u64);
+      }
     }
     for (const Connection& one : connections_) report_.open += one.socket.is_open() ? 1 : 0;
     return report_;
