@@ -88,7 +88,7 @@ TEST_F(Cli, ServeOffersMetricsWhereTheyAreWanted) {
       "echo 0123456789abcdef >keys; "
       "\"$G\" serve -m m.safetensors --port 0 --explain off --metrics 0.0.0.0:0 --api-key-file keys >addresses & "
       "server=$!; "
-      "until grep -q metrics addresses; do sleep 0.05; done; sed 's/:[0-9]*$//' addresses; "
+      "until grep -qs metrics addresses; do sleep 0.05; done; sed 's/:[0-9]*$//' addresses; "
       "kill -TERM $server; wait $server");
   EXPECT_EQ(result.code, 0) << result.err;
   EXPECT_EQ(result.out, "listening on http://127.0.0.1\nmetrics on http://0.0.0.0\n");
