@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A connection's bytes through the parser, the rules for heads, the router, and what reads the body of a classification.
+// A connection's bytes through the parser, the rules for heads, the router, the queries, and what reads the body of a classification.
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
@@ -11,6 +11,7 @@
 #include "serve/decompress.h"
 #include "serve/foreign_pages.h"
 #include "serve/multipart.h"
+#include "serve/queries.h"
 #include "serve/refusal.h"
 #include "serve/request_head.h"
 #include "serve/router.h"
@@ -47,6 +48,21 @@ void check_browser(const serve::RequestHead& head) {
   }
 }
 
+/// The query of a route that has one. Throws `Refusal`.
+void check_query(const serve::Route& route) {
+  switch (route.row->endpoint) {
+    case serve::Endpoint::kClassify: expect(serve::classify_query(route.query).top_k >= 1, "a class"); break;
+    case serve::Endpoint::kExplain: {
+      const serve::ExplainQuery query = serve::explain_query(route.query);
+      expect(query.overlay.opacity >= 0 && query.overlay.opacity <= 1, "an opacity");
+      expect(query.level.value_or(1) >= 0 && query.level.value_or(1) <= 4, "a level");
+      break;
+    }
+    case serve::Endpoint::kFeatures: (void)serve::feature_query(route.query); break;
+    default: break;
+  }
+}
+
 /// Parses a request from the beginning of `bytes`; how many bytes it took, 0 when it isn't whole.
 std::size_t take_request(std::string_view bytes) {
   static const serve::ApiKeys keys("0123456789abcdef", "fuzz");
@@ -67,6 +83,7 @@ std::size_t take_request(std::string_view bytes) {
   check_browser(head);
   const serve::Route found = serve::route(head.method, head.target);
   expect(found.row != nullptr, "a route");
+  check_query(found);
   if (error || !parser.is_done()) return 0;
   expect(!head.content_length || parser.get().body().size() == *head.content_length, "a body as long as its head says");
   check_body(head, std::move(parser.get().body()));

@@ -9,6 +9,7 @@ Every answer is compared with the first one to the same request, and that with w
 memory is taken at the end of every minute, in which nothing else is sent.
 """
 
+import ast
 import json
 import pathlib
 import subprocess
@@ -25,7 +26,7 @@ def read_npy(path):
     """The shape and the bytes of a float32 array."""
     content = pathlib.Path(path).read_bytes()
     length = int.from_bytes(content[8:10], "little")
-    header = eval(content[10:10 + length], {"__builtins__": {}})  # a literal that gcvit has written
+    header = ast.literal_eval(content[10:10 + length].decode())
     return header["shape"], content[10 + length:]
 
 
