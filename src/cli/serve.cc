@@ -82,7 +82,6 @@ serve::ServiceOptions service_options(const Options& options) {
   }
   if (service.models.empty()) service.models.push_back(serve::parse_model_source(inference::bundled_model()));
   service.opening = inference::model_options_of(chosen);
-  service.batching.max_batch = chosen.batch;
   service.batching.max_delay = std::chrono::microseconds(static_cast<std::int64_t>(1000.0 * options.max_delay));
   service.batching.images = inference::session_options_of(chosen).images;
   if (!options.key_file.empty()) service.keys = serve::ApiKeys::read(options.key_file);
@@ -234,9 +233,9 @@ Command add_serve(CLI::App& program) {
                   "Where explanations are: on (the address of all else), off, or an address of their own")
       ->type_name("on|off|HOST:PORT")
       ->capture_default_str();
-  app->add_option("--max-batch", options->arguments.options.batch, "Most photos that go through the model together")
+  app->add_option("--max-batch", options->service.batching.max_batch, "Most photos that go through the model together")
       ->check(CLI::Range(1, 1024))
-      ->capture_default_str();
+      ->default_str("a photo a thread");
   app->add_option("--max-delay", options->max_delay,
                   "Milliseconds for which a batch that isn't full waits for more photos")
       ->check(CLI::Range(0.0, 1000.0))

@@ -36,14 +36,15 @@ ServedModel::ServedModel(std::string name, Model model, const BatchingOptions& o
       session_(std::move(model), {.images = options.images}),
       explain_worker_(name_, session_.model(), options.images, options.explain_queue, metrics),
       // One more than is accepted: a result is counted as delivered before the pipeline counts its image out.
-      pipeline_(session_.state(), {.batch = options.max_batch,
-                                   .capacity = options.queue + 1,
-                                   .in_order = false,
-                                   .max_delay = options.max_delay,
-                                   .on_batch = [this](std::size_t images) {
-                                     batch_began_ = Clock::now();
-                                     metrics_.add_batch(name_, images);
-                                   }}) {}
+      pipeline_(session_.state(),
+                {.batch = options.max_batch > 0 ? options.max_batch : session_.state().engine.pool().size(),
+                 .capacity = options.queue + 1,
+                 .in_order = false,
+                 .max_delay = options.max_delay,
+                 .on_batch = [this](std::size_t images) {
+                   batch_began_ = Clock::now();
+                   metrics_.add_batch(name_, images);
+                 }}) {}
 
 ServedModel::~ServedModel() {
   pipeline_.finish();

@@ -25,10 +25,12 @@ namespace gcvit::serve {
 using Clock = std::chrono::steady_clock;
 
 struct BatchingOptions {
-  int max_batch = 8;
+  /// Images that go through the model together; 0: one a thread. The model computes larger batches in slices of that anyway, so that a larger
+  /// one gains little time in all, and keeps the answers of its first slices waiting for its last.
+  int max_batch = 0;
   std::chrono::microseconds max_delay = {};  ///< that a batch waits for more images
-  std::size_t queue = 64;                    ///< images that are accepted and have no result yet
-  std::size_t explain_queue = 8;             ///< explanations and features that are accepted and aren't answered
+  std::size_t queue = 64;  ///< images that are accepted and have no result yet
+  std::size_t explain_queue = 8;  ///< explanations and features that are accepted and aren't answered
   ImageOptions images = {};
 };
 
