@@ -19,8 +19,6 @@ import tempfile
 from harness import (Gcvit, Requests, add_models, arguments_of, capacity, check_with_program, complaints, finish, floats, form_request,
                      json_request, load, model_file, note, photo_request, resident_memory, table, tensor_request)
 
-LOAD = 0.5
-
 
 def read_npy(path):
     """The shape and the bytes of a float32 array."""
@@ -69,6 +67,7 @@ def check_first_answers(arguments, model, answers, logits):
 def add_arguments(parser):
     add_models(["flowers"])(parser)
     parser.add_argument("--minutes", type=float, default=30, help="default: 30")
+    parser.add_argument("--load", type=float, default=0.5, help="share of the capacity (default: 0.5)")
 
 
 def main():
@@ -81,7 +80,7 @@ def main():
         rows = results[name] = []
         with Gcvit(arguments.gcvit, model) as server:
             check_first_answers(arguments, model, requests.ask_once(server.port), logits)
-            rate = LOAD * capacity(arguments.generator, server, requests, 1 if arguments.quick else 6)["goodput"]
+            rate = arguments.load * capacity(arguments.generator, server, requests, 1 if arguments.quick else 6)["goodput"]
             for minute in range(1, slices + 1):
                 measured = load(arguments.generator, "open", server, requests, rate=rate, seconds=seconds, seed=minute)
                 rows.append({"minute": minute, "memory": resident_memory(server.pid), "measured": measured})
