@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import gcvit_cpp as gcvit
+from program import python_running
 
 
 def test_threads_share_a_classifier(clf, photos, answers):
@@ -99,11 +100,10 @@ print("begins", flush=True)
 while True:
     {work}
 """
-    program = subprocess.Popen([sys.executable, "-c", script, rose, str(model_file)], stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True)
-    assert program.stdout.readline() == "begins\n"
-    time.sleep(0.3)
-    program.send_signal(signal.SIGINT)
-    _, errors = program.communicate(timeout=30)
+    with python_running(script, rose, model_file) as program:
+        assert program.stdout.readline() == "begins\n"
+        time.sleep(0.3)
+        program.send_signal(signal.SIGINT)
+        _, errors = program.communicate(timeout=30)
     assert errors.startswith("Traceback") and errors.endswith("\nKeyboardInterrupt\n")
     assert program.returncode == -signal.SIGINT

@@ -5,7 +5,6 @@ import csv
 import logging
 import os
 import signal
-import subprocess
 import sys
 import time
 
@@ -13,7 +12,7 @@ import pytest
 
 import gcvit_cpp as gcvit
 from photo_folders import COLOURS, make_photos
-from program import run_program
+from program import python_running, run_program
 
 PROBE = dict(linear_probe=True, batch_size=8, threads=2, progress=False, seed=3)
 
@@ -129,12 +128,12 @@ def test_ctrl_c_leaves_a_run_that_resumes_to_the_same_weights(photos, tmp_path):
     flags = dict(PROBE, epochs=60)
     whole = gcvit.train(photos, output=tmp_path / "whole", **flags)
     code = f"import gcvit_cpp as gcvit; gcvit.train({str(photos)!r}, output={str(tmp_path / 'run')!r}, **{flags!r})"
-    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
-    while not (tmp_path / "run/log.csv").exists() or not (tmp_path / "run/log.csv").read_text().count("\n") > 1:
-        assert process.poll() is None
-        time.sleep(0.005)
-    process.send_signal(signal.SIGINT)
-    text = process.communicate(timeout=60)[1]
+    with python_running(code) as process:
+        while not (tmp_path / "run/log.csv").exists() or not (tmp_path / "run/log.csv").read_text().count("\n") > 1:
+            assert process.poll() is None
+            time.sleep(0.005)
+        process.send_signal(signal.SIGINT)
+        text = process.communicate(timeout=60)[1]
     assert text.rstrip().endswith("KeyboardInterrupt"), text
     assert process.returncode in (-signal.SIGINT, 130)
     half = gcvit.Run(tmp_path / "run")
