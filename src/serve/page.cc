@@ -24,14 +24,6 @@ bool has_tag(std::string_view if_none_match, std::string_view etag) {
 
 }  // namespace
 
-bool is_of_page(const RequestHead& head) {
-  try {
-    return route(head.method, head.target).row->group == RouteGroup::kPage;
-  } catch (const Refusal&) {
-    return false;
-  }
-}
-
 Response page_response(std::string_view name, std::string_view if_none_match) {
   const std::string_view wanted = name.empty() ? kStart : name;
   const std::span<const PageFile> files = page_files();

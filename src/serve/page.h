@@ -8,10 +8,6 @@
 
 namespace gcvit::serve {
 
-/// Whether a request is for the page. Its files are the same for everyone and hold no data, and a browser must have them before it can
-/// ask its user for a key.
-bool is_of_page(const RequestHead& head);
-
 /// The file of the page, which is "index.html" for an empty name; 304 where the client has it already. `if_none_match` is the request's
 /// field, or empty. Throws `Refusal` 404 where there is no such file.
 Response page_response(std::string_view name, std::string_view if_none_match);
