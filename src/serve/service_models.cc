@@ -10,6 +10,7 @@
 #include <span>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -45,21 +46,22 @@ std::span<const std::byte> photo_of(const AdmittedRequest& request) {
   return photo;
 }
 
-Refusal queue_is_full(const ServedModel& model) {
-  return Refusal(503, "queue_full", fmt::format("[serve] {}: its queue is full; try again later", model.name()))
+/// `queue`: which one of the model.
+Refusal queue_is_full(const ServedModel& model, std::string_view reason, std::string_view queue) {
+  return Refusal(503, reason, fmt::format("[serve] {}: its {} is full; try again later", model.name(), queue))
       .with("Retry-After", "1");
 }
 
-Refusal explain_queue_is_full(const ServedModel& model) {
-  return Refusal(
-             503, "explain_queue_full",
-             fmt::format("[serve] {}: its queue for explanations and features is full; try again later", model.name()))
-      .with("Retry-After", "1");
+/// Takes inputs into the model's queue, or throws `Refusal` 503.
+void submit(ServedModel& model, std::vector<ServedModel::Input> inputs, Clock::time_point deadline,
+            ServedModel::Done done) {
+  if (model.submit(std::move(inputs), deadline, std::move(done))) return;
+  throw queue_is_full(model, "queue_full", "queue");
 }
 
 ExplainWorker::Place place_in(ServedModel& model) {
   ExplainWorker::Place place = model.explain_worker().reserve();
-  if (!place) throw explain_queue_is_full(model);
+  if (!place) throw queue_is_full(model, "explain_queue_full", "queue for explanations and features");
   return place;
 }
 
@@ -148,9 +150,7 @@ void Service::classify(AdmittedRequest request, const Done& done) {
         },
         done);
   };
-  if (!served->submit({{.image = photo, .tensor = {}}}, kept->deadline, std::move(answer))) {
-    throw queue_is_full(*served);
-  }
+  submit(*served, {{.image = photo, .tensor = {}}}, kept->deadline, std::move(answer));
 }
 
 void Service::explain(AdmittedRequest request, const Done& done) {
@@ -205,25 +205,23 @@ void Service::infer(AdmittedRequest request, const Done& done) {
   for (std::size_t at = 0; at < tensors.size(); at += size) {
     inputs.push_back({.image = {}, .tensor = tensors.subspan(at, size)});
   }
-  const bool accepted = served->submit(
-      std::move(inputs), kept->request.deadline,
-      [kept, done, model, name = served->name()](std::vector<ImageLogits> results) {
-        done(guarded([kept, model, name, results = std::move(results)]() -> Response {
-          std::vector<std::vector<float>> logits;
-          for (const ImageLogits& result : results) {
-            check_result(result);
-            logits.push_back(result.logits);
-          }
-          InferenceResponse made = inference_response(kept->inference, name, model, logits);
-          Response response{.body = std::move(made.body)};
-          if (made.json_bytes) {
-            response.content_type = "application/octet-stream";
-            response.fields.emplace_back("Inference-Header-Content-Length", std::to_string(*made.json_bytes));
-          }
-          return response;
-        }));
-      });
-  if (!accepted) throw queue_is_full(*served);
+  submit(*served, std::move(inputs), kept->request.deadline,
+         [kept, done, model, name = served->name()](std::vector<ImageLogits> results) {
+           done(guarded([kept, model, name, results = std::move(results)]() -> Response {
+             std::vector<std::vector<float>> logits;
+             for (const ImageLogits& result : results) {
+               check_result(result);
+               logits.push_back(result.logits);
+             }
+             InferenceResponse made = inference_response(kept->inference, name, model, logits);
+             Response response{.body = std::move(made.body)};
+             if (made.json_bytes) {
+               response.content_type = "application/octet-stream";
+               response.fields.emplace_back("Inference-Header-Content-Length", std::to_string(*made.json_bytes));
+             }
+             return response;
+           }));
+         });
 }
 
 }  // namespace gcvit::serve
